@@ -1,0 +1,244 @@
+"""How well an arm does and how much one arm gains over another, with intervals over test images and training seeds.
+
+Two things are left to chance: which images the test set happens to hold, and which seed the training had. The bootstrap
+redraws both, each from what was observed, and the same draw serves both arms (they share images and seeds), so what is
+common to the arms cancels. Near-duplicate images are redrawn together, as one group.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+ALPHA = 0.05  # intervals are 95 %
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure (a mean, or a difference of means) and its confidence interval, as shares: 0.021 is 2.1 points."""
+
+    mean: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """Scores of one training run, in the order of the predictions' rows."""
+
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """Scores of one arm; `recall` has Wilson intervals over images, `confusion` [K, K] sums truth x prediction."""
+
+    accuracy: Interval
+    macro_f1: Interval
+    recall: list[Interval]
+    per_seed: list[SeedScore]
+    confusion: Ints
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Augmented minus baseline. `recall` intervals hold for all classes at once (level 1 - 0.05 / K, Bonferroni).
+
+    `recall_p` tests each class's change (randomised sign flips over groups, two-sided, unadjusted), which
+    unlike an interval stays honest for a class with few test images. `mcnemar_p` compares the two majority votes.
+    """
+
+    accuracy: Interval
+    macro_f1: Interval
+    recall: list[Interval]
+    recall_p: list[float]
+    mcnemar_p: float
+    images: int
+    groups: int
+    seeds: int
+
+
+def summarise(
+    truth: ArrayLike,
+    predictions: ArrayLike,
+    groups: ArrayLike,
+    *,
+    classes: int,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> ArmSummary:
+    """Score one arm: truth int64 [N], predictions int64 [seeds, N], groups int64 [N], all labels in 0..classes-1.
+
+    Accuracy and macro-F1 are means over seeds. Recall's Wilson interval (Wilson 1927) takes the class's images as the
+    trials and the mean number found over the seeds as the successes; a class without test images has NaN.
+
+    Raises:
+        ValueError: shapes or labels that do not fit.
+    """
+    truth, predictions, groups = _checked(truth, predictions, groups, classes)
+    counts = _Counts(truth, predictions, groups, classes)
+    point = counts.scores(np.ones((1, counts.groups)))[:, 0]
+    weights, seed_draws = _draws(counts.groups, len(predictions), resamples, seed)
+    draws = counts.scores(weights)
+    accuracy, macro_f1 = (_interval(point[:, m], draws[:, :, m], seed_draws, ALPHA) for m in (0, 1))
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
+    images = np.bincount(truth, minlength=classes)
+    found = confusion.diagonal() / len(predictions)
+    return ArmSummary(
+        accuracy=accuracy,
+        macro_f1=macro_f1,
+        recall=[_wilson(float(f), int(n)) for f, n in zip(found, images, strict=True)],
+        per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
+        confusion=confusion,
+    )
+
+
+def gain(
+    truth: ArrayLike,
+    baseline: ArrayLike,
+    augmented: ArrayLike,
+    groups: ArrayLike,
+    *,
+    classes: int,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Gain:
+    """Compare two arms on the same images and seeds: both int64 [seeds, N], row s of each trained with the same seed.
+
+    Raises:
+        ValueError: shapes or labels that do not fit, or arms with different numbers of seeds.
+    """
+    truth, baseline, groups = _checked(truth, baseline, groups, classes)
+    truth, augmented, groups = _checked(truth, augmented, groups, classes)
+    if baseline.shape != augmented.shape:
+        raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
+    arms = [_Counts(truth, predictions, groups, classes) for predictions in (baseline, augmented)]
+    before, after = (arm.scores(np.ones((1, arm.groups)))[:, 0] for arm in arms)
+    weights, seed_draws = _draws(arms[0].groups, len(baseline), resamples, seed)
+    point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
+    levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
+    intervals = [_interval(point[:, m], draws[:, :, m], seed_draws, level) for m, level in enumerate(levels)]
+    return Gain(
+        accuracy=intervals[0],
+        macro_f1=intervals[1],
+        recall=intervals[2:],
+        recall_p=_sign_flips(arms[1].found - arms[0].found, resamples, seed),
+        mcnemar_p=mcnemar_exact(truth, baseline, augmented, classes=classes),
+        images=len(truth),
+        groups=arms[0].groups,
+        seeds=len(baseline),
+    )
+
+
+def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, *, classes: int) -> float:
+    """McNemar's exact two-sided p (McNemar 1947) on the arms' majority votes over the seeds (ties: the lower class).
+
+    The vote makes one prediction an image, which is what the test is about; it looks at fewer data than the bootstrap.
+    """
+    right, wrong = (_vote(predictions, classes) == truth for predictions in (baseline, augmented))
+    table = [[np.sum(right & wrong), np.sum(right & ~wrong)], [np.sum(~right & wrong), np.sum(~right & ~wrong)]]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+class _Counts:
+    """Per group and seed, what every score is a function of: a resample is then one matrix product."""
+
+    def __init__(self, truth: Ints, predictions: Ints, groups: Ints, classes: int) -> None:
+        _, group = np.unique(groups, return_inverse=True)
+        self.groups = int(group.max()) + 1
+        seeds = np.arange(len(predictions))[:, None]
+        self.found = np.zeros((self.groups, len(predictions), classes))
+        np.add.at(self.found, (group[None], seeds, truth[None]), predictions == truth)
+        self.predicted = np.zeros_like(self.found)
+        np.add.at(self.predicted, (group[None], seeds, predictions), 1.0)
+        self.truth = np.zeros((self.groups, classes))
+        np.add.at(self.truth, (group, truth), 1.0)
+
+    def scores(self, weights: Floats) -> Floats:
+        """Scores under group weights [R, G]: [seeds, R, 2 + K], accuracy, macro-F1, then each class's recall.
+
+        A class that a resample leaves out has no recall there (NaN) and is left out of the mean of F1.
+        """
+        found, predicted = (np.tensordot(weights, x, axes=1).swapaxes(0, 1) for x in (self.found, self.predicted))
+        truth = weights @ self.truth
+        present = truth > 0
+        f1 = 2.0 * found / np.maximum(predicted + truth, 1.0)
+        macro_f1 = (f1 * present).sum(-1) / present.sum(-1)
+        recall = np.where(present, found / np.maximum(truth, 1.0), np.nan)
+        return np.concatenate([(found.sum(-1) / truth.sum(-1))[..., None], macro_f1[..., None], recall], axis=-1)
+
+
+def _draws(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, Ints]:
+    """Group weights [R, G] (how often each was drawn) and drawn seeds [R, seeds]."""
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=resamples).astype(np.float64)
+    return weights, rng.integers(seeds, size=(resamples, seeds))
+
+
+def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float) -> Interval:
+    """Percentile interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
+
+    Redrawing images and seeds in one go counts the noise of single predictions three times (Owen 2007, "The pigeonhole
+    bootstrap"), which would hide real gains. So the mean over the seeds is redrawn over images, and to it the redrawn
+    deviations of the seeds are added, shrunk to what they vary beyond that noise:
+        noise = (mean_s Var_r draws_s - Var_r mean_s draws_s) S / (S - 1)        of one seed, gone in the mean over S
+        shrink^2 = max(0, 1 - noise / Var_s point)
+    and widened by sqrt(S / (S - 1)) and Student's t over the normal quantile, because S is small.
+    """
+    mean, total = float(point.mean()), draws.mean(axis=0)
+    usable = np.isfinite(total)
+    if not np.isfinite(mean) or not usable.any():
+        return Interval(float("nan"), float("nan"), float("nan"))
+    seeds = len(point)
+    total = total[usable]
+    if seeds > 1 and (spread := float(point.var(ddof=1))) > 0:
+        small = seeds / (seeds - 1)
+        noise = small * float(draws[:, usable].var(axis=1).mean() - total.var())
+        shrink = np.sqrt(max(0.0, 1.0 - noise / spread))
+        widen = np.sqrt(small) * t.ppf(1 - alpha / 2, seeds - 1) / norm.ppf(1 - alpha / 2)
+        total = total + shrink * widen * (point - mean)[seed_draws[usable]].mean(axis=1)
+    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2])
+    return Interval(mean, min(float(lo), mean), max(float(hi), mean))
+
+
+def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
+    """Two-sided p a class that its groups' changes [G, S, K] are symmetric about 0 (Fisher's randomisation test)."""
+    change = change.mean(axis=1)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(resamples, len(change)))
+    # The slack counts a flip that ties with what was observed, whatever the order of the sums.
+    extreme = np.abs(signs @ change) >= np.abs(change.sum(axis=0)) - 1e-9
+    return [float(p) for p in (1 + extreme.sum(axis=0)) / (1 + resamples)]
+
+
+def _wilson(found: float, images: int) -> Interval:
+    if images == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    lo, hi = proportion_confint(found, images, alpha=ALPHA, method="wilson")
+    share = found / images
+    return Interval(share, min(float(lo), share), max(float(hi), share))  # at 0 and 1 rounding may miss the end
+
+
+def _vote(predictions: Ints, classes: int) -> Ints:
+    votes = np.stack([(predictions == k).sum(axis=0) for k in range(classes)])
+    winners: Ints = votes.argmax(axis=0)
+    return winners
+
+
+def _checked(truth: ArrayLike, predictions: ArrayLike, groups: ArrayLike, classes: int) -> tuple[Ints, Ints, Ints]:
+    truth, predictions, groups = (np.asarray(x) for x in (truth, predictions, groups))
+    if truth.ndim != 1 or not len(truth) or groups.shape != truth.shape or predictions.shape[1:] != truth.shape:
+        raise ValueError(
+            "truth and groups must be [N] and predictions [seeds, N] with N > 0, got "
+            f"{list(truth.shape)}, {list(groups.shape)} and {list(predictions.shape)}"
+        )
+    for name, labels in (("truth", truth), ("predictions", predictions)):
+        if not labels.size or not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"{name} must hold labels in 0..{classes - 1} and at least one seed")
+    return truth.astype(np.int64), predictions.astype(np.int64), groups.astype(np.int64)

@@ -1,0 +1,49 @@
+"""What a run leaves in Prefect: the verdict as markdown, arms and classes as tables."""
+
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+VERDICTS = {"merge": "Merge", "do_not_merge": "Do not merge", "inconclusive": "Inconclusive"}
+
+
+def publish_results(metrics: dict[str, Any], out: str) -> None:
+    """Attach the artifacts to the flow run; their keys are fixed, so that Prefect shows their history."""
+    gain = metrics["gain"]
+    low, high = gain["accuracy"]["ci95"]
+    create_markdown_artifact(
+        key="ganaug-verdict",
+        description="Whether the synthetic images are worth merging",
+        markdown=(
+            f"# {VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
+            f"Gain of `{gain['augmented']}` over `{gain['baseline']}`: "
+            f"{100 * gain['accuracy']['delta']:+.1f} points of accuracy "
+            f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}).\n\n"
+            f"Report: `{out}/report.html`\n"
+        ),
+    )
+    create_table_artifact(
+        key="ganaug-arms",
+        description="Accuracy of every arm on the untouched real test images",
+        table=[
+            {
+                "arm": arm,
+                "accuracy": _percent(row["accuracy"]["mean"]),
+                "95 % interval": " to ".join(_percent(x) for x in row["accuracy"]["ci95"]),
+                "macro F1": _percent(row["macro_f1"]["mean"]),
+            }
+            for arm, row in metrics["arms"].items()
+        ],
+    )
+    create_table_artifact(
+        key="ganaug-classes",
+        description="What became of the generated images, class by class",
+        table=[
+            {"class": name, "generated": row["generated"], "accepted": row["accepted"], **row["rejected"]}
+            for name, row in metrics["classes"].items()
+        ],
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

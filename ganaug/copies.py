@@ -1,0 +1,55 @@
+"""When two images are so alike that one is a copy of the other, judged by what real images have among themselves."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganaug.metrics.neighbours import distances
+from ganaug.symmetries import correlation
+
+SLACK = 2  # 64ths of the side by which a copy may be shifted
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike different real images of a class get: their highest correlation and smallest feature distance."""
+
+    correlation: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class CopyRule:
+    """Two images are copies on strong evidence from pixels or from features, or on weaker evidence from both.
+
+    - Pixels: a correlation above the bar, which stands halfway between the most alike real images and identity, kept
+      within ``floor`` and ``ceiling``: a class of parallel scratches gets a higher bar than a class of blotches.
+    - Features: a distance below ``near`` times the smallest real one. The smallest itself would be too strict: a new
+      real image is compared with N others, so about one in ten comes closer than those N ever did to each other.
+    - Both: a correlation halfway from the highest real one to the bar, and a distance below the smallest real one.
+
+    Pairs of real images that correlate above ``ceiling`` are the same piece photographed twice and set no limit.
+    """
+
+    floor: float = 0.7
+    ceiling: float = 0.95
+    near: float = 0.4
+
+    def likeness(self, images: Tensor, features: Tensor) -> Likeness:
+        """Measure different real images of one class, ``[N, C, H, W]`` and ``[N, D]``; a lone image sets no limit."""
+        alike = correlation(images, images, slack=SLACK)
+        different = torch.triu(alike < self.ceiling, diagonal=1)
+        if not different.any():
+            return Likeness(correlation=0.0, distance=0.0)
+        apart = distances(features, features)
+        return Likeness(alike[different].max().item(), apart[different].min().item())
+
+    def copies(self, alike: Tensor, apart: Tensor, real: Likeness) -> Tensor:
+        """Apply the rule to correlations and distances ``[N, M]``; returns ``bool [N, M]``."""
+        bar = min(self.ceiling, max(self.floor, (1 + real.correlation) / 2))
+        return (
+            (alike >= bar)
+            | (apart < self.near * real.distance)
+            | ((alike > (real.correlation + bar) / 2) & (apart < real.distance))
+        )

@@ -1,0 +1,51 @@
+"""Adversarial losses and gradient regularisers."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def bce_discriminator(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
+    """Binary cross-entropy of logits `[N]` against soft targets `[N]` (Goodfellow et al. 2014, equation 1)."""
+    return F.binary_cross_entropy_with_logits(real, real_target) + F.binary_cross_entropy_with_logits(fake, fake_target)
+
+
+def non_saturating_generator(fake: Tensor) -> Tensor:
+    """-log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
+def wasserstein_critic(real: Tensor, fake: Tensor, _real_target: Tensor, _fake_target: Tensor) -> Tensor:
+    """E[D(G(z))] - E[D(x)], to be minimised (Arjovsky et al. 2017)."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """-E[D(G(z))]."""
+    return -fake.mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """Two-sided penalty (|grad D(x_hat)| - 1)^2 on random interpolates (Gulrajani et al. 2017, algorithm 1).
+
+    Args:
+        critic: images `[N, C, S, S]` to logits `[N]`.
+        real, fake: float images; neither is back-propagated into.
+        mix: uniform in [0, 1), `[N, 1, 1, 1]`.
+    """
+    interpolates = torch.lerp(fake.detach(), real.detach(), mix).requires_grad_(True)
+    gradient = _input_gradient(critic, interpolates)
+    # sqrt(0) has no derivative: the floor keeps the double backward finite
+    norm = gradient.square().flatten(1).sum(1).clamp_min(1e-12).sqrt()
+    return (norm - 1).square().mean()
+
+
+def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """|grad D(x)|^2 / 2 on real images (Mescheder et al. 2018, equation 9)."""
+    return 0.5 * _input_gradient(critic, real.detach().requires_grad_(True)).square().flatten(1).sum(1).mean()
+
+
+def _input_gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    return torch.autograd.grad(critic(images).sum(), images, create_graph=True)[0]

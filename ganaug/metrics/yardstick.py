@@ -1,0 +1,59 @@
+"""How far apart two sets of real images already are: the length against which generated images are measured."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Distance = Callable[[Tensor, Tensor], float]
+
+
+def half_size(real: int, *others: int) -> int:
+    """Return the largest number of images at which halves of the real set and all the other sets can be compared."""
+    return min(real // 2, *others)
+
+
+def split_distances(features: Tensor, *, distance: Distance, splits: int, seed: int, size: int | None = None) -> Tensor:
+    """Measure random halves of one set against each other.
+
+    ``features [N, D]``; each of the ``splits`` draws two disjoint sets of ``size`` rows, ``N // 2`` by default. Returns
+    ``float64 [splits]``. Raises ``ValueError`` where the halves would have fewer than 2 rows or overlap.
+    """
+    size = len(features) // 2 if size is None else size
+    if size < 2 or 2 * size > len(features):
+        raise ValueError(f"{len(features)} images cannot be split into two disjoint sets of {size}, at least 2 each.")
+    draw = torch.Generator().manual_seed(seed)
+    orders = (torch.randperm(len(features), generator=draw) for _ in range(splits))
+    found = [distance(features[order[:size]], features[order[size : 2 * size]]) for order in orders]
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def real_against_real(
+    features: Tensor, *, distance: Distance, splits: int = 20, seed: int, size: int | None = None
+) -> float:
+    """Average a distance over random halves of the real images: what no generator can be expected to beat.
+
+    As ``split_distances``. The halves hold ``N // 2`` images, and a Fréchet distance falls as the sets grow: the figure
+    to hold against this one is ``matched_distance``, which measures the generated images at the same size.
+    """
+    return split_distances(features, distance=distance, splits=splits, seed=seed, size=size).mean().item()
+
+
+def matched_distance(
+    generated: Tensor, real: Tensor, *, distance: Distance, splits: int = 20, seed: int, size: int | None = None
+) -> float:
+    """Average a distance over random sets of equal size, one from each side.
+
+    ``generated [M, D]``, ``real [N, D]``; sets of ``size`` rows, by default ``min(N // 2, M)``. Raises ``ValueError``
+    where the sets would have fewer than 2 rows or more than there are.
+    """
+    size = half_size(len(real), len(generated)) if size is None else size
+    if size < 2 or size > min(len(generated), len(real)):
+        raise ValueError(f"Sets of {size} cannot be drawn from {len(generated)} generated and {len(real)} real images.")
+    draw = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(splits):
+        ours = torch.randperm(len(generated), generator=draw)[:size]
+        theirs = torch.randperm(len(real), generator=draw)[:size]
+        found.append(distance(generated[ours], real[theirs]))
+    return sum(found) / len(found)

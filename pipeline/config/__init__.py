@@ -1,0 +1,32 @@
+"""The configuration of a run: typed, bounded, described; read from YAML and `--set KEY=VALUE`."""
+
+from pipeline.config.models import (
+    REAL_ARMS,
+    SYNTHETIC_ARMS,
+    Arm,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    FilterConfig,
+    GanConfig,
+    GenerateConfig,
+)
+from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
+from pipeline.masking import mask_secrets
+
+__all__ = [
+    "REAL_ARMS",
+    "SYNTHETIC_ARMS",
+    "Arm",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "FilterConfig",
+    "GanConfig",
+    "GenerateConfig",
+    "dump_config",
+    "known_keys",
+    "load_config",
+    "mask_secrets",
+    "validate_config",
+]

@@ -1,0 +1,201 @@
+"""The models of the configuration: every key with its default, its bounds and what it means."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Arm = Literal["real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan"]
+REAL_ARMS: tuple[Arm, ...] = ("real", "balanced", "classical")
+SYNTHETIC_ARMS: tuple[Arm, ...] = ("gan", "gan_unfiltered", "classical_gan")
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0, le=0.1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+FAMILY_DEFAULT = "Empty: the default of the chosen family."
+
+
+class Section(BaseModel):
+    """A part of the configuration; unknown keys are refused, values never change, NaN and infinity are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class DataConfig(Section):
+    """How the image folder is read and split."""
+
+    image_size: Literal[32, 64, 128] = Field(
+        default=64, description="Side of the square images that the networks see, in pixels."
+    )
+    channels: Literal["auto", 1, 3] = Field(
+        default="auto", description="1 grey, 3 colour, auto: grey if every image is grey."
+    )
+    framing: Literal["auto", "whole", "mask"] = Field(
+        default="auto",
+        description="What is cut out: the whole image, or the surroundings of the mask. auto: masks if there are any.",
+    )
+    test_fraction: float = Field(
+        default=0.3, ge=0.05, le=0.8, description="Share of the images kept for the final comparison."
+    )
+    val_fraction: float = Field(
+        default=0.15, ge=0, le=0.5, description="Share of the images kept for choices during training."
+    )
+    train_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description="Keep only this many real training images a class (few-shot studies). Empty: all.",
+    )
+    min_for_validation: int = Field(
+        default=30,
+        ge=2,
+        description="With fewer training images in the smallest class, repeated k-fold replaces the validation split.",
+    )
+    near_duplicate_correlation: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Images whose details correlate more than this show the same spot and stay in one split.",
+    )
+    max_bad_fraction: Fraction = Field(default=0.1, description="Share of unreadable files above which the run stops.")
+    max_megapixels: float = Field(
+        default=64, gt=0, le=1000, description="Larger images are refused before they are decoded."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> Self:
+        if self.test_fraction + self.val_fraction > 0.9:
+            raise ValueError("test_fraction and val_fraction together must leave a tenth for training (at most 0.9)")
+        return self
+
+
+class GanConfig(Section):
+    """Which generator is trained, how it is shared between classes, and for how long."""
+
+    family: str = Field(default="dcgan", min_length=1, description="GAN family; `ganaug families` lists them.")
+    scope: Literal["shared", "per_class", "specialise"] = Field(
+        default="shared",
+        description="shared: one generator; per_class: one a class; specialise: a shared one, fine-tuned a class.",
+    )
+    steps: int = Field(default=5000, ge=1, le=1_000_000, description="Training steps of the generator.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Stop training a generator after this many minutes. Empty: no limit."
+    )
+    modes: int = Field(
+        default=3, ge=1, le=64, description="per_class: appearance modes within a class that can be asked for."
+    )
+    finetune_steps: int = Field(
+        default=1000, ge=1, le=1_000_000, description="specialise: steps of each class's fine-tune."
+    )
+    width: int | None = Field(
+        default=None, ge=4, le=512, description=f"Channels of the widest-resolution layer. {FAMILY_DEFAULT}"
+    )
+    latent: int | None = Field(default=None, ge=2, le=1024, description=f"Dimensions of the noise. {FAMILY_DEFAULT}")
+    batch: int | None = Field(default=None, ge=2, le=1024, description=f"Images a step. {FAMILY_DEFAULT}")
+    rate_g: Rate | None = Field(default=None, description=f"Learning rate of the generator. {FAMILY_DEFAULT}")
+    rate_d: Rate | None = Field(default=None, description=f"Learning rate of the discriminator. {FAMILY_DEFAULT}")
+    critic_steps: int | None = Field(
+        default=None, ge=1, le=100, description=f"Discriminator steps a generator step. {FAMILY_DEFAULT}"
+    )
+    diffaugment: str | None = Field(
+        default=None,
+        description=f"Differentiable augmentation, comma-separated, `none` to switch it off. {FAMILY_DEFAULT}",
+    )
+    ema: float | None = Field(
+        default=None, ge=0, lt=1, description=f"Decay of the generator's moving average. {FAMILY_DEFAULT}"
+    )
+    r1_weight: Weight | None = Field(default=None, description=f"Weight of the R1 gradient penalty. {FAMILY_DEFAULT}")
+    r1_every: int | None = Field(
+        default=None, ge=1, le=1000, description=f"Steps between two R1 penalties. {FAMILY_DEFAULT}"
+    )
+    gp_weight: Weight | None = Field(default=None, description=f"Weight of the WGAN gradient penalty. {FAMILY_DEFAULT}")
+    label_smoothing: float | None = Field(
+        default=None, ge=0, le=0.5, description=f"One-sided label smoothing. {FAMILY_DEFAULT}"
+    )
+    label_noise: float | None = Field(
+        default=None, ge=0, le=0.5, description=f"Share of flipped labels. {FAMILY_DEFAULT}"
+    )
+
+
+class GenerateConfig(Section):
+    """How many candidates are drawn."""
+
+    per_class: int | None = Field(
+        default=None, ge=1, le=100_000, description="Candidates a class. Empty: chosen from the number of real images."
+    )
+
+
+class FilterConfig(Section):
+    """Which candidates may enter the training set."""
+
+    min_confidence: Fraction = Field(
+        default=0.5, description="The class scorer must give the asked class at least this probability."
+    )
+    copy_correlation: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="A candidate that correlates more than this with a training image is a copy and is rejected.",
+    )
+    refuse_fid_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        description="Refuse a whole class whose FID exceeds this many times that of real against real. Empty: never.",
+    )
+
+
+class EvaluateConfig(Section):
+    """How the augmented training set is compared with the real one."""
+
+    seeds: int = Field(
+        default=5, ge=1, le=1000, description="Times each classifier is trained, each from another seed."
+    )
+    arms: tuple[Arm, ...] = Field(
+        default=(*REAL_ARMS, *SYNTHETIC_ARMS),
+        description="Training sets that are compared; one without and one with synthetic images at least.",
+    )
+    model: str = Field(default="small_resnet", min_length=1, description="Classifier that is retrained.")
+    weights: str = Field(
+        default="none", min_length=1, description="none, download, or the path of a .safetensors file."
+    )
+    steps: int = Field(
+        default=500, ge=1, le=1_000_000, description="Training steps of a classifier, the same for every arm."
+    )
+    batch: int = Field(default=32, ge=2, le=4096, description="Images a step.")
+    policies: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Classical augmentation policies to choose from. Empty: all."
+    )
+    ratios: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(1, 2, 4), min_length=1, description="Synthetic images a real one, to choose from."
+    )
+    folds: int = Field(default=3, ge=2, le=20, description="Folds of the cross-validation that makes the choices.")
+    repeats: int = Field(default=2, ge=1, le=100, description="Times that the cross-validation is repeated.")
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="Bootstrap resamples of the intervals.")
+
+    @model_validator(mode="after")
+    def _compares_real_with_synthetic(self) -> Self:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms names an arm twice")
+        if not set(self.arms) & set(REAL_ARMS) or not set(self.arms) & set(SYNTHETIC_ARMS):
+            raise ValueError(
+                f"arms needs at least one of {', '.join(REAL_ARMS)} and one of {', '.join(SYNTHETIC_ARMS)}"
+            )
+        return self
+
+
+class Config(Section):
+    """Everything a run can be told."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Every random draw comes from it.")
+    runner: Literal["local", "process"] = Field(
+        default="process", description="local: one after another; process: classes in parallel processes."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Where the networks run. auto: the fastest there is."
+    )
+    workers: int | None = Field(
+        default=None, ge=1, le=1024, description="Parallel processes. Empty: one a processor core."
+    )
+    data: DataConfig = Field(default=DataConfig(), description="Reading and splitting the images.")
+    gan: GanConfig = Field(default=GanConfig(), description="The generator and its training.")
+    generate: GenerateConfig = Field(default=GenerateConfig(), description="Drawing candidates.")
+    filter: FilterConfig = Field(default=FilterConfig(), description="Choosing among the candidates.")
+    evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")

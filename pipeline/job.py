@@ -1,0 +1,158 @@
+"""The whole job in order. Who runs a step (plainly, or as a Prefect task) is the caller's to say."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config, dump_config, load_config
+from pipeline.errors import InputError
+from pipeline.log import RunLog
+from pipeline.stages.choose import choose, policies
+from pipeline.stages.evaluate import evaluate
+from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.generate import generate
+from pipeline.stages.merge import merge
+from pipeline.stages.prepare import prepare
+from pipeline.stages.records import Trained
+from pipeline.stages.report import report
+from pipeline.stages.train import fine_tune_jobs, first_jobs, options_for, publish, train
+from pipeline.store import RunFolder, read_json, write_atomically, write_json
+from pipeline.workers import in_own_process
+
+STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
+
+Step = Callable[..., Any]  # (name, function, *arguments) -> what the function returns
+FanOut = Callable[[str, Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+def directly(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it, here and now."""
+    return function(*arguments)
+
+
+def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+    """The jobs in order, here and now."""
+    return [function(job) for job in jobs]
+
+
+def run_job(
+    run: RunFolder,
+    config: Config,
+    source: Path,
+    *,
+    until: str = "report",
+    step: Step = directly,
+    fan_out: FanOut = one_by_one,
+) -> dict[str, Any]:
+    """Run the stages up to `until`; what the folder already holds for the same input is not computed again.
+
+    Returns the content of `metrics.json`, or an empty dict where `until` comes before `evaluate`.
+
+    Raises:
+        InputError: the data set or the configuration is wrong.
+        JobError: a stage failed; what was done before it stays in the folder.
+    """
+    check_names(config)
+    clock = _Clock(RunLog(run.log))
+    with run.lock():
+        _remember(run, config, source)
+        with clock("prepare"):
+            prepared = step("prepare", prepare, run, config, source)
+        if until == "prepare":
+            return {}
+        with clock("train"):
+            trained = _train(run, config, prepared, fan_out)
+            step("publish generators", publish, run, config, prepared, trained)
+        if until == "train":
+            return {}
+        with clock("generate"):
+            candidates = step("generate", generate, run, config, prepared, trained)
+        if until == "generate":
+            return {}
+        with clock("filter"):
+            judgement = step("fit scorer", fit_judge, run, config, prepared)
+            selected = step("filter", filter_candidates, run, config, prepared, judgement, candidates)
+        if until == "filter":
+            return {}
+        with clock("choose"):
+            choices = step("choose", choose, run, config, prepared, selected)
+        with clock("merge"):
+            step("merge", merge, run, config, source, prepared, selected, choices)
+        if until == "merge":
+            return {}
+        with clock("evaluate"):
+            metrics: dict[str, Any] = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
+        metrics |= {"seconds": clock.seconds}
+        write_json(run.metrics, metrics)
+        clock.log.write("evaluate", "verdict", verdict=metrics["verdict"], reason=metrics["reason"])
+        if until == "evaluate":
+            return metrics
+        with clock("report"):
+            step("report", report, run, config, source, prepared, trained, selected, choices)
+        return metrics
+
+
+def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> list[Trained]:
+    work = train_apart if config.runner == "process" else train
+    trained = fan_out("train", work, first_jobs(run, config, prepared))
+    if config.gan.scope == "specialise" and trained and trained[0].model:
+        trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]))
+    return trained
+
+
+def train_apart(job: Any) -> Trained:
+    """`train` in a process of its own."""
+    return in_own_process(train, job)
+
+
+def check_names(config: Config) -> None:
+    """Raise InputError for names that only the registries know: family, its options, classifier, policies."""
+    from classifiers.models import MODELS
+
+    options_for(config)
+    policies(config)
+    if config.evaluate.model not in MODELS:
+        raise InputError(f"evaluate.model = {config.evaluate.model!r} does not exist; choose one of {', '.join(MODELS)}.")
+
+
+class _Clock:
+    """Times each stage and logs its start and end."""
+
+    def __init__(self, log: RunLog) -> None:
+        self.log, self.seconds = log, dict[str, float]()
+
+    def __call__(self, stage: str) -> "_Clock":
+        self._stage = stage
+        return self
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+        self.log.write(self._stage, "start")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.seconds[self._stage] = round(time.monotonic() - self._started, 2)
+        if error is None:
+            self.log.write(self._stage, "done", seconds=self.seconds[self._stage])
+        else:
+            self.log.write(self._stage, "failed", error=f"{kind.__name__}: {error}")
+
+
+def _remember(run: RunFolder, config: Config, source: Path) -> None:
+    """Write what is run, and log how it differs from what this folder ran before."""
+    text = dump_config(config)
+    if run.config.exists() and run.config.read_text(encoding="utf-8") != text:
+        changed = [
+            f"{line.strip()}" for line in text.splitlines() if line not in run.config.read_text(encoding="utf-8").splitlines()
+        ]
+        RunLog(run.log).write("run", "configuration changed", now=changed)
+    write_atomically(run.config, text.encode())
+    write_json(run.store / "run.json", {"source": str(source.resolve())})
+    RunLog(run.log).write("run", "start", source=str(source))
+
+
+def recall_job(run: RunFolder) -> tuple[Config, Path]:
+    """Configuration and data set of the run in a folder; InputError if there is none."""
+    if not run.config.exists() or not (run.store / "run.json").exists():
+        raise InputError(f"{run.out} holds no run; start one with `ganaug run DATASET --out {run.out}`.")
+    return load_config(run.config), Path(read_json(run.store / "run.json")["source"])

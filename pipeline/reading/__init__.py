@@ -1,0 +1,54 @@
+"""Data sets from disk to memory: layouts, safe decoding, duplicates, splits, framing."""
+
+from pathlib import Path
+
+from pipeline.reading.checks import faults, require_usable, without_empty_classes
+from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates, require_clean
+from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack
+from pipeline.reading.inspection import inspect, render
+from pipeline.reading.names import check_class_name, check_class_names
+from pipeline.reading.problems import Problem
+from pipeline.reading.reader import Reading, load
+from pipeline.reading.splits import assign_splits
+
+__all__ = [
+    "Duplicates",
+    "Pair",
+    "Problem",
+    "Reading",
+    "assign_splits",
+    "channels_of",
+    "check_class_name",
+    "check_class_names",
+    "choose_framing",
+    "faults",
+    "find_duplicates",
+    "frame_images",
+    "inspect",
+    "load",
+    "pack",
+    "read_dataset",
+    "render",
+    "require_clean",
+]
+
+
+def read_dataset(
+    path: Path,
+    *,
+    max_megapixels: float = 64,
+    max_bad_fraction: float = 0.1,
+    background: tuple[int, int, int] = (255, 255, 255),
+    skip_empty_classes: bool = False,
+) -> Reading:
+    """Read a data set that is fit for a run: a folder (class folders, train/val/test, MVTec AD) or a CSV manifest.
+
+    Bad files are quarantined in ``problems``. Raises InputError when there is nothing to read, more than
+    ``max_bad_fraction`` of the files are bad, a class is empty (unless skipped), fewer than two classes remain, or the
+    same image is in two classes. Near-duplicates across a given split are ``require_clean``'s to find.
+    """
+    reading = load(path, max_megapixels=max_megapixels, background=background)
+    if skip_empty_classes:
+        reading = without_empty_classes(reading)
+    require_usable(reading, max_bad_fraction=max_bad_fraction)
+    return reading

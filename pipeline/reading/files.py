@@ -1,0 +1,88 @@
+"""Which files a folder really holds: links resolved, loops and exits refused, hidden files left alone."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.reading.problems import BadFile, Problem
+
+
+@dataclass
+class Listing:
+    """Regular files and folders relative to the root, sorted; refused files; how many were hidden or special."""
+
+    paths: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    ignored: int = 0
+
+
+def list_files(root: Path) -> Listing:
+    """List every regular file under ``root``, never following a link to a folder.
+
+    A link to a file is followed only inside the data set. Raises InputError for a link to a folder, since a whole
+    class could hide behind it, and for a folder that may not be read.
+    """
+    listing = Listing()
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(f"{root / folder} cannot be read ({error.strerror}); check its permissions.") from error
+        for entry in entries:
+            relative = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith((".", "__MACOSX")):
+                listing.ignored += 1
+            elif entry.is_dir(follow_symlinks=False):
+                pending.append(relative)
+                listing.folders.append(relative)
+            else:
+                _add(listing, root, relative)
+    listing.paths.sort()
+    return listing
+
+
+def _add(listing: Listing, root: Path, relative: str) -> None:
+    try:
+        regular = check_file(root, relative)
+    except BadFile as bad:
+        listing.problems.append(Problem(printable(relative), bad.kind, str(bad)))
+        return
+    if regular:
+        listing.paths.append(relative)
+    else:
+        listing.ignored += 1
+
+
+def check_file(root: Path, relative: str) -> bool:
+    """Whether ``relative`` is a regular file that stays inside ``root``; ``root`` is already resolved.
+
+    False for pipes, sockets and devices. Raises BadFile (link_outside, link_loop, missing, unreadable, name) and
+    InputError for a link to a folder.
+    """
+    if printable(relative) != relative:
+        raise BadFile("name")
+    path = root / relative
+    try:
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        raise BadFile("link_loop" if path.is_symlink() else "missing") from None
+    except RuntimeError:  # Path.resolve reports a loop of links so, before Python 3.13
+        raise BadFile("link_loop") from None
+    except OSError as error:
+        raise BadFile("link_loop" if path.is_symlink() else "unreadable", str(error.strerror)) from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a link to a folder; put the folder itself there, or remove the link.")
+    if not target.is_relative_to(root):
+        raise BadFile("link_outside", f"the link leads to {target}; copy the file into the data set")
+    return stat.S_ISREG(mode)
+
+
+def printable(name: str) -> str:
+    """``name`` with bytes that are not UTF-8 replaced, so that it can be shown and written."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

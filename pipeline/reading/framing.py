@@ -1,0 +1,146 @@
+"""Which part of a large image the networks see: all of it, or a native-resolution crop around the defect."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+
+Framing = Literal["whole", "mask"]
+Image = NDArray[np.uint8]
+MARGIN = 1.5  # side of the crop over the longer side of the defect: shows what surrounds it
+REACH = 4  # parts of a defect closer than image_size / REACH pixels count as one
+
+
+def has_defect(mask: Image | None) -> bool:
+    return mask is not None and bool(mask.any())
+
+
+def choose_framing(policy: str, labels: Sequence[str], masks: Sequence[Image | None]) -> Framing:
+    """Resolve ``"auto"``: "mask" when at least half of the images of the defect classes have a mask that is not empty.
+
+    A class whose masks are all empty is defect-free; so is a class without any mask when other classes have some and
+    its name says so (good, free, ok, normal). Raises InputError when "mask" is asked for and no image has a mask.
+    """
+    marked = _marked_classes(labels, masks)
+    if policy == "mask" and not marked:
+        raise InputError(
+            "data.framing is 'mask' but no image has a mask that marks anything; use 'whole' or add masks."
+        )
+    if policy in ("whole", "mask"):
+        return "whole" if policy == "whole" else "mask"
+    clean = defect_free(labels, masks)
+    defects = [has_defect(mask) for label, mask in zip(labels, masks, strict=True) if label not in clean]
+    return "mask" if marked and sum(defects) * 2 >= len(defects) else "whole"
+
+
+def defect_free(labels: Sequence[str], masks: Sequence[Image | None]) -> set[str]:
+    """The classes that the masks, or their names, say hold no defect; empty when nothing is marked at all."""
+    marked = _marked_classes(labels, masks)
+    empty: dict[str, list[bool]] = defaultdict(list)
+    for label, mask in zip(labels, masks, strict=True):
+        empty[label].append(mask is not None and not mask.any())
+    names = {"good", "free", "ok", "normal", "defect_free", "defect-free", "no_defect"}
+    return {
+        label
+        for label, flags in empty.items()
+        if marked and label not in marked and (all(flags) or label.lower() in names)
+    }
+
+
+def _marked_classes(labels: Sequence[str], masks: Sequence[Image | None]) -> set[str]:
+    return {label for label, mask in zip(labels, masks, strict=True) if has_defect(mask)}
+
+
+def frame_images(
+    images: Sequence[Image],
+    masks: Sequence[Image | None],
+    labels: Sequence[str],
+    sha256s: Sequence[str],
+    *,
+    framing: Framing,
+    image_size: int,
+) -> list[Image]:
+    """Crop every image by one policy, at native resolution; each crop depends on its own file and the defects' sizes.
+
+    "whole" returns the images. "mask" crops a square around the defect; an image of a defect-free class gives a crop of
+    a side drawn from the defects' and of a place drawn at random, both by its sha256, so that size tells no class; an
+    unmarked image of a defect class gives its largest central square, since the defect may be anywhere.
+    """
+    if framing == "whole":
+        return list(images)
+    boxes = [defect_box(mask, image_size) if mask is not None and mask.any() else None for mask in masks]
+    sides = sorted(crop_side(box, image.shape, image_size) for box, image in zip(boxes, images, strict=True) if box)
+    clean = defect_free(labels, masks)
+    crops = []
+    for image, box, label, sha256 in zip(images, boxes, labels, sha256s, strict=True):
+        if box:
+            crops.append(_crop(image, box, crop_side(box, image.shape, image_size)))
+        elif label in clean:
+            crops.append(_crop_at_random(image, sides, sha256))
+        else:
+            crops.append(_crop(image, (0, 0, image.shape[1], image.shape[0]), min(image.shape[:2])))
+    return crops
+
+
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+
+def defect_box(mask: Image, image_size: int) -> Box:
+    """The bounding box of the mask's largest defect, parts that lie close together taken as one."""
+    reach = 2 * (image_size // REACH // 2) + 1
+    joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+    count, parts = cv2.connectedComponents(joined)
+    areas = [int(np.count_nonzero((parts == part) & (mask > 0))) for part in range(1, count)]
+    left, top, width, height = cv2.boundingRect(np.where(parts == 1 + int(np.argmax(areas)), mask, 0).astype(np.uint8))
+    return int(left), int(top), int(width), int(height)
+
+
+def crop_side(box: Box, shape: tuple[int, ...], image_size: int) -> int:
+    """Side of the crop: the defect with its margin, at least ``image_size`` and at most the image's shorter side."""
+    return min(max(round(MARGIN * max(box[2:])), image_size), *shape[:2])
+
+
+def _crop(image: Image, box: Box, side: int) -> Image:
+    left, top, width, height = box
+    return _square(image, left + (width - side) // 2, top + (height - side) // 2, side)
+
+
+def _crop_at_random(image: Image, sides: Sequence[int], sha256: str) -> Image:
+    rng = np.random.default_rng(list(hashlib.sha256(sha256.encode()).digest()))
+    side = min(int(rng.choice(sides)), *image.shape[:2])
+    left, top = (int(rng.integers(0, extent - side + 1)) for extent in (image.shape[1], image.shape[0]))
+    return _square(image, left, top, side)
+
+
+def _square(image: Image, left: int, top: int, side: int) -> Image:
+    left = min(max(left, 0), image.shape[1] - side)
+    top = min(max(top, 0), image.shape[0] - side)
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def channels_of(images: Sequence[Image]) -> int:
+    """1 when every image is grey, else 3."""
+    return 1 if all(image.ndim == 2 for image in images) else 3
+
+
+def pack(images: Sequence[Image], size: int, channels: int | None = None) -> torch.Tensor:
+    """Resize to ``size`` x ``size`` and stack: uint8 ``[N, C, S, S]``; ``channels`` None takes ``channels_of``.
+
+    Area averaging where an image shrinks, bilinear where it grows.
+    """
+    depth = channels or channels_of(images)
+    out = np.empty((len(images), depth, size, size), np.uint8)
+    for k, image in enumerate(images):
+        method = cv2.INTER_AREA if max(image.shape[:2]) > size else cv2.INTER_LINEAR
+        small = cv2.resize(image, (size, size), interpolation=method)
+        if depth == 1 and small.ndim == 3:
+            small = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        out[k] = small if small.ndim == 2 else small.transpose(2, 0, 1)
+    return torch.from_numpy(out)

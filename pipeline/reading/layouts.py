@@ -1,0 +1,142 @@
+"""Which folder layout a data set has, and what that says about each file: class, split, mask."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import InputError
+from pipeline.reading.names import check_class_names
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+MASK_SUFFIX = "_mask"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One candidate image: path relative to the root, class, split as given (or ""), mask path (or "")."""
+
+    path: str
+    label: str
+    split: str = ""
+    mask: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the folders say: the layout's name, its candidates, every class named (empty ones too) and remarks."""
+
+    name: str
+    entries: list[Entry]
+    classes: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(root: Path, paths: list[str], folders: list[str]) -> Layout:
+    """Recognise MVTec AD, train/val/test folders or plain class folders.
+
+    ``paths`` and ``folders`` are relative to ``root``, as ``list_files`` gives them. Raises InputError when no class
+    folder is there or a class name is unusable.
+    """
+    present = set(folders)
+    if "train/good" in present and "test" in present and _below(present, "train") == ["good"]:
+        return _mvtec(root, paths, present)
+    categories = [top for top in _below(present, "") if f"{top}/train/good" in present]
+    if categories:
+        choices = ", ".join(categories)
+        raise InputError(
+            f"{root} holds several MVTec AD categories ({choices}); give one, such as {root / categories[0]}."
+        )
+    if any(SPLIT_NAMES.get(top.lower()) == "train" for top in _below(present, "")):
+        return _split_folders(root, paths, present)
+    return _class_folders(root, paths, present)
+
+
+def _below(folders: set[str], parent: str) -> list[str]:
+    wanted = PurePosixPath(parent)
+    return sorted(PurePosixPath(name).name for name in folders if PurePosixPath(name).parent == wanted)
+
+
+def _mvtec(root: Path, paths: list[str], folders: set[str]) -> Layout:
+    classes = sorted({"good", *_below(folders, "test")})
+    known = set(paths)
+
+    def mask_of(label: str, name: PurePosixPath) -> str:
+        choices = (f"ground_truth/{label}/{name.stem}{MASK_SUFFIX}.png", f"ground_truth/{label}/{name.stem}.png")
+        return next((choice for choice in choices if choice in known), "")
+
+    entries = []
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if len(parts) >= 3 and parts[0] in ("train", "test"):
+            entries.append(Entry(path, parts[1], "", mask_of(parts[1], PurePosixPath(path))))
+    note = "MVTec AD layout: its train folder holds no defects, so the images were split anew."
+    return Layout("mvtec", entries, check_class_names(classes, str(root)), [note])
+
+
+def _split_folders(root: Path, paths: list[str], folders: set[str]) -> Layout:
+    tops = _below(folders, "")
+    named = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
+    doubled = [top for top in named if list(named.values()).count(named[top]) > 1]
+    if doubled:
+        raise InputError(
+            f"{root} holds {' and '.join(doubled)}, which mean the same split; merge them into one folder."
+        )
+    classes = {name for top in named for name in _below(folders, top)}
+    if not classes:
+        raise InputError(
+            f"{root / next(iter(named))} holds no class folders; put each class's images in one of its own."
+        )
+    inside = [path for path in paths if path.count("/") >= 2 and path.split("/")[0] in named]
+    entries = _pair_masks(inside, lambda path: (path.split("/")[1], named[path.split("/")[0]]))
+    others = [top for top in tops if top not in named]
+    notes = [f"Left alone beside the split folders: {', '.join(others)}."] if others else []
+    return Layout("split_folders", entries, check_class_names(classes, str(root)), notes)
+
+
+def _class_folders(root: Path, paths: list[str], folders: set[str]) -> Layout:
+    classes = _below(folders, "")
+    if not classes:
+        raise InputError(f"{root} holds no class folders; make one folder a class and put its images there.")
+    inside = [path for path in paths if "/" in path]
+    entries = _pair_masks(inside, lambda path: (path.split("/")[0], ""))
+    loose = len(paths) - len(inside)
+    notes = [f"{loose} file(s) outside any class folder were left alone."] if loose else []
+    return Layout("class_folders", entries, check_class_names(classes, str(root)), notes)
+
+
+def _pair_masks(paths: list[str], describe: Callable[[str], tuple[str, str]]) -> list[Entry]:
+    """Attach ``stem.png`` beside ``stem.jpg`` (or another format), or ``stem_mask.png`` beside ``stem.*``."""
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        by_stem[_stem(path)].append(path)
+    masks: dict[str, str] = {}
+    for stem, same in by_stem.items():
+        pngs = [path for path in same if _is_png(path)]
+        pictures = [path for path in same if _is_picture(path) and not _is_png(path)]
+        if len(pngs) == 1 and pictures:
+            masks |= dict.fromkeys(pictures, pngs[0])
+        elif stem.endswith(MASK_SUFFIX) and len(pngs) == 1:
+            masks |= dict.fromkeys(by_stem.get(stem.removesuffix(MASK_SUFFIX), []), pngs[0])
+    used = set(masks.values())
+    return [Entry(path, *describe(path), masks.get(path, "")) for path in paths if path not in used]
+
+
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
+
+
+def _is_png(path: str) -> bool:
+    return path.lower().endswith(".png")
+
+
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith((".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"))

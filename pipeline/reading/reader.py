@@ -1,0 +1,150 @@
+"""Read a data set whole: find its layout, refuse what is unsafe, decode the rest, quarantine what fails."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.reading.candidate import Decoded, decode_entry, open_entry
+from pipeline.reading.decode import to_eight_bits, white_level
+from pipeline.reading.files import list_files, printable
+from pipeline.reading.header import own_pixel_cap
+from pipeline.reading.layouts import Entry, Layout, find_layout
+from pipeline.reading.memory import require_memory
+from pipeline.reading.problems import BadFile, ForeignFormat, Problem
+from pipeline.reading.remarks import describe
+from pipeline.reading.table import read_table
+
+THREADS = min(4, os.cpu_count() or 1)
+COLUMNS = ["path", "label", "split", "sha256", "width", "height", "mode", "mask"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set in memory, sorted by class, then path.
+
+    ``frame`` has one row an image: path (relative to root), label, split ("" or as given), sha256 of the file, width
+    and height in pixels as decoded, mode of the file, mask (relative path or ""). ``images`` are uint8 ``[H, W]`` or
+    ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order.
+    ``ignored`` counts files of other formats and hidden files.
+    """
+
+    root: Path
+    layout: str
+    classes: list[str]
+    frame: pd.DataFrame
+    problems: list[Problem]
+    images: list[NDArray[np.uint8]]
+    masks: list[NDArray[np.uint8] | None]
+    notes: list[str] = field(default_factory=list)
+    ignored: int = 0
+
+
+def load(path: Path, *, max_megapixels: float = 64, background: tuple[int, int, int] = (255, 255, 255)) -> Reading:
+    """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
+
+    Raises InputError when there is nothing to read: no such path, no class folders, no image.
+    """
+    root, layout, problems, ignored = _candidates(path)
+    max_pixels = int(max_megapixels * 1e6)
+    with own_pixel_cap():
+        opened, bad, foreign = _each(
+            layout.entries, lambda entry: entry.path, lambda entry: open_entry(root, entry, max_pixels)
+        )
+        problems = problems + bad
+        if not opened:
+            raise InputError(_nothing_readable(path, problems))
+        require_memory(path, [item.header.width * item.header.height for item in opened])
+        decoded, bad, _ = _each(opened, lambda item: item.entry.path, lambda item: decode_entry(root, item, background))
+    problems = sorted(problems + bad, key=lambda problem: problem.path)
+    if not decoded:
+        raise InputError(_nothing_readable(path, problems))
+    decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
+    white, notes = _common_scale(decoded)
+    images = [to_eight_bits(item.pixels, white) for item in decoded]
+    ignored += foreign
+    if ignored:
+        notes = [f"{ignored} hidden file(s) or file(s) of other formats were ignored.", *notes]
+    return Reading(
+        root=root,
+        layout=layout.name,
+        classes=layout.classes,
+        frame=_frame(decoded, images),
+        problems=problems,
+        images=images,
+        masks=[item.mask for item in decoded],
+        notes=[*layout.notes, *notes, *describe(decoded, images)],
+        ignored=ignored,
+    )
+
+
+def _candidates(path: Path) -> tuple[Path, Layout, list[Problem], int]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
+    table = path if path.is_file() else path / "manifest.csv"
+    if table.is_file():
+        return table.parent.resolve(), read_table(table), [], 0
+    root = path.resolve()
+    listing = list_files(root)
+    if not listing.paths and not listing.problems:
+        raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
+    return root, find_layout(root, listing.paths, listing.folders), listing.problems, listing.ignored
+
+
+def _each(
+    items: Sequence[T], path_of: Callable[[T], str], work: Callable[[T], R]
+) -> tuple[list[R], list[Problem], int]:
+    """Do ``work`` on every item in a few threads; returns results in order, problems, and how many were foreign."""
+
+    def attempt(item: T) -> R | Problem | None:
+        try:
+            return work(item)
+        except ForeignFormat:
+            return None
+        except BadFile as bad:
+            return Problem(printable(path_of(item)), bad.kind, str(bad))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        outcomes = list(pool.map(attempt, items))
+    problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
+    results = [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, Problem)]
+    return results, problems, len(outcomes) - len(problems) - len(results)
+
+
+def _common_scale(decoded: list[Decoded]) -> tuple[int, list[str]]:
+    """One white level for all 16-bit images, so that they keep their relative brightness."""
+    deep = [item for item in decoded if item.pixels.dtype == np.uint16]
+    if not deep:
+        return 255, []
+    white = white_level(max(int(item.pixels.max()) for item in deep))
+    return white, [f"{len(deep)} 16-bit image(s) were scaled by 255/{white} to 8 bits; nothing was clipped."]
+
+
+def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
+    rows = [
+        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask)
+        for item, image in zip(decoded, images, strict=True)
+        for e in [item.entry]
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _nothing_readable(path: Path, problems: list[Problem]) -> str:
+    if not problems:
+        return f"{path} holds no PNG, JPEG, BMP, TIFF or WebP images; put each class's images in a folder of its own."
+    first = problems[0]
+    return (
+        f"{path}: none of its {len(problems)} image file(s) can be read; the first is {first.path!r} ({first.detail})."
+    )

@@ -1,0 +1,121 @@
+"""Train, validation and test: stratified by class, never through a group, and a given split is kept."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+
+
+def assign_splits(
+    labels: Sequence[str],
+    groups: NDArray[np.int64],
+    given: Sequence[str],
+    *,
+    test_fraction: float,
+    val_fraction: float,
+    seed: int,
+    train_per_class: int | None = None,
+) -> list[str]:
+    """Give every image one of "train", "val", "test" or "unused".
+
+    ``labels``, ``groups`` int64 and ``given`` ("" or a split) all have length N; fractions are of each class's images.
+    A given split is kept: test (or val) images are drawn only where the data set has none of its own. A class always
+    keeps a group in train; with one group it has no test image. ``train_per_class`` keeps that many training images a
+    class: the rest of train becomes "unused", which leaves no group half in train and half in test. Raises InputError
+    when a given split cuts through a group or leaves a class without training images.
+    """
+    _require_whole(groups, given)
+    splits = [split or "train" for split in given]
+    for name, fraction in (("test", test_fraction), ("val", val_fraction)):
+        if name not in given and fraction > 0:
+            _carve(splits, labels, groups, name, fraction, np.random.default_rng([seed, len(name)]))
+    bare = sorted(set(labels) - {label for label, split in zip(labels, splits, strict=True) if split == "train"})
+    if bare:
+        raise InputError(f"No training image of {', '.join(bare)}; put some of its images into the train split.")
+    if train_per_class is not None:
+        _keep(splits, labels, groups, train_per_class, np.random.default_rng([seed, 0]))
+    return splits
+
+
+def _require_whole(groups: NDArray[np.int64], given: Sequence[str]) -> None:
+    first: dict[int, str] = {}
+    for group, split in zip(groups.tolist(), given, strict=True):
+        if first.setdefault(group, split) != split:
+            raise InputError(
+                f"Images of the same spot are in both {first[group]} and {split}; move them into one split "
+                "(`ganaug inspect` names them)."
+            )
+
+
+def _carve(
+    splits: list[str],
+    labels: Sequence[str],
+    groups: NDArray[np.int64],
+    name: str,
+    fraction: float,
+    rng: np.random.Generator,
+) -> None:
+    """Move whole groups from train to ``name``: drawn at random, taken while every class they touch stays in quota.
+
+    A class with two groups or more that got none this way gives its smallest one, if it keeps another in train.
+    """
+    members = _members(splits, groups)
+    contents = {group: Counter(labels[i] for i in rows) for group, rows in members.items()}
+    left = Counter(label for content in contents.values() for label in content)  # groups of each class still in train
+    sizes = Counter(label for label, split in zip(labels, splits, strict=True) if split == "train")
+    quota = {label: max(1, round(fraction * _total(labels, label))) for label in sizes}
+    taken: Counter[str] = Counter()
+
+    def take(group: int) -> None:
+        taken.update(contents[group])
+        left.subtract(contents[group].keys())
+        for i in members.pop(group):
+            splits[i] = name
+
+    for group in rng.permutation(sorted(members)).tolist():
+        content = contents[group]
+        if all(taken[label] + count <= quota[label] and left[label] > 1 for label, count in content.items()):
+            take(group)
+    for label in sorted(quota):
+        spare = [group for group in sorted(members) if label in contents[group]]
+        spare = [group for group in spare if all(left[other] > 1 for other in contents[group])]
+        if not taken[label] and spare:
+            take(min(spare, key=lambda group: len(members[group])))
+
+
+def _total(labels: Sequence[str], label: str) -> int:
+    return sum(other == label for other in labels)
+
+
+def _members(splits: Sequence[str], groups: NDArray[np.int64]) -> dict[int, list[int]]:
+    members: dict[int, list[int]] = {}
+    for i, (group, split) in enumerate(zip(groups.tolist(), splits, strict=True)):
+        if split == "train":
+            members.setdefault(group, []).append(i)
+    return members
+
+
+def _keep(
+    splits: list[str], labels: Sequence[str], groups: NDArray[np.int64], count: int, rng: np.random.Generator
+) -> None:
+    """Keep ``count`` training images a class, whole groups first; the last group is cut where nothing else fits.
+
+    What is cut off is unused, in no split, so that no spot is ever on both sides of the comparison.
+    """
+    order = rng.permutation(len(np.unique(groups)))
+    rank = dict(zip(np.unique(groups).tolist(), order.tolist(), strict=True))
+    for label in sorted(set(labels)):
+        rows = [i for i, split in enumerate(splits) if split == "train" and labels[i] == label]
+        whole: dict[int, list[int]] = {}
+        for i in sorted(rows, key=lambda i: (rank[int(groups[i])], i)):
+            whole.setdefault(int(groups[i]), []).append(i)
+        kept: list[int] = []
+        for same in whole.values():
+            if len(kept) + len(same) <= count:
+                kept += same
+        kept += [i for same in whole.values() for i in same if i not in kept][: max(0, count - len(kept))]
+        for i in set(rows) - set(kept):
+            splits[i] = "unused"

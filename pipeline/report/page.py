@@ -1,0 +1,133 @@
+"""From the run's results to the page."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from pipeline.masking import mask_secrets
+from pipeline.report import plots, words
+from pipeline.report.data import Estimate, ReportData
+from pipeline.report.pictures import png
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+MOST_PAIRS, MOST_UNFILTERED = 12, 24  # a class; more only make the file large
+
+
+def render_report(data: ReportData) -> str:
+    """The whole report as one HTML text: no script, no network; equal data, equal text.
+
+    Everything that a user could have named (classes, files, notes) is escaped; secrets are masked.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": words.percent,
+        "points": words.points,
+        "number": words.number,
+        "duration": words.duration,
+        "spoken": words.spoken,
+        "name": words.printable,
+        "arm": words.arm_name,
+        "masked": lambda text: mask_secrets(str(text)),
+        "png": png,
+    }
+    environment.globals |= {"percent_range": words.percent_range, "points_range": words.points_range}
+    html = environment.get_template("template.html.j2").render(_view(data))
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def _view(data: ReportData) -> dict[str, Any]:
+    """What the template needs beyond the data itself: figures and sums."""
+    metrics = data.metrics
+    gain = metrics.get("gain")
+    arms = metrics.get("arms") or {}
+    compared = (gain["baseline"], gain["augmented"]) if gain else ()
+    baseline, augmented = compared or (None, None)
+    classes = list(metrics["dataset"]["classes"])
+    generated = metrics.get("classes") or {}
+    counts = metrics["dataset"]["counts"]
+    return {
+        "data": data,
+        "metrics": metrics,
+        "verdict": metrics["verdict"],
+        "verdict_word": words.VERDICTS[metrics["verdict"]],
+        "gain": gain,
+        "arms": arms,
+        "compared": compared,
+        "baseline": baseline,
+        "augmented": augmented,
+        "classes": classes,
+        "generated": generated,
+        "totals": {key: sum(row.get(key) or 0 for row in generated.values()) for key in ("generated", "accepted")},
+        "counts": counts,
+        "splits": SPLITS,
+        "test_images": sum((counts.get("test") or {}).values()),
+        "seeds": max((len(arm.get("seeds") or ()) for arm in arms.values()), default=0),
+        "recall": _recall(data, classes),
+        "matrices": {arm: list(_matrix(data.confusion[arm])) for arm in compared if arm in data.confusion},
+        "other_matrices": {
+            arm: list(_matrix(counted)) for arm, counted in data.confusion.items() if arm not in compared
+        },
+        "figures": _figures(data, classes, baseline, augmented),
+        "histories": {
+            name: plots.history_plot(history) for name, history in data.history.items() if len(history["step"])
+        },
+        "samples": {name: list(pairs)[:MOST_PAIRS] for name, pairs in data.samples.items() if len(pairs)},
+        "unfiltered": {name: list(images)[:MOST_UNFILTERED] for name, images in data.unfiltered.items() if len(images)},
+    }
+
+
+def _figures(data: ReportData, classes: list[str], baseline: str | None, augmented: str | None) -> dict[str, str]:
+    arms, gain = data.metrics.get("arms") or {}, data.metrics.get("gain")
+    funnel = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
+    without, with_ = (data.recall_intervals.get(arm or "", {}) for arm in (baseline, augmented))
+    figures = {}
+    if arms:
+        accuracy = {arm: _estimate(row["accuracy"], "mean") for arm, row in arms.items()}
+        figures["arms"] = plots.arms_plot(accuracy, baseline, augmented)
+    if gain:
+        figures["gain"] = plots.gain_plot(_gains(gain, data.gain_recall))
+    if without and with_:
+        figures["recall"] = plots.recall_plot(classes, without, with_)
+    if funnel:
+        figures["funnel"] = plots.funnel_plot(funnel)
+    return figures
+
+
+def _estimate(score: Mapping[str, Any], centre: str) -> Estimate:
+    return score[centre], score["ci95"][0], score["ci95"][1]
+
+
+def _gains(gain: Mapping[str, Any], recall: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    overall = {"Accuracy, all classes": "accuracy", "Macro F1": "macro_f1"}
+    rows = {said: _estimate(gain[key], "delta") for said, key in overall.items() if key in gain}
+    return rows | {f"Found: {name}": estimate for name, estimate in recall.items()}
+
+
+def _recall(data: ReportData, classes: list[str]) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    """Recall of each arm and class with its interval, without where none was given."""
+    arms = data.metrics.get("arms") or {}
+    return {
+        arm: {
+            name: data.recall_intervals.get(arm, {}).get(name, ((row.get("recall") or {}).get(name), None, None))
+            for name in classes
+        }
+        for arm, row in arms.items()
+    }
+
+
+def _matrix(counted: NDArray[np.int64]) -> Iterator[list[tuple[int, float]]]:
+    """Rows of (count, share of the true class); counts are summed over the seeds."""
+    table = np.asarray(counted)
+    for row in table:
+        total = max(int(row.sum()), 1)
+        yield [(int(count), int(count) / total) for count in row]

@@ -1,0 +1,140 @@
+"""The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from classifiers.comparison import ArmSummary, Gain, Interval, gain, summarise
+from classifiers.verdict import decide
+from pipeline.config import Arm, Config
+from pipeline.stages.choose import synthetic_parts
+from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
+from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
+from pipeline.store import RunFolder, write_json
+
+
+NO_GENERATOR: dict[str, Any] = {
+    "generated": 0,
+    "accepted": 0,
+    "rejected": {},
+    **dict.fromkeys(("fid", "kid", "fid_real_vs_real", "kid_real_vs_real")),
+}
+
+
+def evaluate(
+    run: RunFolder,
+    config: Config,
+    prepared: Prepared,
+    judgement: Judgement,
+    selected: Sequence[Selected],
+    choices: Choices,
+) -> dict[str, Any]:
+    """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details."""
+    pack = load_pack(prepared.pack)
+    test = pack.of("test")
+    jobs = [
+        _job(config, prepared, selected, choices, arm, seed, tuple(pack.of("train").tolist()), tuple(test.tolist()))
+        for arm in config.evaluate.arms
+        for seed in range(config.evaluate.seeds)
+    ]
+    flat = run_fits(run, config, "evaluate", jobs)
+    n = config.evaluate.seeds
+    predictions = {arm: np.stack(flat[i * n : (i + 1) * n]) for i, arm in enumerate(config.evaluate.arms)}
+    truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
+    common: dict[str, Any] = {
+        "classes": len(prepared.classes),
+        "resamples": config.evaluate.resamples,
+        "seed": config.seed,
+    }
+    summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
+    won = gain(truth, predictions[choices.baseline], predictions[choices.augmented], groups, **common)  # type: ignore[index]
+    verdict = decide(won, accepted=sum(one.accepted for one in selected), class_names=prepared.classes)
+    metrics = {
+        "schema": 1,
+        "verdict": verdict.decision,
+        "reason": verdict.reason,
+        "dataset": {
+            "classes": prepared.classes,
+            "image_size": prepared.image_size,
+            "channels": prepared.channels,
+            "counts": prepared.counts,
+            "digest": prepared.digest,
+        },
+        "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
+        | {one.class_name: _class_metrics(one, judgement) for one in selected},
+        "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
+        "gain": _gain_metrics(won, choices),
+    }
+    details = {
+        "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
+        "recall": {
+            arm: {name: asdict(s) for name, s in zip(prepared.classes, summary.recall, strict=True)}
+            for arm, summary in summaries.items()
+        },
+        "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, won.recall, strict=True)},
+    }
+    write_json(run.store / "comparison.json", details)
+    return metrics
+
+
+def _job(
+    config: Config,
+    prepared: Prepared,
+    selected: Sequence[Selected],
+    choices: Choices,
+    arm: Arm,
+    seed: int,
+    train: tuple[int, ...],
+    test: tuple[int, ...],
+) -> FitJob:
+    policy = choices.policy if arm in ("classical", "classical_gan") else "none"
+    recipe = recipe_for(config, policy=policy, balanced=arm == "balanced")
+    synthetic = arm_images(selected, choices, arm)
+    return FitJob(
+        prepared.pack, train, test, synthetic, recipe, len(prepared.classes), 1_000_000 + config.seed * 1000 + seed,
+        device_of(config),
+    )  # fmt: skip
+
+
+def arm_images(selected: Sequence[Selected], choices: Choices, arm: Arm) -> tuple[SyntheticPart, ...]:
+    """The synthetic images of an arm; none for the real-only ones."""
+    if arm in ("gan", "classical_gan"):
+        return synthetic_parts(selected, choices.ratio, filtered=True)
+    if arm == "gan_unfiltered":
+        return synthetic_parts(selected, choices.ratio, filtered=False)
+    return ()
+
+
+def _class_metrics(one: Selected, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "generated": one.generated,
+        "accepted": one.accepted,
+        "rejected": one.rejected,
+        **one.scores,
+        "features": judgement.features,
+    }
+
+
+def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "accuracy": _interval(summary.accuracy, "mean"),
+        "macro_f1": _interval(summary.macro_f1, "mean"),
+        "recall": {name: interval.mean for name, interval in zip(classes, summary.recall, strict=True)},
+        "seeds": [{"seed": i, **asdict(score)} for i, score in enumerate(summary.per_seed)],
+    }
+
+
+def _gain_metrics(won: Gain, choices: Choices) -> dict[str, Any]:
+    return {
+        "baseline": choices.baseline,
+        "augmented": choices.augmented,
+        "accuracy": _interval(won.accuracy, "delta"),
+        "macro_f1": _interval(won.macro_f1, "delta"),
+        "mcnemar_p": won.mcnemar_p,
+    }
+
+
+def _interval(interval: Interval, name: str) -> dict[str, Any]:
+    return {name: interval.mean, "ci95": [interval.lo, interval.hi]}

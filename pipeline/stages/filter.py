@@ -1,0 +1,169 @@
+"""Judge the candidates: extractor and cross-fitted scorer from the training images, then the funnel class by class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from classifiers.crossfit import CrossFit, cross_fit
+from classifiers.scattering import Scattering
+from ganaug.copies import CopyRule
+from ganaug.funnel import ClassCandidates, ClassSelection, FunnelOptions, RealClass, run_funnel
+from ganaug.selection import frechet_subset
+from pipeline.config import Config
+from pipeline.log import progress
+from pipeline.stages.fits import device_of, recipe_for
+from pipeline.stages.generate import wanted
+from pipeline.stages.records import Candidates, Judgement, Pack, Prepared, Selected, load_pack
+from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_tensors
+from pipeline.workers import run_jobs, workers
+
+SCORER_POLICY = "flips"
+
+
+def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
+    """Fit the feature extractor and the cross-fitted classifier on the training images."""
+    file = run.stored("judge", digest(prepared.digest, config.evaluate, config.seed))
+    job = (str(file), prepared, config)
+    with progress("filter: fitting the scorer", 1) as bar:
+        run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
+    return Judgement(str(file), load_tensors(file)[1]["features"])
+
+
+def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
+    file, prepared, config = job
+
+    def build() -> tuple[dict[str, Tensor], dict[str, object]]:
+        pack = load_pack(prepared.pack)
+        train = pack.of("train")
+        images, labels = pack.images[train], pack.labels[train]
+        extractor = Scattering.fit(images)
+        scorer = cross_fit(
+            images, labels, pack.groups[train], recipe_for(config, policy=SCORER_POLICY), classes=len(prepared.classes),
+            splits=config.evaluate.folds, seed=config.seed, device=device_of(config),
+        )  # fmt: skip
+        scorer_tensors, description = scorer.state()
+        tensors = {f"scorer/{k}": t for k, t in scorer_tensors.items()}
+        tensors |= {f"extractor/{k}": t for k, t in extractor.state().items()}
+        tensors["real"] = extractor(images)
+        return tensors, {"scorer": description, "features": extractor.name}
+
+    cached_tensors(Path(file), build)
+
+
+def load_judge(judgement: Judgement) -> tuple[Scattering, CrossFit, Tensor]:
+    """Extractor, scorer and the features `[N, D]` of the training images in pack order."""
+    tensors, metadata = load_tensors(Path(judgement.file))
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+    extractor = Scattering.from_state(part("extractor/"))
+    return extractor, CrossFit.from_state(part("scorer/"), metadata["scorer"]), tensors["real"]
+
+
+def filter_candidates(
+    run: RunFolder, config: Config, prepared: Prepared, judgement: Judgement, candidates: Sequence[Candidates]
+) -> list[Selected]:
+    """Pass every class through the funnel and note, for every ratio, the subset it would merge."""
+    jobs = [(str(run.out), config, prepared, judgement, one) for one in candidates]
+    with progress("filter", len(jobs)) as bar:
+        return run_jobs(_filter_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
+
+
+def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> Selected:
+    out, config, prepared, judgement, one = job
+    run = RunFolder(Path(out))
+    key = digest(Path(one.file).name, Path(judgement.file).name, config.filter, config.evaluate.ratios, config.seed)
+    file, record = run.stored("selection", key), run.stored("selection", key, ".json")
+
+    def build() -> dict[str, object]:
+        extractor, scorer, features = load_judge(judgement)
+        pack = load_pack(prepared.pack)
+        train = pack.of("train")
+        images = load_tensors(Path(one.file))[0]["images"]
+        confidence = scorer.score(images, device=device_of(config))[:, one.label]
+        found = ClassCandidates(images, extractor(images), confidence)
+        real = {label: _real(pack, train, features, label) for label in range(len(prepared.classes))}
+        selection = run_funnel(
+            found,
+            real[one.label],
+            _options(config, wanted(prepared, config, one.class_name)),
+            others=[r for label, r in real.items() if label != one.label and len(r.images)],
+            seed=config.seed,
+        )
+        cached_tensors(file, lambda: (_tensors(config, prepared, one, pack, found, real, selection), {}))
+        return _record(one, str(file), selection, judgement).__dict__
+
+    stored = Selected(**cached_json(record, build))
+    return stored if Path(stored.file).exists() else Selected(**build())  # type: ignore[arg-type]
+
+
+def _real(pack: Pack, train: Tensor, features: Tensor, label: int) -> RealClass:
+    mine = pack.labels[train] == label
+    return RealClass(pack.images[train[mine]], features[mine])
+
+
+def _options(config: Config, size: int) -> FunnelOptions:
+    f = config.filter
+    options = FunnelOptions(size, f.min_confidence, CopyRule(ceiling=f.copy_correlation))
+    if f.refuse_fid_ratio is None:
+        return options
+    return FunnelOptions(size, f.min_confidence, options.copy, refuse_ratio=f.refuse_fid_ratio)
+
+
+def _tensors(
+    config: Config,
+    prepared: Prepared,
+    one: Candidates,
+    pack: Pack,
+    found: ClassCandidates,
+    real: dict[int, RealClass],
+    selection: ClassSelection,
+) -> dict[str, Tensor]:
+    """The subset of every ratio (the smaller ones chosen from the largest), and each candidate's scores."""
+    train = pack.of("train")
+    mine = train[pack.labels[train] == one.label]
+    per_real = prepared.counts["train"][one.class_name]
+    tensors = {
+        "wanted": torch.tensor([per_real]),
+        "blind": torch.randperm(one.count, generator=torch.Generator().manual_seed(config.seed)),
+        "nearest_real": torch.where(selection.nearest_real < 0, -1, mine[selection.nearest_real.clamp_min(0)]),
+        "distance": selection.nearest_distance,
+        "realism": selection.realism,
+        "confidence": found.confidence,
+    }
+    for ratio in config.evaluate.ratios:
+        chosen, size = selection.accepted, per_real * ratio
+        if len(chosen) > size and per_real >= 2:
+            subset = frechet_subset(found.features[chosen], real[one.label].features, size, seed=config.seed)
+            chosen = chosen[subset]
+        tensors[f"ratio_{ratio}"] = chosen[:size].sort().values
+    return tensors
+
+
+def _record(one: Candidates, file: str, selection: ClassSelection, judgement: Judgement) -> Selected:
+    rejected = {reason: n for reason, n in selection.counts.items() if reason != "accepted" and n}
+    scores = {
+        "fid": selection.closeness.fid,
+        "kid": selection.closeness.kid,
+        "fid_unfiltered": selection.unfiltered.fid,
+        "kid_unfiltered": selection.unfiltered.kid,
+        "fid_real_vs_real": selection.real_vs_real.fid,
+        "kid_real_vs_real": selection.real_vs_real.kid,
+        "images": float(selection.size),
+    }
+    return Selected(
+        label=one.label,
+        class_name=one.class_name,
+        candidates=one.file,
+        generator=one.generator,
+        file=file,
+        generated=one.count,
+        accepted=len(selection.accepted),
+        rejected=rejected,
+        scores=dict(scores),
+        refused=selection.refused or "",
+        warnings=list(selection.warnings),
+    )

@@ -1,0 +1,105 @@
+"""One classifier fit as a job: what it trains on, what it predicts. Every arm, fold and seed is one of these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from classifiers.training import Recipe, fit, predict
+from pipeline.config import Config
+from pipeline.log import progress
+from pipeline.stages.records import load_images, load_pack
+from pipeline.store import RunFolder, cached_json, digest
+from pipeline.workers import resolve_device, run_jobs, workers
+
+
+@dataclass(frozen=True)
+class SyntheticPart:
+    """Images `indices` of the candidates in `file`, labelled `label`."""
+
+    file: str
+    indices: tuple[int, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """Train on the pack's images `train` (and the synthetic parts), predict its images `held_out`."""
+
+    pack: str
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+    synthetic: tuple[SyntheticPart, ...]
+    recipe: Recipe
+    classes: int
+    seed: int
+    device: str
+
+
+def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) -> Recipe:
+    """The configured classifier under an augmentation policy."""
+    e = config.evaluate
+    return Recipe(
+        model=e.model, weights=e.weights, steps=e.steps, batch=e.batch, policy=policy, balanced=balanced
+    )
+
+
+def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[NDArray[np.int64]]:
+    """Predicted labels of every job's held-out images; fits that are in the store are not repeated."""
+    files = [run.store / "fits" / f"{digest(*_identity(job))[:32]}.json" for job in jobs]
+    missing = {file: job for file, job in zip(files, jobs, strict=True) if not file.exists()}
+    with progress(f"{stage}: training classifiers", len(missing)) as bar:
+        run_jobs(
+            _fit_into, list(missing.items()), processes=workers(config), done=lambda: bar.advance(1, "classifiers")
+        )
+    return [np.asarray(cached_json(file, _refit(job)), np.int64) for file, job in zip(files, jobs, strict=True)]
+
+
+def fit_job(job: FitJob) -> list[int]:
+    """Train and predict; int labels in the order of `held_out`."""
+    pack = load_pack(job.pack)
+    train, held_out = torch.tensor(job.train), torch.tensor(job.held_out)
+    model = fit(
+        pack.images[train],
+        pack.labels[train],
+        job.recipe,
+        classes=job.classes,
+        seed=job.seed,
+        synthetic=_synthetic(job.synthetic),
+        device=job.device,
+    )
+    predicted: list[int] = predict(model, pack.images[held_out], device=job.device).argmax(1).tolist()
+    return predicted
+
+
+def device_of(config: Config) -> str:
+    """Where classifiers train."""
+    return resolve_device(config.device)
+
+
+def _synthetic(parts: Sequence[SyntheticPart]) -> tuple[Tensor, Tensor] | None:
+    parts = [part for part in parts if part.indices]
+    if not parts:
+        return None
+    images = torch.cat([load_images(part.file)[list(part.indices)] for part in parts])
+    labels = torch.cat([torch.full((len(part.indices),), part.label) for part in parts])
+    return images, labels
+
+
+def _identity(job: FitJob) -> tuple[object, ...]:
+    """What the result depends on: store files are named by their content's digest, so names stand for contents."""
+    synthetic = [(Path(part.file).name, part.indices, part.label) for part in job.synthetic if part.indices]
+    return Path(job.pack).name, job.train, job.held_out, synthetic, job.recipe, job.classes, job.seed, job.device
+
+
+def _fit_into(item: tuple[Path, FitJob]) -> None:
+    file, job = item
+    cached_json(file, lambda: fit_job(job))
+
+
+def _refit(job: FitJob):  # type: ignore[no-untyped-def]
+    return lambda: fit_job(job)

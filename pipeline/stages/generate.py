@@ -1,0 +1,62 @@
+"""Draw candidates from the trained generators, each reproducible from its generator and its own seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ganaug.families import get_family
+from ganaug.sampling import generate as sample
+from ganaug.spec import Spec
+from pipeline.config import Config
+from pipeline.log import progress
+from pipeline.stages.records import Candidates, Prepared, Trained
+from pipeline.store import RunFolder, cached_tensors, digest, load_tensors
+from pipeline.workers import resolve_device
+
+FEWEST, MOST = 200, 2000
+PER_WANTED = 3  # candidates for each image that the largest ratio could ask for
+
+
+def wanted(prepared: Prepared, config: Config, class_name: str) -> int:
+    """Synthetic images the largest ratio asks for."""
+    return prepared.counts["train"][class_name] * max(config.evaluate.ratios)
+
+
+def candidates_per_class(prepared: Prepared, config: Config, class_name: str) -> int:
+    """As configured, or enough that the filter has a choice."""
+    return config.generate.per_class or min(max(FEWEST, PER_WANTED * wanted(prepared, config, class_name)), MOST)
+
+
+def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
+    """One `Candidates` for each class that has a generator."""
+    asked = [(record, name) for record in trained if record.model for name in record.conditions]
+    total = sum(candidates_per_class(prepared, config, name) for _, name in asked)
+    with progress("generate", total) as bar:
+        made = []
+        for record, name in asked:
+            count = candidates_per_class(prepared, config, name)
+            made.append(_generate_class(run, config, prepared, record, name, count))
+            bar.advance(count, name)
+    return sorted(made, key=lambda c: c.label)
+
+
+def _generate_class(
+    run: RunFolder, config: Config, prepared: Prepared, record: Trained, name: str, count: int
+) -> Candidates:
+    label = prepared.classes.index(name)
+    file = run.stored("candidates", digest(record.digest, name, count, config.seed))
+
+    def build() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        tensors, card = load_tensors(Path(record.model))
+        generator = get_family(card["family"]).generator(Spec(**card["spec"]))
+        generator.load_state_dict({k.removeprefix("ema."): t for k, t in tensors.items() if k.startswith("ema.")})
+        seeds = (config.seed * len(prepared.classes) + label) * MOST * 50 + torch.arange(count)
+        asked_by = torch.tensor(record.conditions[name])
+        conditions = asked_by[torch.arange(count) % len(asked_by)]
+        device = resolve_device(config.device)
+        images = sample(generator, seeds, conditions, latent_size=card["spec"]["latent"], device=device)
+        return {"images": images, "seeds": seeds, "conditions": conditions}, {"class": name}
+
+    tensors, _ = cached_tensors(file, build)
+    return Candidates(label, name, str(file), record.digest[:16], len(tensors["images"]))

@@ -1,0 +1,128 @@
+"""Write the augmented data set: an image folder and its manifest, with lineage for every synthetic image."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.config import Config
+from pipeline.log import progress
+from pipeline.manifest import COLUMNS, write_manifest
+from pipeline.stages.choose import synthetic_parts
+from pipeline.stages.prepare import framed, read
+from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
+from pipeline.store import RunFolder, load_tensors
+from pipeline.store.files import TEMPORARY
+
+SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
+Row = dict[str, Any]
+
+
+def merge(
+    run: RunFolder,
+    config: Config,
+    source: Path,
+    prepared: Prepared,
+    selected: Sequence[Selected],
+    choices: Choices,
+) -> int:
+    """Write `dataset/` whole beside the old one, then exchange the two; returns the number of synthetic images.
+
+    Real images are written losslessly as the run framed them, at native resolution; the source is only read.
+    """
+    pack = load_pack(prepared.pack)
+    fresh = run.out / f"{TEMPORARY}{os.getpid()}-dataset"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        with progress("merge", len(pack.rows)) as bar:
+            real = _write_real(fresh, config, source, pack, bar.advance)
+        synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real)
+        write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
+        _exchange(fresh, run.dataset)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return len(synthetic)
+
+
+def _exchange(fresh: Path, place: Path) -> None:
+    old = fresh.with_name(f"{fresh.name}-old")
+    if place.exists():
+        place.replace(old)
+    fresh.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance: Any) -> list[Row]:
+    reading = read(source, config)
+    _, cut = framed(reading, config)
+    taken: set[str] = set()
+    rows = []
+    for i, row in enumerate(pack.rows):
+        split = SPLIT_OF[int(pack.splits[i])]
+        name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
+        sha256 = _write_png(folder / name, cut[row["index"]])
+        height, width = cut[row["index"]].shape[:2]
+        rows.append(
+            dict.fromkeys(COLUMNS, None)
+            | {
+                "path": name, "label": row["label"], "split": split, "source": "real", "sha256": sha256,
+                "group": int(pack.groups[i]), "width": width, "height": height, "mask": row["mask"], "decision": "kept",
+            }
+        )  # fmt: skip
+        advance()
+    return rows
+
+
+def _write_synthetic(
+    folder: Path, selected: Sequence[Selected], ratio: int, pack: Pack, real: Sequence[Row]
+) -> list[Row]:
+    by_file = {one.candidates: one for one in selected}
+    rows: list[Row] = []
+    group = int(pack.groups.max()) + 1
+    for part in synthetic_parts(selected, ratio, filtered=True):
+        one = by_file[part.file]
+        scores, _ = load_tensors(Path(one.file))
+        seeds = load_tensors(Path(part.file))[0]["seeds"]
+        images = load_images(part.file)
+        for i in part.indices:
+            image = images[i].permute(1, 2, 0).squeeze(2).numpy()
+            seed = int(seeds[i])
+            name = f"train/{one.class_name}/synthetic-{one.generator[:8]}-{seed:08d}.png"
+            rows.append(
+                {
+                    "path": name, "label": one.class_name, "split": "train", "source": "synthetic",
+                    "sha256": _write_png(folder / name, image), "group": group + len(rows),
+                    "width": image.shape[1], "height": image.shape[0], "mask": "",
+                    "generator": one.generator, "seed": seed, "confidence": float(scores["confidence"][i]),
+                    "realism": float(scores["realism"][i]),
+                    "nearest_real": real[int(scores["nearest_real"][i])]["path"],
+                    "nearest_real_distance": float(scores["distance"][i]), "decision": "accepted",
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _free_name(folder: str, stem: str, taken: set[str]) -> str:
+    """`folder/stem.png`, numbered where two source files share a stem; compared without case, as some disks do."""
+    name, n = f"{folder}/{stem}.png", 1
+    while name.casefold() in taken:
+        n += 1
+        name = f"{folder}/{stem}-{n}.png"
+    taken.add(name.casefold())
+    return name
+
+
+def _write_png(path: Path, image: NDArray[np.uint8]) -> str:
+    """Write grey or RGB pixels; returns the file's SHA-256."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)  # the folder is exchanged as a whole
+    return hashlib.sha256(data).hexdigest()

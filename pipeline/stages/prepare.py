@@ -1,0 +1,131 @@
+"""Read the image folder, group near-duplicates, split, frame, and pack what the networks see into one file."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.config import Config
+from pipeline.reading import (
+    Reading,
+    assign_splits,
+    channels_of,
+    choose_framing,
+    find_duplicates,
+    frame_images,
+    pack,
+    read_dataset,
+    require_clean,
+)
+from pipeline.stages.records import SPLIT_CODES, Prepared
+from pipeline.store import SPLITS, RunFolder, cached_json, digest, save_tensors
+
+FRAMING_NOTES = {
+    "whole": "The whole image is shrunk to the working size.",
+    "mask": "A square around the defect's mask is cut out, of real and test images alike; "
+    "the figures hold for such cut-outs, not for whole images.",
+}
+
+
+def read(source: Path, config: Config) -> Reading:
+    """The data set under the configuration's limits; raises InputError as `read_dataset`."""
+    return read_dataset(
+        source, max_megapixels=config.data.max_megapixels, max_bad_fraction=config.data.max_bad_fraction
+    )
+
+
+def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8]]]:
+    """The framing that applies, and the images cut by it at native resolution."""
+    labels = reading.frame["label"].tolist()
+    framing = choose_framing(config.data.framing, labels, reading.masks)
+    cut = frame_images(
+        reading.images,
+        reading.masks,
+        labels,
+        reading.frame["sha256"].tolist(),
+        framing=framing,
+        image_size=config.data.image_size,
+    )
+    return framing, cut
+
+
+def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
+    """Make the pack of the data set; see `Prepared`."""
+    reading = read(source, config)
+    frame = reading.frame
+    content = frame[["path", "label", "split", "sha256"]].to_dict("list")
+    key = digest(content, config.data, config.seed)
+    record = run.stored("prepared", key, ".json")
+
+    def build() -> Prepared:
+        duplicates = find_duplicates(
+            reading.images, frame["sha256"].tolist(), threshold=config.data.near_duplicate_correlation
+        )
+        require_clean(frame, duplicates)
+        splits = _split(reading, config, duplicates.groups)
+        framing, cut = framed(reading, config)
+        channels = channels_of(cut) if config.data.channels == "auto" else config.data.channels
+        used = [i for i, split in enumerate(splits) if split != "unused"]
+        labels = np.array([reading.classes.index(label) for label in frame["label"]])
+        tensors = {
+            "images": pack([cut[i] for i in used], config.data.image_size, channels),
+            "labels": torch.from_numpy(labels[used]),
+            "groups": torch.from_numpy(duplicates.groups[used]),
+            "splits": torch.tensor([SPLIT_CODES[splits[i]] for i in used]),
+        }
+        rows = [{"index": i, **frame.iloc[i][["path", "label", "sha256", "mask"]].to_dict()} for i in used]
+        file = run.stored("pack", key)
+        save_tensors(file, tensors, {"rows": rows})
+        counts = {
+            split: {name: _count(frame["label"], splits, name, split) for name in reading.classes} for split in SPLITS
+        }
+        return Prepared(
+            digest=key,
+            pack=str(file),
+            classes=reading.classes,
+            image_size=config.data.image_size,
+            channels=channels,
+            framing=framing,
+            counts=counts,
+            notes=_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
+        )
+
+    prepared = Prepared(**cached_json(record, lambda: build().__dict__))
+    return prepared if Path(prepared.pack).exists() else build()
+
+
+def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[str]:
+    """With few training images a class there is no validation split: its images stay in train, for k-fold."""
+    labels, given = reading.frame["label"].tolist(), reading.frame["split"].tolist()
+
+    def assign(val_fraction: float) -> list[str]:
+        return assign_splits(
+            labels,
+            groups,
+            given,
+            test_fraction=config.data.test_fraction,
+            val_fraction=val_fraction,
+            seed=config.seed,
+            train_per_class=config.data.train_per_class,
+        )
+
+    splits = assign(config.data.val_fraction)
+    smallest = min(Counter(label for label, s in zip(labels, splits, strict=True) if s == "train").values())
+    if smallest < config.data.min_for_validation and "val" not in given:
+        return assign(0.0)
+    return splits
+
+
+def _count(labels, splits: list[str], name: str, split: str) -> int:  # type: ignore[no-untyped-def]
+    return sum(label == name and s == split for label, s in zip(labels, splits, strict=True))
+
+
+def _notes(reading: Reading, framing: str, counts: dict[str, dict[str, int]], grouped: int) -> list[str]:
+    notes = [*reading.notes, FRAMING_NOTES[framing]]
+    notes += [f"Left out: {problem.path} ({problem.detail})." for problem in reading.problems]
+    if grouped:
+        notes.append(f"{grouped} image(s) show the same spot as another one; such images stay in one split.")
+    notes += [f"Class {name} has no test image, so nothing is known about it." for name, n in counts["test"].items() if not n]
+    return notes

@@ -1,0 +1,125 @@
+"""The small records that stages hand to each other; bulk data stays in files that they name."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.store import load_tensors
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The data set as the networks see it. `pack` names the file of `load_pack`; `counts` is split -> class -> images."""
+
+    digest: str
+    pack: str
+    classes: list[str]
+    image_size: int
+    channels: int
+    framing: str
+    counts: dict[str, dict[str, int]]
+    notes: list[str]
+
+    @property
+    def cross_validated(self) -> bool:
+        """Whether choices are made by repeated k-fold on the training images, for want of a validation split."""
+        return not any(self.counts["val"].values())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained generator, or why there is none. `conditions` maps a class to the conditions it is asked by."""
+
+    name: str
+    model: str
+    digest: str
+    conditions: dict[str, list[int]]
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Generated images of one class: tensors `images`, `seeds`, `conditions` in `file`."""
+
+    label: int
+    class_name: str
+    file: str
+    generator: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the filter judges by, fitted on the training images: extractor, scorers and the real images' features."""
+
+    file: str
+    features: str
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What the filter said of one class.
+
+    Tensors in `file`: `ratio_R`, the candidates that ratio R merges; `blind`, all in random order; `nearest_real` (pack
+    index), `distance`, `realism` and `confidence` of every candidate; `wanted`, real training images of the class.
+    """
+
+    label: int
+    class_name: str
+    candidates: str
+    generator: str
+    file: str
+    generated: int
+    accepted: int
+    rejected: dict[str, int]
+    scores: dict[str, float | None]
+    refused: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen on training and validation images alone, with the scores it was chosen by."""
+
+    policy: str
+    ratio: int
+    baseline: str
+    augmented: str
+    scores: dict[str, dict[str, float]]
+    method: str
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Images `uint8 [N, C, S, S]`, labels, groups and splits (index into SPLITS) `int64 [N]`, and a row for each."""
+
+    images: Tensor
+    labels: Tensor
+    groups: Tensor
+    splits: Tensor
+    rows: list[dict[str, Any]]
+
+    def of(self, split: str) -> Tensor:
+        """Indices of the images of a split, `int64`."""
+        return torch.nonzero(self.splits == SPLIT_CODES[split]).squeeze(1)
+
+
+SPLIT_CODES = {"train": 0, "val": 1, "test": 2, "unused": 3}
+
+
+@lru_cache(maxsize=4)
+def load_pack(file: str) -> Pack:
+    """Read what `prepare` saved."""
+    tensors, metadata = load_tensors(Path(file))
+    return Pack(tensors["images"], tensors["labels"], tensors["groups"], tensors["splits"], metadata["rows"])
+
+
+@lru_cache(maxsize=64)
+def load_images(file: str) -> Tensor:
+    """The `images` of a candidates file."""
+    return load_tensors(Path(file))[0]["images"]

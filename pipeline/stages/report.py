@@ -1,0 +1,107 @@
+"""Gather what the stages left behind into one `report.html`."""
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline import report as page
+from pipeline.config import Config, dump_config
+from pipeline.report.training import columns_of
+from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
+from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
+
+SHOWN = 12
+
+
+def report(
+    run: RunFolder,
+    config: Config,
+    source: Path,
+    prepared: Prepared,
+    trained: Sequence[Trained],
+    selected: Sequence[Selected],
+    choices: Choices,
+) -> Path:
+    """Write `report.html` from `metrics.json` and the records; returns its path."""
+    details = read_json(run.store / "comparison.json")
+    estimates = {
+        arm: {name: (s["mean"], s["lo"], s["hi"]) for name, s in recall.items()}
+        for arm, recall in details["recall"].items()
+    }
+    data = page.ReportData(
+        metrics=read_json(run.metrics),
+        title=source.name,
+        confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
+        recall_intervals=estimates,
+        gain_recall={name: (s["mean"], s["lo"], s["hi"]) for name, s in details["gain_recall"].items()},
+        history={t.name: columns_of(load_tensors(Path(t.model))[1]["history"]) for t in trained if t.model},
+        samples={one.class_name: _pairs(prepared, one, choices) for one in selected},
+        unfiltered={one.class_name: [_shown(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
+        reading=page.Reading(
+            counts={split: sum(of.values()) for split, of in prepared.counts.items()}, notes=prepared.notes
+        ),
+        choices=page.Choices(
+            method=choices.method,
+            policies=choices.scores["policy"],
+            policy=choices.policy,
+            ratios={int(ratio): score for ratio, score in choices.scores["ratio"].items()},
+            ratio=choices.ratio,
+        ),
+        config_yaml=dump_config(config),
+        provenance=_provenance(config, source, prepared),
+        warnings=_warnings(prepared, trained, selected),
+    )
+    write_atomically(run.report, page.render_report(data).encode())
+    return run.report
+
+
+def _pairs(prepared: Prepared, one: Selected, choices: Choices) -> list[page.Pair]:
+    """Accepted images evenly spread over their realism, so that the weak ones show too."""
+    scores, _ = load_tensors(Path(one.file))
+    images, real = load_images(one.candidates), load_pack(prepared.pack).images
+    chosen = scores[f"ratio_{choices.ratio}"]
+    chosen = chosen[scores["realism"][chosen].argsort(descending=True, stable=True)]
+    spread = torch.linspace(0, max(len(chosen) - 1, 0), min(SHOWN, len(chosen))).round().long()
+    return [
+        page.Pair(
+            _shown(images[i]),
+            _shown(real[int(scores["nearest_real"][i])]),
+            float(scores["distance"][i]),
+            float(scores["realism"][i]),
+        )
+        for i in chosen[spread].tolist()
+    ]
+
+
+def _shown(image: torch.Tensor) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
+    return array[..., 0] if array.shape[2] == 1 else array
+
+
+def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "data set": source.name,
+        "data digest": prepared.digest,
+        "seed": config.seed,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "program": f"ganaug {code_version()}",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _warnings(prepared: Prepared, trained: Sequence[Trained], selected: Sequence[Selected]) -> list[str]:
+    warnings = [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
+    without = set(prepared.classes) - {one.class_name for one in selected}
+    warnings += [f"Class {name} has no synthetic images: too few training images, or no generator." for name in sorted(without)]
+    for one in selected:
+        if one.refused:
+            warnings.append(f"Class {one.class_name} was refused as a whole: {one.refused}")
+        warnings += [f"{one.class_name}: {warning}" for warning in one.warnings]
+    return warnings

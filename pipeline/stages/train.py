@@ -1,0 +1,266 @@
+"""Train the generators: which jobs the strategy asks for, and one job from its images to a saved model."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from classifiers.scattering import Scattering
+from ganaug.families import get_family
+from ganaug.metrics import frechet_distance, kernel_distance
+from ganaug.options import Options
+from ganaug.training import DivergedError, Hooks, Trainer
+from pipeline.config import Config
+from pipeline.errors import InputError, JobError
+from pipeline.log import RunLog, progress
+from pipeline.report.training import save_curves, save_grid
+from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.store import RunFolder, StoreError, code_version, digest, load_tensors, save_tensors, write_json
+from pipeline.workers import resolve_device, usable_cores, workers
+
+SHARED = "all classes"
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps"}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One generator to train. `labels` are the classes whose images it sees; `base` is the model it starts from."""
+
+    name: str
+    pack: str
+    labels: tuple[int, ...]
+    family: str
+    options: Options
+    modes: int  # above 0: condition on this many appearance modes of the one class instead of on the class
+    minutes: float | None
+    seed: int
+    device: str
+    threads: int
+    out: str
+    base: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Of everything the model depends on but the wall-clock budget, which only decides how far training gets."""
+        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack")}
+        return digest(identity, Path(self.pack).name, Path(self.base).name)
+
+
+def options_for(config: Config) -> Options:
+    """The family's defaults with the configuration's overrides.
+
+    Raises:
+        InputError: an unknown family, or a value the family cannot take.
+    """
+    chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True)
+    if chosen.get("diffaugment") == "none":
+        chosen["diffaugment"] = ""
+    if config.gan.steps is not None:
+        chosen["steps"] = config.gan.steps
+    try:
+        return replace(get_family(config.gan.family).defaults, **chosen)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
+    """Class -> label for the classes with enough training images for a GAN of the chosen family."""
+    least = get_family(config.gan.family).min_images
+    return {
+        name: label for label, name in enumerate(prepared.classes) if prepared.counts["train"].get(name, 0) >= least
+    }
+
+
+def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
+    """The generators that need no other: one for all classes, or one a class (strategy `per_class`)."""
+    options, classes = options_for(config), trainable(prepared, config)
+    if not classes:
+        return []
+    if config.gan.scope != "per_class":
+        return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
+    return [
+        _job(run, config, prepared, name, (label,), options, modes=config.gan.modes) for name, label in classes.items()
+    ]
+
+
+def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:
+    """Strategy `specialise`: one short fine-tune a class from the shared generator."""
+    options = replace(options_for(config), steps=config.gan.finetune_steps)
+    return [
+        _job(run, config, prepared, name, (label,), options, base=base.model)
+        for name, label in trainable(prepared, config).items()
+    ]
+
+
+def _job(
+    run: RunFolder,
+    config: Config,
+    prepared: Prepared,
+    name: str,
+    labels: tuple[int, ...],
+    options: Options,
+    **more: Any,
+) -> TrainJob:
+    device = resolve_device(config.device)
+    alone = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
+    threads = usable_cores() if alone and config.runner != "local" else 1
+    return TrainJob(
+        name, prepared.pack, labels, config.gan.family, options, more.pop("modes", 0), config.gan.minutes,
+        config.seed, device, threads if device == "cpu" else usable_cores(), str(run.out), **more,
+    )  # fmt: skip
+
+
+def train(job: TrainJob) -> Trained:
+    """Train, or load what an earlier run trained, or resume what one left unfinished.
+
+    A generator that diverges, or has too little memory, fails alone: the record says why, and the run goes on.
+    """
+    run, log = RunFolder(Path(job.out)), RunLog(RunFolder(Path(job.out)).log)
+    model = run.stored("generator", job.digest)
+    torch.set_num_threads(job.threads)
+    pack = load_pack(job.pack)
+    conditions, of_class, n_conditions = _conditions(job, pack)
+    if model.exists():
+        try:
+            _, card = load_tensors(model)
+            return Trained(job.name, str(model), job.digest, of_class, card["seconds"])
+        except StoreError as damaged:
+            log.write("train", "damaged", generator=job.name, error=str(damaged))
+    index = torch.nonzero(torch.isin(pack.labels, torch.tensor(job.labels)) & (pack.splits == 0)).squeeze(1)
+    base = load_tensors(Path(job.base))[0] if job.base else None
+    trainer = Trainer(
+        get_family(job.family), pack.images[index], conditions, n_conditions=n_conditions, options=job.options,
+        seed=job.seed, device=job.device, base=base,
+    )  # fmt: skip
+    checkpoint = run.stored("checkpoint", job.digest)
+    _resume(trainer, checkpoint, log, job)
+    log.write("train", "start", generator=job.name, images=len(index), step=trainer.step, options=asdict(job.options))
+    try:
+        _run(trainer, job, run, checkpoint, conditions)
+    except DivergedError as error:
+        log.write("train", "failed", generator=job.name, error=str(error))
+        return Trained(job.name, "", job.digest, of_class, trainer.seconds, failure=str(error))
+    tensors, record = trainer.state()
+    keep = {key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")}
+    save_tensors(model, keep, record | {"name": job.name, "seconds": trainer.seconds})
+    for left in (checkpoint, _previous(checkpoint)):
+        left.unlink(missing_ok=True)
+    log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
+    return Trained(job.name, str(model), job.digest, of_class, trainer.seconds)
+
+
+def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
+    folder = run.out / "training" / job.name
+    scorer = _scorer(trainer.images.cpu(), conditions, job)
+    shown = conditions.unique().repeat_interleave(8)
+    with progress(f"train {job.name}", job.options.steps) as bar:
+        at = [0]
+
+        def advance(trainer: Trainer, row: Mapping[str, float]) -> None:
+            left = _time_left(trainer, job.minutes)
+            note = f"{trainer.step / max(trainer.seconds, 1e-9):.1f} steps/s, {left} left, loss {row['loss_d']:.2f}"
+            bar.advance(trainer.step - at[0], note)
+            at[0] = trainer.step
+
+        def save(trainer: Trainer) -> None:
+            if checkpoint.exists():
+                os.replace(checkpoint, _previous(checkpoint))
+            save_tensors(checkpoint, *trainer.state())
+            save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
+            save_curves(folder, trainer.history)
+
+        trainer.run(Hooks(progress=advance, checkpoint=save, score=scorer), minutes=job.minutes)
+        save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
+        save_curves(folder, trainer.history)
+
+
+def _time_left(trainer: Trainer, minutes: float | None) -> str:
+    seconds = (trainer.options.steps - trainer.step) * trainer.seconds / max(trainer.step, 1)
+    if minutes is not None:
+        seconds = min(seconds, minutes * 60 - trainer.seconds)
+    return f"{int(max(seconds, 0)) // 60}:{int(max(seconds, 0)) % 60:02d}"
+
+
+def _scorer(real: Tensor, conditions: Tensor, job: TrainJob):  # type: ignore[no-untyped-def]
+    """FID and KID of as many samples as there are real images, of the same conditions, at most 256 of them."""
+    some = torch.randperm(len(real), generator=torch.Generator().manual_seed(job.seed))[:256]
+    extractor = Scattering.fit(real[some])
+    features = extractor(real[some])
+
+    def score(trainer: Trainer) -> dict[str, float]:
+        fake = extractor(trainer.sample(conditions[some], seed=job.seed))
+        return {"fid": frechet_distance(fake, features), "kid": kernel_distance(fake, features)}
+
+    return score
+
+
+def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]], int]:
+    """Condition of each training image, the conditions each class is asked by, and how many there are."""
+    rows, labels, splits = pack.rows, pack.labels, pack.splits
+    index = torch.nonzero(torch.isin(labels, torch.tensor(job.labels)) & (splits == 0)).squeeze(1)
+    names = {int(labels[i]): rows[i]["label"] for i in index.tolist()}
+    if not job.modes:
+        return labels[index], {name: [label] for label, name in names.items()}, int(labels.max()) + 1
+    modes = min(job.modes, max(1, len(index) // 4))
+    features = Scattering.fit(pack.images[index])(pack.images[index])
+    found = KMeans(modes, n_init=10, random_state=job.seed).fit_predict(features.numpy())
+    conditions = torch.from_numpy(found).long()
+    # asked for as often as they occur: a condition is listed once for each of its images
+    return conditions, {names[job.labels[0]]: sorted(conditions.tolist())}, modes
+
+
+def _previous(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".previous.safetensors")
+
+
+def _resume(trainer: Trainer, checkpoint: Path, log: RunLog, job: TrainJob) -> None:
+    for file in (checkpoint, _previous(checkpoint)):
+        if not file.exists():
+            continue
+        try:
+            trainer.load(load_tensors(file))
+        except StoreError as damaged:
+            log.write("train", "damaged", generator=job.name, error=str(damaged))
+            continue
+        log.write("train", "resumed", generator=job.name, step=trainer.step, checkpoint=file.name)
+        return
+
+
+def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
+    """Write `generators/CLASS/` with the model that draws the class and its card.
+
+    Raises:
+        JobError: no generator was trained at all.
+    """
+    if trained and not any(t.model for t in trained):
+        raise JobError(f"Every generator failed to train: {trained[0].failure}")
+    for record in trained:
+        if not record.model:
+            continue
+        tensors, card = load_tensors(Path(record.model))
+        weights = {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}
+        for name, conditions in record.conditions.items():
+            save_tensors(run.model(name), weights, {"generator": record.digest})
+            write_json(
+                run.card(name),
+                {
+                    "class": name,
+                    "generator": record.digest,
+                    "conditions": sorted(set(conditions)),
+                    "data_digest": prepared.digest,
+                    "seed": config.seed,
+                    "code_version": code_version(),
+                    "config": config.gan.model_dump(mode="json"),
+                    "family": card["family"],
+                    "spec": card["spec"],
+                    "options": card["options"],
+                    "steps": card["step"],
+                    "seconds": card["seconds"],
+                    "metrics": card["history"][-1] if card["history"] else {},
+                },
+            )

@@ -1,0 +1,30 @@
+"""What a run keeps on disk: whole or not at all, verified when read, named by the digest of what it was made from."""
+
+from pipeline.store.digests import code_version, digest, jsonable
+from pipeline.store.files import (
+    StoreError,
+    cached_json,
+    cached_tensors,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_atomically,
+    write_json,
+)
+from pipeline.store.runfolder import SPLITS, RunFolder
+
+__all__ = [
+    "SPLITS",
+    "RunFolder",
+    "StoreError",
+    "cached_json",
+    "cached_tensors",
+    "code_version",
+    "digest",
+    "jsonable",
+    "load_tensors",
+    "read_json",
+    "save_tensors",
+    "write_atomically",
+    "write_json",
+]

@@ -1,0 +1,124 @@
+"""A run's folder: where everything is, who is working in it, and whether there is room."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import InputError
+from pipeline.store.files import TEMPORARY, write_atomically
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run under `out`; making the object touches nothing."""
+
+    out: Path
+
+    @property
+    def report(self) -> Path:
+        return self.out / "report.html"
+
+    @property
+    def metrics(self) -> Path:
+        return self.out / "metrics.json"
+
+    @property
+    def config(self) -> Path:
+        return self.out / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.out / "log.jsonl"
+
+    @property
+    def dataset(self) -> Path:
+        return self.out / "dataset"
+
+    @property
+    def manifest(self) -> Path:
+        return self.dataset / "manifest.csv"
+
+    @property
+    def store(self) -> Path:
+        """Intermediate results; may be deleted between runs, then they are computed again."""
+        return self.out / "store"
+
+    def images(self, split: str, class_name: str) -> Path:
+        return self.dataset / split / class_name
+
+    def generator(self, class_name: str) -> Path:
+        return self.out / "generators" / class_name
+
+    def model(self, class_name: str) -> Path:
+        return self.generator(class_name) / "model.safetensors"
+
+    def card(self, class_name: str) -> Path:
+        return self.generator(class_name) / "card.json"
+
+    def stored(self, kind: str, key: str, suffix: str = ".safetensors") -> Path:
+        """Where the result `kind` with the digest `key` belongs."""
+        return self.store / f"{kind}-{key[:24]}{suffix}"
+
+    def prepare(self, planned_bytes: int = 0) -> None:
+        """Make the folder and prove that it can be written and has room, before any work starts.
+
+        Raises:
+            InputError: it cannot be written, or has less free space than `planned_bytes`.
+        """
+        probe = self.out / f"{TEMPORARY}{os.getpid()}-probe"
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"probe")
+            probe.unlink()
+            free = shutil.disk_usage(self.out).free
+        except OSError as error:
+            raise InputError(
+                f"{self.out} cannot be written ({error.strerror}); choose another folder with --out."
+            ) from None
+        if free < planned_bytes:
+            raise InputError(
+                f"{self.out} has {free / 1e6:,.0f} MB free, but this run needs about {planned_bytes / 1e6:,.0f} MB; "
+                "free some space or choose another folder with --out."
+            )
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for this process. The operating system frees the lock of a process that died.
+
+        Raises:
+            InputError: another run holds it; names its process.
+        """
+        self.prepare()
+        holder = self.out / ".lock.json"
+        lock = FileLock(self.out / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"Another run ({_describe(holder)}) is working in {self.out}; wait for it, or choose another --out."
+            ) from None
+        try:
+            for left_behind in self.out.rglob(f"{TEMPORARY}*"):
+                left_behind.unlink(missing_ok=True)
+            record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+            write_atomically(holder, json.dumps(record).encode())
+            yield
+        finally:
+            lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        record = json.loads(holder.read_bytes())
+        return f"process {record['pid']}, since {record['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "process unknown, just started"

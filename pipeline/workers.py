@@ -1,0 +1,89 @@
+"""Processes that share a machine's cores: one thread each, because two such processes beat one process of two threads."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+import torch
+from joblib import Parallel, delayed
+
+from pipeline.config import Config
+from pipeline.errors import JobError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def workers(config: Config) -> int:
+    """How many jobs run at a time: 1 for the local runner and for accelerators, else one a core."""
+    if config.runner == "local" or resolve_device(config.device) != "cpu":
+        return 1
+    return config.workers or usable_cores()
+
+
+def usable_cores() -> int:
+    """Cores this process may use; a container's limit counts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_device(device: str) -> str:
+    """Turn `auto` into the fastest device there is; other names stay."""
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def run_jobs(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    processes: int,
+    done: Callable[[], None] = lambda: None,
+) -> list[Result]:
+    """`[function(job) for job in jobs]` over `processes` one-thread processes; `done` is called after each job.
+
+    With one process it runs here, on one thread too: the results are the same bits either way.
+    """
+    results: list[Result] = []
+    for result in _results(function, jobs, min(processes, len(jobs))):
+        results.append(result)
+        done()
+    return results
+
+
+def _results(function: Callable[[Job], Result], jobs: Sequence[Job], processes: int) -> Iterable[Result]:
+    if processes > 1:
+        pool = Parallel(n_jobs=processes, backend="loky", return_as="generator", inner_max_num_threads=1)
+        return pool(delayed(_on_one_thread)(function, job) for job in jobs)
+    return _in_order(function, jobs)
+
+
+def _in_order(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+    threads = torch.get_num_threads()
+    try:
+        for job in jobs:
+            yield _on_one_thread(function, job)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _on_one_thread(function: Callable[[Job], Result], job: Job) -> Result:
+    torch.set_num_threads(1)
+    return function(job)
+
+
+def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
+    """`function(job)` in a fresh process: its threads, its memory and its crash are its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, job).result()
+        except BrokenProcessPool:
+            raise JobError(
+                f"The process of {function.__name__} died, most likely for want of memory; "
+                "lower gan.batch or data.image_size and run the same command again."
+            ) from None

@@ -1,0 +1,131 @@
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import Config, dump_config, known_keys, load_config, mask_secrets
+from pipeline.errors import InputError
+
+STABLE_KEYS = {
+    "seed", "data.image_size", "data.train_per_class", "gan.family", "gan.scope", "gan.steps", "generate.per_class",
+    "filter.min_confidence", "evaluate.seeds", "evaluate.arms", "runner",
+}  # fmt: skip
+
+
+def test_every_key_that_scripts_rely_on_exists() -> None:
+    assert known_keys().keys() >= STABLE_KEYS
+
+
+def test_every_key_is_described_in_the_schema() -> None:
+    schema = Config.model_json_schema()
+    for model in [schema, *schema["$defs"].values()]:
+        for name, field in model["properties"].items():
+            assert field.get("description"), name
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([32, 64, 128]),
+    rate=st.floats(1e-6, 0.1),
+    minutes=st.none() | st.floats(0.01, 1e6),
+)
+def test_dumped_configuration_loads_to_an_equal_one(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, size: int, rate: float, minutes: float | None
+) -> None:
+    overrides = [f"seed={seed}", f"data.image_size={size}", f"gan.rate_g={rate!r}"]
+    config = load_config(None, overrides + ([] if minutes is None else [f"gan.minutes={minutes!r}"]))
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+    file.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(file, []) == config
+    assert dump_config(load_config(file, [])) == dump_config(config)
+    assert (config.seed, config.data.image_size) == (seed, size)
+    assert config.gan.rate_g is not None and math.isclose(config.gan.rate_g, rate)
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("seed: 3\ngan: {steps: 10, family: wgan_gp}\n", encoding="utf-8")
+    config = load_config(file, ["gan.steps=20", "evaluate.arms=[real, gan]"])
+    assert (config.seed, config.gan.steps, config.gan.family) == (3, 20, "wgan_gp")
+    assert config.evaluate.arms == ("real", "gan")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("gan.stesp=3", ["'gan.stesp'", "3", "'gan.steps'"]),
+        ("image_size=64", ["'image_size'", "'data.image_size'"]),
+        ("gna.steps=64", ["'gna'", "'gan'"]),
+        ("evaluate.seeds=0", ["'evaluate.seeds'", "0", "at least 1 and at most 1000"]),
+        ("evaluate.seeds=true", ["'evaluate.seeds'", "True", "a whole number"]),
+        ("evaluate.seeds='5'", ["'evaluate.seeds'", "'5'", "a whole number"]),
+        ("data.image_size=48", ["'data.image_size'", "48", "32, 64, 128"]),
+        ("gan.scope=per-class", ["'gan.scope'", "'per-class'", "Did you mean 'per_class'?"]),
+        ("evaluate.arms=[real, gann]", ["'evaluate.arms'", "'gann'", "Did you mean 'gan'?"]),
+        ("evaluate.arms=[real]", ["'evaluate'", "one of gan, gan_unfiltered, classical_gan"]),
+        ("evaluate.arms=[real, gan, gan]", ["twice"]),
+        ("gan.minutes=.inf", ["'gan.minutes'", "inf", "a number above 0 or null"]),
+        ("data={test_fraction: 0.7, val_fraction: 0.4}", ["'data'", "at most 0.9"]),
+        ("gan=3", ["'gan'", "section"]),
+        ("gan.steps", ["KEY=VALUE"]),
+        ("gan.steps=[", ["--set gan.steps=[", "not valid YAML"]),
+        ("gan.steps={a: 1, a: 2}", ["'a' stands twice"]),
+    ],
+)
+def test_wrong_values_are_explained(override: str, said: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        load_config(None, [override])
+    for words in said:
+        assert words in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_override_is_accepted_or_refused_politely(key: str, value: str) -> None:
+    try:
+        config = load_config(None, [f"{key}={value}"])
+    except InputError:
+        return
+    assert isinstance(config, Config)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"- a\n- b\n", "key: value"), (b"a: [\n", "line"), (b"\xff\xfe\x00", "UTF-8"), (b"seed: 1\nseed: 2\n", "twice")],
+)
+def test_wrong_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=said) as error:
+        load_config(file, [])
+    assert str(file) in str(error.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml cannot be read"):
+        load_config(tmp_path / "nowhere.yaml", [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://user:hunter2@db/x",
+        "https://hunter2@github.com/x",
+        "token=hunter2",
+        "--password=hunter2",
+        "{'api_key': 'hunter2', 'k': 1}",
+        '{"client_secret": "hunter2"}',
+        "Authorization: Bearer hunter2",
+        "https://host/path?access_token=hunter2&page=2",
+    ],
+)
+def test_secrets_are_masked(text: str) -> None:
+    masked = mask_secrets(text)
+    assert "hunter2" not in masked and "***" in masked
+
+
+@pytest.mark.parametrize("text", ["seed: 3", "https://host/path?page=2", "8 tokens a class", "user@example.org", ""])
+def test_plain_text_is_not_masked(text: str) -> None:
+    assert mask_secrets(text) == text

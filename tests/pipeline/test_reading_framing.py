@@ -1,0 +1,103 @@
+"""Framing: crops that show the defect at native resolution, and packing into one tensor."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import texture
+
+from pipeline.errors import InputError
+from pipeline.reading import channels_of, choose_framing, frame_images, pack
+from pipeline.reading.framing import crop_side, defect_box, defect_free
+
+
+def marked(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    for left, top, w, h in boxes:
+        mask[top : top + h, left : left + w] = 255
+    return mask
+
+
+def digest(k: int) -> str:
+    return hashlib.sha256(str(k).encode()).hexdigest()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_crop_is_square_native_and_holds_the_defect(data: st.DataObject) -> None:
+    height, width = data.draw(st.integers(40, 200)), data.draw(st.integers(40, 200))
+    w, h = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 30))
+    left, top = data.draw(st.integers(0, width - w)), data.draw(st.integers(0, height - h))
+    image = (np.arange(height * width) % 251).astype(np.uint8).reshape(height, width)
+    image[top : top + h, left : left + w] = 255  # no other pixel has this value
+    (crop,) = frame_images(
+        [image], [marked(height, width, (left, top, w, h))], ["x"], [digest(0)], framing="mask", image_size=32
+    )
+    assert crop.shape[0] == crop.shape[1] <= min(height, width)
+    assert crop.shape[0] == min(max(32, round(1.5 * max(w, h))), height, width)
+    assert (crop == 255).sum() == w * h
+
+
+def test_of_far_defects_the_largest_is_shown_and_near_parts_are_one() -> None:
+    assert defect_box(marked(200, 200, (10, 10, 5, 5), (150, 150, 20, 10)), 64) == (150, 150, 20, 10)
+    assert defect_box(marked(200, 200, (10, 10, 5, 5), (22, 10, 20, 10)), 64) == (10, 10, 32, 10)
+
+
+def test_a_side_is_at_most_the_shorter_side() -> None:
+    assert crop_side((0, 0, 90, 5), (100, 300), 32) == 100
+    assert crop_side((0, 0, 2, 2), (20, 300), 32) == 20
+
+
+def test_defect_free_crops_have_the_sides_of_the_defects_and_depend_on_their_own_file() -> None:
+    images = [texture(k, 120, 150) for k in range(30)]
+    masks = [marked(120, 150, (20, 20, 30 + k, 4)) for k in range(5)] + [marked(120, 150)] * 25
+    labels = ["crack"] * 5 + ["free"] * 25
+    digests = [digest(k) for k in range(30)]
+    crops = frame_images(images, masks, labels, digests, framing="mask", image_size=32)
+    sides = {crop.shape[0] for crop in crops[:5]}
+    assert {crop.shape[0] for crop in crops[5:]} == sides == {45, 46, 48, 50, 51}
+    fewer = frame_images(images[:10], masks[:10], labels[:10], digests[:10], framing="mask", image_size=32)
+    assert all(np.array_equal(a, b) for a, b in zip(crops, fewer, strict=False))
+
+
+def test_an_unmarked_image_of_a_defect_class_keeps_all_it_can() -> None:
+    images, masks = [texture(0, 80, 120), texture(1, 80, 120)], [marked(80, 120, (5, 5, 5, 5)), None]
+    crops = frame_images(images, masks, ["crack"] * 2, [digest(0), digest(1)], framing="mask", image_size=32)
+    assert np.array_equal(crops[1], images[1][:, 20:100])
+
+
+def test_auto_takes_masks_when_half_of_the_defects_have_one() -> None:
+    some, none = marked(32, 32, (1, 1, 3, 3)), marked(32, 32)
+    assert choose_framing("auto", ["a", "a", "b", "b"], [some, None, some, None]) == "mask"
+    assert choose_framing("auto", ["a", "a", "b", "b"], [some, None, None, None]) == "whole"
+    assert choose_framing("auto", ["a", *["free"] * 9], [some, *[none] * 9]) == "mask"
+    assert choose_framing("auto", ["a", *["good"] * 9], [some, *[None] * 9]) == "mask"
+    assert choose_framing("auto", ["a", "b"], [None, None]) == "whole"
+    assert choose_framing("whole", ["a"], [some]) == "whole"
+    assert defect_free(["a", "free", "other"], [some, none, None]) == {"free"}
+    with pytest.raises(InputError, match=r"data\.framing"):
+        choose_framing("mask", ["a"], [none])
+
+
+def test_packing_averages_when_shrinking_and_keeps_channels() -> None:
+    board = (np.indices((128, 128)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    grey = pack([board], 64)
+    assert (grey.dtype, tuple(grey.shape)) == (torch.uint8, (1, 1, 64, 64))
+    assert set(grey.unique().tolist()) <= {127, 128}  # neighbours would keep 0 or 255
+    colour = np.stack([board, board // 2, board // 4], axis=2)
+    assert channels_of([board, colour]) == 3
+    both = pack([board, colour], 32)
+    assert tuple(both.shape) == (2, 3, 32, 32)
+    assert torch.equal(both[0, 0], both[0, 2])
+    assert both[1, 0].float().mean() > both[1, 1].float().mean() > both[1, 2].float().mean()  # RGB order
+    assert tuple(pack([colour], 32, channels=1).shape) == (1, 1, 32, 32)
+
+
+def test_packing_at_the_same_size_changes_nothing() -> None:
+    image = texture(4, 64, 64)
+    assert np.array_equal(pack([image], 64)[0, 0].numpy(), image)
+    assert pack([cv2.resize(image, (20, 20))], 64).shape == (1, 1, 64, 64)

@@ -1,0 +1,116 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.report import Reading, ReportData, render_report
+from tests.report_example import HOSTILE, metrics, report_data
+
+
+class Page(HTMLParser):
+    """Tags, addresses and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def figures(html: str) -> list[ElementTree.Element]:
+    found = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
+    return [ElementTree.fromstring(base64.b64decode(text)) for text in found]
+
+
+def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
+    page = Page(render_report(report_data(["crazing", "patches"])))
+    said = [
+        *("Merge", "With them the classifier is right more often.", "84.0 %", "90.0 %", "+6.0", "+1.3 to +8.7"),
+        *("22", "of 60 generated", "18 real test images", "3 times", "95 % interval:", "Few images a class."),
+        *("Real against augmented", "p = 0.013", "70.0 to 90.0", "+2.0", "What is confused with what"),
+        *("15 low confidence", "12.5", "0.0123", "8.25", "\N{MINUS SIGN}0.0004", "11 synthetic, 20 real"),
+        *("scattering-64", "distance 0.31", "realism 1.20", "a.png: empty file", "flips (chosen)", "2 (chosen)"),
+        *("torch 2.9", "5e1f", "29 min", "seed: 0"),
+    ]
+    missing = [words for words in said if words not in page.text]
+    assert not missing
+    assert page.text.index("With them the classifier") < page.text.index("Real against augmented")
+    assert page.text.count("How to read") >= 8
+    assert len(figures(render_report(report_data(["crazing", "patches"])))) == 5
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"), [("merge", "Merge"), ("do_not_merge", "Do not merge"), ("inconclusive", "Inconclusive")]
+)
+def test_each_verdict_is_said_in_words_and_by_its_own_shape(verdict: str, word: str) -> None:
+    html = render_report(report_data(["a", "b"], verdict))
+    assert f"<h1>{word}</h1>" in html
+    others = [render_report(report_data(["a", "b"], other)) for other in ("merge", "do_not_merge", "inconclusive")]
+    shapes = {re.search(r"<svg viewBox.*?</svg>", page, re.DOTALL).group() for page in others}  # type: ignore[union-attr]
+    assert len(shapes) == 3
+
+
+def test_hostile_names_stay_text() -> None:
+    data = report_data(HOSTILE)
+    data = replace(data, title=HOSTILE[0], warnings=HOSTILE, reading=Reading({HOSTILE[1]: 1}, HOSTILE, HOSTILE))
+    html = render_report(data)
+    page = Page(html)
+    assert "script" not in page.tags and page.tags.count("h1") == 1
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert HOSTILE[0] in page.text and "größe 面 🙂" in page.text
+    drawn = "".join("".join(figure.itertext()) for figure in figures(html))
+    assert HOSTILE[0] in drawn and HOSTILE[2] in drawn
+    html.encode("utf-8")
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=2, max_size=4, unique=True))
+def test_any_class_names_make_a_page_without_scripts_or_addresses(classes: list[str]) -> None:
+    html = render_report(report_data(classes))
+    page = Page(html)
+    assert "script" not in page.tags
+    assert page.addresses and all(address.startswith("data:image/") for address in page.addresses)
+    assert len(figures(html)) == 5
+
+
+def test_nothing_accepted_is_a_complete_page() -> None:
+    bare = metrics(["a", "b"], "do_not_merge")
+    bare["gain"] = None
+    bare["arms"] = {arm: bare["arms"][arm] for arm in ("real", "balanced", "classical")}
+    for row in bare["classes"].values():
+        row |= {"accepted": 0, "fid": None, "kid": None, "features": None}
+    page = Page(render_report(ReportData(metrics=bare)))
+    assert "Do not merge" in page.text and "What became of the generated images" in page.text
+    assert "with synthetic" not in page.text
+
+
+def test_a_class_without_a_generator_is_left_out_of_the_funnel_only() -> None:
+    data = report_data(["a", "rare"])
+    del data.metrics["classes"]["rare"]
+    page = Page(render_report(data))
+    assert page.text.count("11 synthetic") == 1
+    assert "rare" in page.text
+
+
+def test_secrets_are_masked() -> None:
+    data = replace(
+        report_data(["a", "b"]), config_yaml="weights: https://me:hunter2@host/w\n", warnings=["token=hunter2"]
+    )
+    assert "hunter2" not in render_report(data)
+
+
+def test_equal_data_gives_an_equal_page() -> None:
+    assert render_report(report_data(["a", "b"])) == render_report(report_data(["a", "b"]))

@@ -1,0 +1,91 @@
+"""Made-up results for the report's tests."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.report import Choices, Pair, Reading, ReportData
+
+ARMS = ("real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan")
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=https://e.org/x>',
+    "$\\frac{1}$",
+    "_hidden\n\x01\udc80",
+    "größe 面 🙂",
+]
+
+
+def score(mean: float) -> dict[str, Any]:
+    return {"mean": mean, "ci95": [mean - 0.02, mean + 0.02]}
+
+
+def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "verdict": verdict,
+        "reason": "With them the classifier is right more often.",
+        "dataset": {
+            "classes": classes,
+            "image_size": 32,
+            "channels": 1,
+            "counts": {split: dict.fromkeys(classes, n) for split, n in (("train", 20), ("val", 0), ("test", 9))},
+            "digest": "5e1f" * 16,
+        },
+        "classes": {
+            name: {
+                "generated": 30, "accepted": 11, "rejected": {"copy": 4, "low_confidence": 15},
+                "fid": 12.5, "kid": 0.0123, "fid_real_vs_real": 8.25, "kid_real_vs_real": -0.0004,
+                "features": "scattering-64",
+            }
+            for name in classes
+        },
+        "arms": {
+            arm: {
+                "accuracy": score(0.8 + place / 50), "macro_f1": score(0.79), "recall": dict.fromkeys(classes, 0.8),
+                "seeds": [{"seed": seed, "accuracy": 0.8, "macro_f1": 0.79} for seed in range(3)],
+            }
+            for place, arm in enumerate(ARMS)
+        },
+        "gain": {
+            "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.06, "ci95": [0.013, 0.087]},
+            "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
+        },
+        "seconds": {"train": 1731.0, "filter": 4.2},
+    }  # fmt: skip
+
+
+def report_data(classes: list[str], verdict: str = "merge") -> ReportData:
+    draw = np.random.default_rng(0)
+
+    def image() -> np.ndarray:
+        return draw.integers(0, 256, (32, 32), dtype=np.uint8)
+
+    steps = list(range(0, 2000, 5))
+    estimates = dict.fromkeys(classes, (0.8, 0.7, 0.9))
+    return ReportData(
+        metrics=metrics(classes, verdict),
+        title="steel",
+        confusion={arm: draw.integers(0, 20, (len(classes), len(classes))) for arm in ARMS},
+        recall_intervals={arm: estimates for arm in ARMS},
+        gain_recall=dict.fromkeys(classes, (0.02, -0.01, 0.05)),
+        history={
+            classes[0]: {
+                "step": steps,
+                "loss_d": [1 / (1 + step) for step in steps],
+                "loss_g": [float("nan") if step == 50 else 1.0 for step in steps],
+                "fid": [80.0 if step % 500 == 0 else None for step in steps],
+            }
+        },
+        samples={name: [Pair(image(), image(), 0.31, 1.2)] for name in classes},
+        unfiltered={name: [image()] for name in classes},
+        reading=Reading({"files_found": 63}, ["a.png: empty file"], ["Whole images were used."]),
+        choices=Choices("3-fold cross-validation.", {"none": 0.81, "flips": 0.86}, "flips", {1: 0.85, 2: 0.87}, 2),
+        config_yaml="seed: 0\n",
+        provenance={
+            "date": "2026-01-02",
+            "versions": {"torch": "2.9"},
+            "command": "ganaug run https://me:hunter2@host/x",
+        },
+        warnings=["Few images a class."],
+    )

@@ -86,7 +86,7 @@ def summarise(
     point = counts.scores(np.ones((1, counts.groups)))[:, 0]
     weights, seed_draws = _draws(counts.groups, len(predictions), resamples, seed)
     draws = counts.scores(weights)
-    accuracy, macro_f1 = (_interval(point[:, m], draws[:, :, m], seed_draws, ALPHA) for m in (0, 1))
+    accuracy, macro_f1 = (_interval(point[:, m], draws[:, :, m], seed_draws, ALPHA, least=0.0) for m in (0, 1))
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     images = np.bincount(truth, minlength=classes)
@@ -124,7 +124,9 @@ def gain(
     weights, seed_draws = _draws(arms[0].groups, len(baseline), resamples, seed)
     point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
     levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
-    intervals = [_interval(point[:, m], draws[:, :, m], seed_draws, level) for m, level in enumerate(levels)]
+    intervals = [
+        _interval(point[:, m], draws[:, :, m], seed_draws, level, least=-1.0) for m, level in enumerate(levels)
+    ]
     return Gain(
         accuracy=intervals[0],
         macro_f1=intervals[1],
@@ -182,7 +184,7 @@ def _draws(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, 
     return weights, rng.integers(seeds, size=(resamples, seeds))
 
 
-def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float) -> Interval:
+def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float, *, least: float) -> Interval:
     """Percentile interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
 
     Redrawing images and seeds in one go counts the noise of single predictions three times (Owen 2007, "The pigeonhole
@@ -190,7 +192,8 @@ def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float) -> I
     deviations of the seeds are added, shrunk to what they vary beyond that noise:
         noise = (mean_s Var_r draws_s - Var_r mean_s draws_s) S / (S - 1)        of one seed, gone in the mean over S
         shrink^2 = max(0, 1 - noise / Var_s point)
-    and widened by sqrt(S / (S - 1)) and Student's t over the normal quantile, because S is small.
+    and widened by sqrt(S / (S - 1)) and Student's t over the normal quantile, because S is small. No end lies beyond
+    `least` or 1, which are as far as the score can go.
     """
     mean, total = float(point.mean()), draws.mean(axis=0)
     usable = np.isfinite(total)
@@ -204,7 +207,7 @@ def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float) -> I
         shrink = np.sqrt(max(0.0, 1.0 - noise / spread))
         widen = np.sqrt(small) * t.ppf(1 - alpha / 2, seeds - 1) / norm.ppf(1 - alpha / 2)
         total = total + shrink * widen * (point - mean)[seed_draws[usable]].mean(axis=1)
-    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2])
+    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2]).clip(least, 1.0)
     return Interval(mean, min(float(lo), mean), max(float(hi), mean))
 
 

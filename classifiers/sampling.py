@@ -21,9 +21,10 @@ def draw_batches(
     """Plan the draws: int64 [steps, batch] indices into the real images followed by the synthetic ones.
 
     First every draw is a real image, from shuffled epochs over the images or, when `balanced`, over the classes and
-    then over the class's images. Then, class by class, every second draw becomes a synthetic image of that class: at
-    any point of the training at least 1 - SYNTHETIC_SHARE of each class's draws so far were real, the mix of classes is
-    that of the arm without synthetic images, and a class that has none keeps its real draws.
+    then over the class's images. Then, class by class, an evenly spread share of the draws becomes synthetic: the share
+    of synthetic images among the class's images, at most SYNTHETIC_SHARE. So at any point of the training at least half
+    of each class's draws were real, a handful of synthetic images is not drawn over and over, and the mix of classes is
+    that of the arm without synthetic images.
     """
     count = steps * batch
     if balanced:
@@ -39,8 +40,9 @@ def draw_batches(
     for label in np.unique(synthetic_labels):
         places = np.flatnonzero(drawn_labels == label)
         nth = np.arange(len(places))
-        places = places[np.floor((nth + 1) * SYNTHETIC_SHARE) > np.floor(nth * SYNTHETIC_SHARE)]
         candidates = len(labels) + np.flatnonzero(synthetic_labels == label)
+        share = min(SYNTHETIC_SHARE, len(candidates) / (len(candidates) + np.count_nonzero(labels == label)))
+        places = places[np.floor((nth + 1) * share) > np.floor(nth * share)]
         draws[places] = _shuffled_epochs(candidates, len(places), rng)
     return draws.reshape(steps, batch)
 

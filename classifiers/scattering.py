@@ -86,8 +86,7 @@ def _coefficients(images: Tensor, banks: list[Tensor]) -> Tensor:
         first = _moduli(spectrum, bank, j)  # [N, C, L, s, s]
         moments.append(first.mean(dim=(-2, -1)))
         inner = torch.fft.fft2(first) * (size / first.shape[-1]) ** 2
-        for k in range(j + 1, len(banks)):
-            moments.append(_moduli(inner, banks[k], k).mean(dim=(-2, -1)).flatten(2))
+        moments += [_moduli(inner, banks[k], k).mean(dim=(-2, -1)).flatten(2) for k in range(j + 1, len(banks))]
     logs = torch.cat(moments, dim=2).double().clamp_min(FLOOR).log()
     return torch.cat([x.mean(dim=(2, 3)).double()[..., None], logs], dim=2).flatten(1)
 

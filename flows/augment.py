@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.artifacts import publish_results
@@ -15,7 +17,7 @@ from pipeline.workers import workers
 
 
 @flow(name="augment", persist_result=False, validate_parameters=True)
-def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]:  # noqa: B008 (frozen)
+def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]:
     """Train, generate, filter, merge, compare and report; returns the content of `metrics.json`."""
     config = validate_config(config.model_dump(mode="json"))  # the form checks only what a JSON schema can say
     metrics = run_job(RunFolder(Path(out)), config, Path(dataset), step=as_task, fan_out=as_tasks)
@@ -25,9 +27,8 @@ def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]
 
 def run_augment(dataset: str, out: str, config: Config) -> dict[str, Any]:
     """Run the flow here with as many training tasks at a time as there are workers."""
-    metrics: dict[str, Any] = augment.with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers(config)))(
-        dataset, out, config
-    )
+    runner: Any = ThreadPoolTaskRunner(max_workers=workers(config))  # Any: Prefect's type of runners is invariant
+    metrics: dict[str, Any] = augment.with_options(task_runner=runner)(dataset, out, config)
     return metrics
 
 
@@ -39,9 +40,10 @@ def as_task(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
 def as_tasks(name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
     """Run one task a job, several at a time; raises the first failure once all have ended."""
     futures = [_task(f"{name} {job.name}", function).submit(job) for job in jobs]
+    wait(futures)
     return [future.result() for future in futures]
 
 
 def _task(name: str, function: Callable[..., Any]) -> Any:
     # Results live in the run's folder, under the digest of their inputs; Prefect's cache would only hold them twice.
-    return task(function, name=name, persist_result=False, cache_policy=None)
+    return task(name=name, persist_result=False, cache_policy=NO_CACHE)(function)

@@ -1,10 +1,10 @@
 """The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run."""
 
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from flows.server import quiet_prefect
@@ -15,19 +15,24 @@ from pipeline.job import check_names
 from pipeline.masking import mask_secrets
 from pipeline.store import RunFolder
 
-Dataset = Annotated[Path, typer.Argument(help="Image folder, MVTec AD folder or CSV manifest.", show_default="data/sample")]
+# What a wrong option raises: click's exception in older releases of typer, a copy of its own in newer ones.
+UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+Dataset = Annotated[
+    Path, typer.Argument(help="Image folder, MVTec AD folder or CSV manifest.", show_default="data/sample")
+]
 
 
 @app.command()
-def run(dataset: Dataset = SAMPLE, out: Out = Path("out"), config: ConfigFile = None, overrides: Overrides = None) -> None:
+def run(
+    dataset: Dataset = SAMPLE, out: Out = Path("out"), config: ConfigFile = None, overrides: Overrides = None
+) -> None:
     """Do the whole job: train, generate, filter, merge, compare, report."""
     settings = load_config(config, overrides)
     check_names(settings)
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     RunFolder(out).prepare()
-    quiet_prefect()
-    from flows.augment import run_augment  # after quiet_prefect: Prefect reads its settings at import
+    from flows.augment import run_augment  # after quiet_prefect in main: Prefect reads its settings at import
 
     metrics = run_augment(str(dataset), str(out), settings)
     typer.echo(f"\n{metrics['verdict'].replace('_', ' ').upper()}: {metrics['reason']}\nReport: {out / 'report.html'}")
@@ -37,17 +42,18 @@ def main() -> None:
     """Entry point; exit status 0 done, 1 the job failed, 2 the input or the configuration is wrong."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    quiet_prefect(tracebacks=debug)
     try:
         app(arguments, prog_name="ganaug", standalone_mode=False)
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
         print("Interrupted; the same command goes on from where it was.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exception(error)
         known = isinstance(error, InputError | JobError)
         text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
         print(f"ganaug: {mask_secrets(text)}", file=sys.stderr)

@@ -48,8 +48,10 @@ def cutout(x: Tensor, rng: torch.Generator) -> Tensor:
     n, _, height, width = x.shape
     cy = torch.randint(0, height, (n, 1), generator=rng).to(x.device)
     cx = torch.randint(0, width, (n, 1), generator=rng).to(x.device)
-    in_rows = (torch.arange(height, device=x.device)[None] - cy).abs() <= height // 4
-    in_columns = (torch.arange(width, device=x.device)[None] - cx).abs() <= width // 4
+    top, left = cy - height // 4, cx - width // 4
+    rows, columns = torch.arange(height, device=x.device)[None], torch.arange(width, device=x.device)[None]
+    in_rows = (rows >= top) & (rows < top + height // 2)  # [N, H]
+    in_columns = (columns >= left) & (columns < left + width // 2)  # [N, W]
     hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return x.masked_fill(hole, 0.0)
 

@@ -244,7 +244,7 @@ def _describe(case: _Case, rows: Tensor, reasons: list[str], why: str | None, *,
         real_vs_real=Closeness(among_real(frechet_distance), among_real(kernel_distance)),
         size=size,
         refused=why,
-        warnings=tuple(_warnings(len(real), len(rows), case.options.wanted, size)),
+        warnings=tuple(_warnings(len(real), len(rows), 0 if why else case.options.wanted, size)),
     )
 
 
@@ -265,7 +265,8 @@ def _warnings(real: int, accepted: int, wanted: int, size: int) -> list[str]:
 
 def _contrast(images: Tensor) -> Tensor:
     """Standard deviation over the pixels, averaged over the channels, in grey levels: ``float32 [N]``."""
-    return images.float().flatten(2).std(dim=2, correction=0).mean(dim=1)
+    pixels = images.float().flatten(2)
+    return (pixels - pixels.mean(dim=2, keepdim=True)).square().mean(dim=2).sqrt().mean(dim=1)
 
 
 def _extreme_share(images: Tensor) -> Tensor:

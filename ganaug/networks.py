@@ -1,6 +1,7 @@
 """Convolutional generator and discriminator, conditioned on a class or an appearance mode."""
 
 import math
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +23,8 @@ class ConditionalBatchNorm2d(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias = self.gain(condition)[:, :, None, None], self.bias(condition)[:, :, None, None]
         normalised: Tensor = self.norm(x)
-        return normalised * gain + bias
+        result: Tensor = normalised * gain + bias
+        return result
 
 
 class ConvGenerator(nn.Module):
@@ -39,8 +41,7 @@ class ConvGenerator(nn.Module):
         self.latent = spec.latent
         self.first = nn.ConvTranspose2d(spec.latent, widths[0], 4, bias=False)  # 1x1 -> 4x4
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False) for a, b in pairwise(widths)
         )
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(width, spec.conditions) for width in widths)
         self.last = nn.ConvTranspose2d(widths[-1], spec.channels, 4, stride=2, padding=1)
@@ -50,9 +51,10 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         x = F.relu(self.norms[0](self.first(z[:, :, None, None]), condition))
-        for up, norm in zip(self.ups, self.norms[1:], strict=True):  # type: ignore[arg-type]
+        for up, norm in zip(self.ups, self.norms[1:], strict=True):
             x = F.relu(norm(up(x), condition))
-        return self.last(x).tanh()
+        images: Tensor = self.last(x).tanh()
+        return images
 
 
 class ProjectionCritic(nn.Module):
@@ -66,9 +68,7 @@ class ProjectionCritic(nn.Module):
         super().__init__()
         halvings = int(math.log2(spec.size // 4))
         widths = [spec.channels] + [spec.width * min(2**i, 16) for i in range(halvings)]
-        self.downs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.linear = nn.Linear(widths[-1], 1)
         self.embedding = nn.Embedding(spec.conditions, widths[-1])
         for down in self.downs:
@@ -80,4 +80,6 @@ class ProjectionCritic(nn.Module):
         for down in self.downs:
             x = F.leaky_relu(down(x), 0.2)
         pooled = x.mean((2, 3)) * 4.0  # sum over the 4x4 grid, scaled to unit variance
-        return self.linear(pooled).squeeze(1) + (self.embedding(condition) * pooled).sum(1) / pooled.shape[1] ** 0.5
+        match = (self.embedding(condition) * pooled).sum(1) / pooled.shape[1] ** 0.5
+        logits: Tensor = self.linear(pooled).squeeze(1) + match
+        return logits

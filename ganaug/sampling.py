@@ -29,7 +29,7 @@ def generate(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Images `uint8 [N, C, S, S]`, one for each seed `int64 [N]` and condition `int64 [N]`."""
-    generator = generator.eval().to(device, memory_format=torch.channels_last)
+    generator = generator.eval().to(device).to(memory_format=torch.channels_last)
     out = []
     for start in range(0, len(seeds), BATCH):
         z = latent(seeds[start : start + BATCH], latent_size)

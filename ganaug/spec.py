@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape of a network pair: images `[N, channels, size, size]`, `conditions` classes or modes, `latent` noise dims."""
+    """Shape of a pair: images `[N, channels, size, size]`, `conditions` classes or modes, `latent` noise dimensions."""
 
     size: int
     channels: int

@@ -55,7 +55,7 @@ def correlation(images_a: Tensor, images_b: Tensor, *, slack: int = 0) -> Tensor
     a = thumbnails(_crop(images_a, margin, margin, margin))
     best = torch.full((len(a), len(images_b)), -1.0)
     for moved in _shifted(images_b, slack, margin):
-        pictures = thumbnails(moved).view(-1, THUMBNAIL, THUMBNAIL)
+        pictures = thumbnails(moved).reshape(len(moved), THUMBNAIL, THUMBNAIL)
         for symmetry in SYMMETRIES:
             columns = symmetry(pictures).flatten(1).T
             for start in range(0, len(a), BLOCK):

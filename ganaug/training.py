@@ -18,7 +18,9 @@ from ganaug.sampling import to_uint8
 from ganaug.spec import Spec
 
 LOG_EVERY = 20  # steps between two rows of the history
-SNAPSHOT_EVERY = 200  # steps between two states to roll back to
+# Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
+# resumed rolls back to the same step as one that was not.
+SNAPSHOT_EVERY = 250
 MAX_ROLLBACKS = 3
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -71,14 +73,15 @@ class Trainer:
         self.family, self.options, self.device = family, options, torch.device(device)
         self.spec = Spec(images.shape[-1], images.shape[1], n_conditions, options.latent, options.width)
         self.images = images.to(self.device)
-        self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in conditions.unique().tolist()]
-        self.pool_conditions = conditions.unique()
+        found: Tensor = conditions.unique()  # type: ignore[no-untyped-call]
+        self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in found.tolist()]
+        self.pool_conditions = found
         self.policy = parse_policy(options.diffaugment)
         self.rng = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.generator = family.generator(self.spec).to(self.device, memory_format=torch.channels_last)
-            self.discriminator = family.discriminator(self.spec).to(self.device, memory_format=torch.channels_last)
+            self.generator = _placed(family.generator(self.spec), self.device)
+            self.discriminator = _placed(family.discriminator(self.spec), self.device)
         if base is not None:
             _load_prefixed(self.generator, base, "generator.")
             _load_prefixed(self.discriminator, base, "discriminator.")
@@ -96,23 +99,34 @@ class Trainer:
         """
         hooks = hooks or Hooks()
         good = self.state()
-        while self.step < self.options.steps and (minutes is None or self.seconds < minutes * 60):
+        while not self._finished(minutes):
             started = time.monotonic()
             row = self.train_step()
             self.seconds += time.monotonic() - started
-            if not all(math.isfinite(value) for value in row.values()):
+            last = self._finished(minutes)
+            snapshot, checkpoint = self.step % SNAPSHOT_EVERY == 0, self.step % hooks.checkpoint_every == 0
+            diverged = not all(map(math.isfinite, row.values()))
+            if diverged or ((snapshot or checkpoint or last) and not self._is_finite()):
                 self._roll_back(good)
                 continue
-            last = self.step == self.options.steps
-            if self.step % LOG_EVERY == 0 or last:
-                if hooks.score and (self.step % hooks.score_every == 0 or last):
-                    row |= hooks.score(self)
+            scored = hooks.score is not None and (last or self.step % hooks.score_every == 0)
+            if hooks.score and scored:
+                row |= hooks.score(self)
+            if scored or last or self.step % LOG_EVERY == 0:
                 self.history.append(row)
                 hooks.progress(self, row)
-            if self.step % SNAPSHOT_EVERY == 0:
+            if snapshot:
                 good = self.state()
-            if self.step % hooks.checkpoint_every == 0:
+            if checkpoint:
                 hooks.checkpoint(self)
+
+    def _finished(self, minutes: float | None) -> bool:
+        return self.step >= self.options.steps or (minutes is not None and self.seconds >= minutes * 60)
+
+    def _is_finite(self) -> bool:
+        """Whether all weights are: a gradient that is not spoils them one step before it shows in a loss."""
+        networks = (self.generator, self.discriminator, self.ema)
+        return all(bool(t.isfinite().all()) for network in networks for t in network.state_dict().values())
 
     def train_step(self) -> Row:
         """`critic_steps` updates of the discriminator, then one of the generator."""
@@ -240,18 +254,18 @@ class Trainer:
         self.history = list(record["history"])
 
     def _roll_back(self, good: State) -> None:
-        """Return to `good` with half the learning rates and another random stream."""
+        """Return to `good` with the learning rates halved once more and another random stream."""
         failed_at, rollbacks, seconds = self.step, self.rollbacks + 1, self.seconds
         if rollbacks > MAX_ROLLBACKS:
             raise DivergedError(
-                f"training diverged at step {failed_at} after {MAX_ROLLBACKS} rollbacks; "
-                "lower gan.rate_g and gan.rate_d, or raise gan.r1_weight"
+                f"Training diverged at step {failed_at} after {MAX_ROLLBACKS} rollbacks; "
+                "lower gan.rate_g and gan.rate_d, or raise gan.r1_weight."
             )
         self.load(good)
         self.rollbacks, self.seconds = rollbacks, seconds
         self.rng.manual_seed(self.rng.initial_seed() + rollbacks)
-        for optimizer in (self.optimizer_g, self.optimizer_d):
-            optimizer.param_groups[0]["lr"] *= 0.5**rollbacks
+        for optimizer, rate in ((self.optimizer_g, self.options.rate_g), (self.optimizer_d, self.options.rate_d)):
+            optimizer.param_groups[0]["lr"] = rate * 0.5**rollbacks
 
 
 def _check(family: Family, images: Tensor, conditions: Tensor, n_conditions: int, options: Options) -> None:
@@ -263,10 +277,20 @@ def _check(family: Family, images: Tensor, conditions: Tensor, n_conditions: int
         raise ValueError(f"{len(images)} training images: a GAN needs at least 2")
     if not 0 <= int(conditions.min()) <= int(conditions.max()) < n_conditions:
         raise ValueError(f"conditions must lie in 0..{n_conditions - 1}")
+    check_options(family, options)
+
+
+def check_options(family: Family, options: Options) -> None:
+    """Raise ValueError for options that have no meaning for the family or name an unknown augmentation."""
+    parse_policy(options.diffaugment)
     if family.objective.wasserstein:
         for name in ("r1_weight", "label_smoothing", "label_noise"):
             if getattr(options, name):
                 raise ValueError(f"gan.{name} has no meaning for the Wasserstein family {family.name}; set it to 0")
+
+
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _adam(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
@@ -279,11 +303,15 @@ def _load_prefixed(network: nn.Module, tensors: dict[str, Tensor], prefix: str) 
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str, rate: float) -> None:
+    (group,) = optimizer.param_groups
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(prefix):
             index, name = key.removeprefix(prefix).split(".")
-            slots.setdefault(int(index), {})[name] = tensor.clone()
+            parameter = group["params"][int(index)]
+            # Fused Adam walks the memory of a parameter and of its moments side by side: their layouts must agree.
+            moment = torch.empty_like(parameter, requires_grad=False).copy_(tensor) if tensor.ndim else tensor.clone()
+            slots.setdefault(int(index), {})[name] = moment
     groups = optimizer.state_dict()["param_groups"]
     groups[0]["lr"] = rate
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -1,7 +1,6 @@
 """The command line without Prefect: look at data, list families, run one stage on a run's folder."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,9 @@ from typing import Annotated
 import typer
 
 from ganaug.families import FAMILIES
-from pipeline.config import Config, DataConfig, load_config
+from pipeline.config import Config, load_config
 from pipeline.job import recall_job, run_job
-from pipeline.reading import find_duplicates, inspect, load, render
+from pipeline.reading import inspect, load, render
 from pipeline.store import RunFolder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
@@ -55,7 +54,9 @@ def families(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     for family in FAMILIES.values():
-        typer.echo(f"{family.name}\n  {family.summary}\n  {family.paper}\n  defaults: {_brief(asdict(family.defaults))}")
+        typer.echo(
+            f"{family.name}\n  {family.summary}\n  {family.paper}\n  defaults: {_brief(asdict(family.defaults))}"
+        )
 
 
 def _brief(options: dict[str, object]) -> str:

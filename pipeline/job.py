@@ -1,10 +1,15 @@
 """The whole job in order. Who runs a step (plainly, or as a Prefect task) is the caller's to say."""
 
+import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from classifiers.models import build_model
 from pipeline.config import Config, dump_config, load_config
 from pipeline.errors import InputError
 from pipeline.log import RunLog
@@ -16,9 +21,16 @@ from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
-from pipeline.stages.train import fine_tune_jobs, first_jobs, options_for, publish, train
-from pipeline.store import RunFolder, read_json, write_atomically, write_json
-from pipeline.workers import in_own_process
+from pipeline.stages.train import (
+    fine_tune_jobs,
+    first_jobs,
+    options_for,
+    publish,
+    train,
+    train_apart,
+    without_generator,
+)
+from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 
 STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
 
@@ -62,6 +74,9 @@ def run_job(
         if until == "prepare":
             return {}
         with clock("train"):
+            for reason in without_generator(prepared, config).values():
+                clock.log.write("train", "skipped", reason=reason)
+                print(f"train: {reason}", file=sys.stderr)
             trained = _train(run, config, prepared, fan_out)
             step("publish generators", publish, run, config, prepared, trained)
         if until == "train":
@@ -82,8 +97,8 @@ def run_job(
         if until == "merge":
             return {}
         with clock("evaluate"):
-            metrics: dict[str, Any] = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
-        metrics |= {"seconds": clock.seconds}
+            compared = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
+        metrics: dict[str, Any] = jsonable(compared | {"seconds": clock.seconds})
         write_json(run.metrics, metrics)
         clock.log.write("evaluate", "verdict", verdict=metrics["verdict"], reason=metrics["reason"])
         if until == "evaluate":
@@ -101,19 +116,18 @@ def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> li
     return trained
 
 
-def train_apart(job: Any) -> Trained:
-    """`train` in a process of its own."""
-    return in_own_process(train, job)
-
-
 def check_names(config: Config) -> None:
-    """Raise InputError for names that only the registries know: family, its options, classifier, policies."""
-    from classifiers.models import MODELS
-
+    """Raise InputError for names that only the registries know: family, its options, classifier, weights, policies."""
     options_for(config)
     policies(config)
-    if config.evaluate.model not in MODELS:
-        raise InputError(f"evaluate.model = {config.evaluate.model!r} does not exist; choose one of {', '.join(MODELS)}.")
+    model, weights = config.evaluate.model, config.evaluate.weights
+    try:
+        if weights not in ("none", "download") and not Path(weights).is_file():
+            raise ValueError(f"{weights}: no such weights file; give none, download or the path of a .safetensors file")
+        with torch.random.fork_rng(devices=[]):  # a file of weights fits one number of channels, known only later
+            build_model(model, classes=2, channels=3, weights="download" if weights == "download" else "none")
+    except (ValueError, OSError) as error:
+        raise InputError(f"evaluate.model and evaluate.weights: {error}.") from None
 
 
 class _Clock:
@@ -135,7 +149,8 @@ class _Clock:
         if error is None:
             self.log.write(self._stage, "done", seconds=self.seconds[self._stage])
         else:
-            self.log.write(self._stage, "failed", error=f"{kind.__name__}: {error}")
+            trace = traceback.format_exception(error)
+            self.log.write(self._stage, "failed", error=f"{kind.__name__}: {error}", traceback="".join(trace))
 
 
 def _remember(run: RunFolder, config: Config, source: Path) -> None:
@@ -143,7 +158,9 @@ def _remember(run: RunFolder, config: Config, source: Path) -> None:
     text = dump_config(config)
     if run.config.exists() and run.config.read_text(encoding="utf-8") != text:
         changed = [
-            f"{line.strip()}" for line in text.splitlines() if line not in run.config.read_text(encoding="utf-8").splitlines()
+            f"{line.strip()}"
+            for line in text.splitlines()
+            if line not in run.config.read_text(encoding="utf-8").splitlines()
         ]
         RunLog(run.log).write("run", "configuration changed", now=changed)
     write_atomically(run.config, text.encode())

@@ -1,10 +1,12 @@
-"""Processes that share a machine's cores: one thread each, because two such processes beat one process of two threads."""
+"""Processes that share a machine's cores: one thread each, as two such processes beat one process of two threads."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 import torch
@@ -60,26 +62,32 @@ def _results(function: Callable[[Job], Result], jobs: Sequence[Job], processes: 
     if processes > 1:
         pool = Parallel(n_jobs=processes, backend="loky", return_as="generator", inner_max_num_threads=1)
         return pool(delayed(_on_one_thread)(function, job) for job in jobs)
-    return _in_order(function, jobs)
-
-
-def _in_order(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
-    threads = torch.get_num_threads()
-    try:
-        for job in jobs:
-            yield _on_one_thread(function, job)
-    finally:
-        torch.set_num_threads(threads)
+    return (_on_one_thread(function, job) for job in jobs)
 
 
 def _on_one_thread(function: Callable[[Job], Result], job: Job) -> Result:
-    torch.set_num_threads(1)
-    return function(job)
+    with torch_threads(1):
+        return function(job)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
-    """`function(job)` in a fresh process: its threads, its memory and its crash are its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """`function(job)` in a fresh process: its threads, its memory and its crash are its own.
+
+    Raises:
+        JobError: the process died.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         try:
             return pool.submit(function, job).result()
         except BrokenProcessPool:
@@ -87,3 +95,16 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
                 f"The process of {function.__name__} died, most likely for want of memory; "
                 "lower gan.batch or data.image_size and run the same command again."
             ) from None
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went: an orphan would write into the folder
+    in which the same command has been started again."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -67,7 +67,7 @@ def report_data(classes: list[str], verdict: str = "merge") -> ReportData:
         metrics=metrics(classes, verdict),
         title="steel",
         confusion={arm: draw.integers(0, 20, (len(classes), len(classes))) for arm in ARMS},
-        recall_intervals={arm: estimates for arm in ARMS},
+        recall_intervals=dict.fromkeys(ARMS, estimates),
         gain_recall=dict.fromkeys(classes, (0.02, -0.01, 0.05)),
         history={
             classes[0]: {

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ganaug.options import Options
 from ganaug.spec import Spec
 
-
 # (real logits [N], fake logits [N], real targets [N], fake targets [N]) -> scalar; targets in [0, 1]
 DiscriminatorLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 # fake logits [N] -> scalar

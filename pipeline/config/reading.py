@@ -146,7 +146,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # _Loader is a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 (_Loader is a SafeLoader)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

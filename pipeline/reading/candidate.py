@@ -59,7 +59,7 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int]) -> 
 
 def _decode_mask(root: Path, item: Opened, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     name = item.entry.mask
-    assert item.mask_header is not None
+    assert item.mask_header is not None  # noqa: S101 (only called with a mask)
     try:
         mask = to_mask(decode(_bytes(root / name), item.mask_header, (0, 0, 0))[0])
     except BadFile as bad:

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array  # type: ignore[import-untyped]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ganaug.symmetries import SYMMETRIES
 from pipeline.errors import InputError
@@ -67,7 +67,7 @@ def find_duplicates(
     near: dict[tuple[int, int], float] = {}
     if threshold < 1:
         near = dict(_near(whitened(images), threshold))
-    found = {pair: 1.0 for pair in identical} | {pair: near[pair] for pair in near if pair not in identical}
+    found = dict.fromkeys(identical, 1.0) | {pair: near[pair] for pair in near if pair not in identical}
     rows, columns = np.array(list(found), np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(images), len(images)))
     _, components = connected_components(graph, directed=False)

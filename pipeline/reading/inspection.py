@@ -119,15 +119,19 @@ def render(record: dict[str, Any]) -> str:
     sizes = record["sizes"]
     lines = [
         f"{record['root']}  ({record['layout']}, {record['images']} images, {record['channels']} channel(s))",
-        f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
-        f"{sizes['distinct']} different",
+        (
+            f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
+            f"{sizes['distinct']} different"
+        ),
         f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
         f"framing  {record['framing']} (what `auto` chooses)",
         "",
         *_table(record["classes"]),
         "",
-        f"{len(record['exact_duplicates'])} identical and {len(record['near_duplicates'])} nearly identical pair(s); "
-        f"{record['groups']} distinct spots, the largest seen {record['largest_group']} times",
+        (
+            f"{len(record['exact_duplicates'])} identical and {len(record['near_duplicates'])} nearly identical "
+            f"pair(s); {record['groups']} distinct spots, the largest seen {record['largest_group']} times"
+        ),
     ]
     lines += _list("unreadable", [f"{item['path']!r}: {item['detail']}" for item in record["unreadable"]])
     pairs = [f"{a!r} and {b!r}" for a, b in (item["paths"] for item in record["in_two_classes"])]

@@ -16,7 +16,7 @@ from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.files import list_files, printable
 from pipeline.reading.header import own_pixel_cap
-from pipeline.reading.layouts import Entry, Layout, find_layout
+from pipeline.reading.layouts import Layout, find_layout
 from pipeline.reading.memory import require_memory
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe

@@ -63,9 +63,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
 
     def score(stage: str, options: dict[str, tuple[str, bool, int, bool]]) -> dict[str, float]:
         """Option -> (policy, balanced, ratio or 0, filtered) to option -> mean score."""
-        jobs = [
-            _job(config, prepared, split, selected, *option) for option in options.values() for split in splits
-        ]
+        jobs = [_job(config, prepared, split, selected, *option) for option in options.values() for split in splits]
         predicted = run_fits(run, config, stage, jobs)
         per = len(splits)
         return {
@@ -135,14 +133,10 @@ def _job(
     known = frozenset(train)
     synthetic = synthetic_parts(selected, ratio, filtered=filtered, keep=known.__contains__) if ratio else ()
     recipe = recipe_for(config, policy=policy, balanced=balanced)
-    return FitJob(
-        prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config)
-    )
+    return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
 
 
 def _mean_score(pack: Pack, jobs: Sequence[FitJob], predicted: Sequence[np.ndarray]) -> float:
     """Mean over held-out images of all splits; accuracy, as in the verdict."""
-    right = [
-        torch.from_numpy(p) == pack.labels[list(job.held_out)] for job, p in zip(jobs, predicted, strict=True)
-    ]
+    right = [torch.from_numpy(p) == pack.labels[list(job.held_out)] for job, p in zip(jobs, predicted, strict=True)]
     return float(torch.cat(right).double().mean())

@@ -14,7 +14,6 @@ from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, r
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, write_json
 
-
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
     "accepted": 0,

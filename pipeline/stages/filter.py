@@ -1,7 +1,9 @@
 """Judge the candidates: extractor and cross-fitted scorer from the training images, then the funnel class by class."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +26,8 @@ SCORER_POLICY = "flips"
 
 def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
-    file = run.stored("judge", digest(prepared.digest, config.evaluate, config.seed))
+    recipe = recipe_for(config, policy=SCORER_POLICY)
+    file = run.stored("judge", digest(prepared.digest, recipe, config.evaluate.folds, config.seed))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
         run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
@@ -78,7 +81,7 @@ def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> S
     key = digest(Path(one.file).name, Path(judgement.file).name, config.filter, config.evaluate.ratios, config.seed)
     file, record = run.stored("selection", key), run.stored("selection", key, ".json")
 
-    def build() -> dict[str, object]:
+    def build() -> dict[str, Any]:
         extractor, scorer, features = load_judge(judgement)
         pack = load_pack(prepared.pack)
         train = pack.of("train")
@@ -94,10 +97,12 @@ def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> S
             seed=config.seed,
         )
         cached_tensors(file, lambda: (_tensors(config, prepared, one, pack, found, real, selection), {}))
-        return _record(one, str(file), selection, judgement).__dict__
+        return asdict(_record(one, str(file), selection))
 
-    stored = Selected(**cached_json(record, build))
-    return stored if Path(stored.file).exists() else Selected(**build())  # type: ignore[arg-type]
+    if not file.exists():
+        record.unlink(missing_ok=True)
+    found = cached_json(record, build)
+    return Selected(**found | {"candidates": one.file, "file": str(file)})  # the folder may have been moved since
 
 
 def _real(pack: Pack, train: Tensor, features: Tensor, label: int) -> RealClass:
@@ -143,9 +148,9 @@ def _tensors(
     return tensors
 
 
-def _record(one: Candidates, file: str, selection: ClassSelection, judgement: Judgement) -> Selected:
+def _record(one: Candidates, file: str, selection: ClassSelection) -> Selected:
     rejected = {reason: n for reason, n in selection.counts.items() if reason != "accepted" and n}
-    scores = {
+    scores: dict[str, float | None] = {
         "fid": selection.closeness.fid,
         "kid": selection.closeness.kid,
         "fid_unfiltered": selection.unfiltered.fid,
@@ -163,7 +168,7 @@ def _record(one: Candidates, file: str, selection: ClassSelection, judgement: Ju
         generated=one.count,
         accepted=len(selection.accepted),
         rejected=rejected,
-        scores=dict(scores),
+        scores=scores,
         refused=selection.refused or "",
         warnings=list(selection.warnings),
     )

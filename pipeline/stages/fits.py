@@ -1,6 +1,6 @@
 """One classifier fit as a job: what it trains on, what it predicts. Every arm, fold and seed is one of these."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,7 @@ class FitJob:
 def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) -> Recipe:
     """The configured classifier under an augmentation policy."""
     e = config.evaluate
-    return Recipe(
-        model=e.model, weights=e.weights, steps=e.steps, batch=e.batch, policy=policy, balanced=balanced
-    )
+    return Recipe(model=e.model, weights=e.weights, steps=e.steps, batch=e.batch, policy=policy, balanced=balanced)
 
 
 def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[NDArray[np.int64]]:
@@ -101,5 +99,5 @@ def _fit_into(item: tuple[Path, FitJob]) -> None:
     cached_json(file, lambda: fit_job(job))
 
 
-def _refit(job: FitJob):  # type: ignore[no-untyped-def]
+def _refit(job: FitJob) -> Callable[[], list[int]]:
     return lambda: fit_job(job)

@@ -12,7 +12,7 @@ from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import Candidates, Prepared, Trained
 from pipeline.store import RunFolder, cached_tensors, digest, load_tensors
-from pipeline.workers import resolve_device
+from pipeline.workers import resolve_device, run_jobs, workers
 
 FEWEST, MOST = 200, 2000
 PER_WANTED = 3  # candidates for each image that the largest ratio could ask for
@@ -30,21 +30,15 @@ def candidates_per_class(prepared: Prepared, config: Config, class_name: str) ->
 
 def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
     """One `Candidates` for each class that has a generator."""
-    asked = [(record, name) for record in trained if record.model for name in record.conditions]
-    total = sum(candidates_per_class(prepared, config, name) for _, name in asked)
-    with progress("generate", total) as bar:
-        made = []
-        for record, name in asked:
-            count = candidates_per_class(prepared, config, name)
-            made.append(_generate_class(run, config, prepared, record, name, count))
-            bar.advance(count, name)
+    jobs = [(run, config, prepared, record, name) for record in trained if record.model for name in record.conditions]
+    with progress("generate", len(jobs)) as bar:
+        made = run_jobs(_generate_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
     return sorted(made, key=lambda c: c.label)
 
 
-def _generate_class(
-    run: RunFolder, config: Config, prepared: Prepared, record: Trained, name: str, count: int
-) -> Candidates:
-    label = prepared.classes.index(name)
+def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str]) -> Candidates:
+    run, config, prepared, record, name = job
+    label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
     file = run.stored("candidates", digest(record.digest, name, count, config.seed))
 
     def build() -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -1,7 +1,6 @@
 """Write the augmented data set: an image folder and its manifest, with lineage for every synthetic image."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,6 @@ from pipeline.stages.choose import synthetic_parts
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
 from pipeline.store import RunFolder, load_tensors
-from pipeline.store.files import TEMPORARY
 
 SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
 Row = dict[str, Any]
@@ -38,21 +36,19 @@ def merge(
     Real images are written losslessly as the run framed them, at native resolution; the source is only read.
     """
     pack = load_pack(prepared.pack)
-    fresh = run.out / f"{TEMPORARY}{os.getpid()}-dataset"
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        with progress("merge", len(pack.rows)) as bar:
-            real = _write_real(fresh, config, source, pack, bar.advance)
-        synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real)
-        write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
-        _exchange(fresh, run.dataset)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    fresh = run.store / "merging"
+    shutil.rmtree(fresh, ignore_errors=True)  # left by a run that was killed
+    with progress("merge", len(pack.rows)) as bar:
+        real = _write_real(fresh, config, source, pack, bar.advance)
+    synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real)
+    write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
+    _exchange(fresh, run.dataset)
     return len(synthetic)
 
 
 def _exchange(fresh: Path, place: Path) -> None:
-    old = fresh.with_name(f"{fresh.name}-old")
+    old = fresh.with_name("merged-before")
+    shutil.rmtree(old, ignore_errors=True)
     if place.exists():
         place.replace(old)
     fresh.replace(place)
@@ -61,19 +57,23 @@ def _exchange(fresh: Path, place: Path) -> None:
 
 def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance: Any) -> list[Row]:
     reading = read(source, config)
-    _, cut = framed(reading, config)
+    _, cut, masks = framed(reading, config)
     taken: set[str] = set()
     rows = []
     for i, row in enumerate(pack.rows):
         split = SPLIT_OF[int(pack.splits[i])]
         name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
-        sha256 = _write_png(folder / name, cut[row["index"]])
-        height, width = cut[row["index"]].shape[:2]
+        image, mask = cut[row["index"]], masks[row["index"]]
+        sha256 = _write_png(folder / name, image)
+        if mask is not None:
+            _write_png(folder / "masks" / name, mask)
+        height, width = image.shape[:2]
         rows.append(
             dict.fromkeys(COLUMNS, None)
             | {
                 "path": name, "label": row["label"], "split": split, "source": "real", "sha256": sha256,
-                "group": int(pack.groups[i]), "width": width, "height": height, "mask": row["mask"], "decision": "kept",
+                "group": int(pack.groups[i]), "width": width, "height": height,
+                "mask": "" if mask is None else f"masks/{name}", "decision": "kept",
             }
         )  # fmt: skip
         advance()

@@ -1,6 +1,8 @@
 """Read the image folder, group near-duplicates, split, frame, and pack what the networks see into one file."""
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,19 +38,21 @@ def read(source: Path, config: Config) -> Reading:
     )
 
 
-def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8]]]:
-    """The framing that applies, and the images cut by it at native resolution."""
+def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8]], list[NDArray[np.uint8] | None]]:
+    """The framing that applies, and the images and their masks cut by it at native resolution."""
     labels = reading.frame["label"].tolist()
     framing = choose_framing(config.data.framing, labels, reading.masks)
-    cut = frame_images(
-        reading.images,
-        reading.masks,
-        labels,
-        reading.frame["sha256"].tolist(),
-        framing=framing,
-        image_size=config.data.image_size,
-    )
-    return framing, cut
+
+    def cut(pictures: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        sha256s = reading.frame["sha256"].tolist()
+        return frame_images(
+            pictures, reading.masks, labels, sha256s, framing=framing, image_size=config.data.image_size
+        )
+
+    blank = [np.zeros(image.shape[:2], np.uint8) for image in reading.images]
+    masks = cut([none if mask is None else mask for mask, none in zip(reading.masks, blank, strict=True)])
+    known = [None if mask is None else part for mask, part in zip(reading.masks, masks, strict=True)]
+    return framing, cut(reading.images), known
 
 
 def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
@@ -57,7 +61,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     frame = reading.frame
     content = frame[["path", "label", "split", "sha256"]].to_dict("list")
     key = digest(content, config.data, config.seed)
-    record = run.stored("prepared", key, ".json")
+    record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
         duplicates = find_duplicates(
@@ -65,7 +69,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
         )
         require_clean(frame, duplicates)
         splits = _split(reading, config, duplicates.groups)
-        framing, cut = framed(reading, config)
+        framing, cut, _ = framed(reading, config)
         channels = channels_of(cut) if config.data.channels == "auto" else config.data.channels
         used = [i for i, split in enumerate(splits) if split != "unused"]
         labels = np.array([reading.classes.index(label) for label in frame["label"]])
@@ -75,8 +79,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             "groups": torch.from_numpy(duplicates.groups[used]),
             "splits": torch.tensor([SPLIT_CODES[splits[i]] for i in used]),
         }
-        rows = [{"index": i, **frame.iloc[i][["path", "label", "sha256", "mask"]].to_dict()} for i in used]
-        file = run.stored("pack", key)
+        rows = [{"index": i, **frame.iloc[i][["path", "label", "sha256"]].to_dict()} for i in used]
         save_tensors(file, tensors, {"rows": rows})
         counts = {
             split: {name: _count(frame["label"], splits, name, split) for name in reading.classes} for split in SPLITS
@@ -92,8 +95,9 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             notes=_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
         )
 
-    prepared = Prepared(**cached_json(record, lambda: build().__dict__))
-    return prepared if Path(prepared.pack).exists() else build()
+    # The folder may have been moved since: only names are trusted, never paths.
+    prepared = replace(Prepared(**cached_json(record, lambda: asdict(build()))), pack=str(file))
+    return prepared if file.exists() else build()
 
 
 def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[str]:
@@ -118,7 +122,7 @@ def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[
     return splits
 
 
-def _count(labels, splits: list[str], name: str, split: str) -> int:  # type: ignore[no-untyped-def]
+def _count(labels: Iterable[str], splits: list[str], name: str, split: str) -> int:
     return sum(label == name and s == split for label, s in zip(labels, splits, strict=True))
 
 
@@ -127,5 +131,7 @@ def _notes(reading: Reading, framing: str, counts: dict[str, dict[str, int]], gr
     notes += [f"Left out: {problem.path} ({problem.detail})." for problem in reading.problems]
     if grouped:
         notes.append(f"{grouped} image(s) show the same spot as another one; such images stay in one split.")
-    notes += [f"Class {name} has no test image, so nothing is known about it." for name, n in counts["test"].items() if not n]
+    notes += [
+        f"Class {name} has no test image, so nothing is known about it." for name, n in counts["test"].items() if not n
+    ]
     return notes

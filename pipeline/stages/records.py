@@ -13,7 +13,7 @@ from pipeline.store import load_tensors
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data set as the networks see it. `pack` names the file of `load_pack`; `counts` is split -> class -> images."""
+    """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images."""
 
     digest: str
     pack: str

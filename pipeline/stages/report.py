@@ -1,7 +1,7 @@
 """Gather what the stages left behind into one `report.html`."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline import report as page
 from pipeline.config import Config, dump_config
+from pipeline.masking import mask_secrets
+from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
 from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
+from pipeline.stages.train import without_generator
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12
@@ -30,16 +33,12 @@ def report(
 ) -> Path:
     """Write `report.html` from `metrics.json` and the records; returns its path."""
     details = read_json(run.store / "comparison.json")
-    estimates = {
-        arm: {name: (s["mean"], s["lo"], s["hi"]) for name, s in recall.items()}
-        for arm, recall in details["recall"].items()
-    }
     data = page.ReportData(
         metrics=read_json(run.metrics),
-        title=source.name,
+        title=mask_secrets(source.name),
         confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
-        recall_intervals=estimates,
-        gain_recall={name: (s["mean"], s["lo"], s["hi"]) for name, s in details["gain_recall"].items()},
+        recall_intervals={arm: _estimates(recall) for arm, recall in details["recall"].items()},
+        gain_recall=_estimates(details["gain_recall"]),
         history={t.name: columns_of(load_tensors(Path(t.model))[1]["history"]) for t in trained if t.model},
         samples={one.class_name: _pairs(prepared, one, choices) for one in selected},
         unfiltered={one.class_name: [_shown(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
@@ -55,10 +54,16 @@ def report(
         ),
         config_yaml=dump_config(config),
         provenance=_provenance(config, source, prepared),
-        warnings=_warnings(prepared, trained, selected),
+        warnings=_warnings(prepared, config, trained, selected),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report
+
+
+def _estimates(intervals: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
+    """Without the classes that have no test image: nothing was measured for them."""
+    measured = {name: s for name, s in intervals.items() if None not in s.values()}
+    return {name: (s["mean"], s["lo"], s["hi"]) for name, s in measured.items()}
 
 
 def _pairs(prepared: Prepared, one: Selected, choices: Choices) -> list[page.Pair]:
@@ -86,7 +91,7 @@ def _shown(image: torch.Tensor) -> NDArray[np.uint8]:
 
 def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, Any]:
     return {
-        "data set": source.name,
+        "data set": mask_secrets(source.name),
         "data digest": prepared.digest,
         "seed": config.seed,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -96,10 +101,11 @@ def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, A
     }
 
 
-def _warnings(prepared: Prepared, trained: Sequence[Trained], selected: Sequence[Selected]) -> list[str]:
-    warnings = [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
-    without = set(prepared.classes) - {one.class_name for one in selected}
-    warnings += [f"Class {name} has no synthetic images: too few training images, or no generator." for name in sorted(without)]
+def _warnings(
+    prepared: Prepared, config: Config, trained: Sequence[Trained], selected: Sequence[Selected]
+) -> list[str]:
+    warnings = list(without_generator(prepared, config).values())
+    warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
     for one in selected:
         if one.refused:
             warnings.append(f"Class {one.class_name} was refused as a whole: {one.refused}")

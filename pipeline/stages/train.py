@@ -1,7 +1,7 @@
 """Train the generators: which jobs the strategy asks for, and one job from its images to a saved model."""
 
-import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from classifiers.scattering import Scattering
 from ganaug.families import get_family
 from ganaug.metrics import frechet_distance, kernel_distance
 from ganaug.options import Options
-from ganaug.training import DivergedError, Hooks, Trainer
+from ganaug.training import DivergedError, Hooks, Trainer, check_options
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
 from pipeline.report.training import save_curves, save_grid
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.store import RunFolder, StoreError, code_version, digest, load_tensors, save_tensors, write_json
-from pipeline.workers import resolve_device, usable_cores, workers
+from pipeline.workers import in_own_process, resolve_device, torch_threads
 
 SHARED = "all classes"
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps"}
@@ -46,7 +46,7 @@ class TrainJob:
 
     @property
     def digest(self) -> str:
-        """Of everything the model depends on but the wall-clock budget, which only decides how far training gets."""
+        """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
         identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack")}
         return digest(identity, Path(self.pack).name, Path(self.base).name)
 
@@ -63,7 +63,10 @@ def options_for(config: Config) -> Options:
     if config.gan.steps is not None:
         chosen["steps"] = config.gan.steps
     try:
-        return replace(get_family(config.gan.family).defaults, **chosen)
+        family = get_family(config.gan.family)
+        options = replace(family.defaults, **chosen)
+        check_options(family, options)
+        return options
     except ValueError as error:
         raise InputError(str(error)) from None
 
@@ -73,6 +76,17 @@ def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
     least = get_family(config.gan.family).min_images
     return {
         name: label for label, name in enumerate(prepared.classes) if prepared.counts["train"].get(name, 0) >= least
+    }
+
+
+def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
+    """Class -> why no generator is trained for it, for the classes that are too small."""
+    family, wanted = get_family(config.gan.family), trainable(prepared, config)
+    return {
+        name: f"Class {name} has {prepared.counts['train'][name]} training image(s) and {family.name} needs "
+        f"{family.min_images}: no generator for it, classical augmentation only."
+        for name in prepared.classes
+        if name not in wanted
     }
 
 
@@ -108,10 +122,11 @@ def _job(
 ) -> TrainJob:
     device = resolve_device(config.device)
     alone = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
-    threads = usable_cores() if alone and config.runner != "local" else 1
+    # Whatever the runner: another number of threads gives other bits.
+    threads = torch.get_num_threads() if alone or device != "cpu" else 1
     return TrainJob(
         name, prepared.pack, labels, config.gan.family, options, more.pop("modes", 0), config.gan.minutes,
-        config.seed, device, threads if device == "cpu" else usable_cores(), str(run.out), **more,
+        config.seed, device, threads, str(run.out), **more,
     )  # fmt: skip
 
 
@@ -120,18 +135,47 @@ def train(job: TrainJob) -> Trained:
 
     A generator that diverges, or has too little memory, fails alone: the record says why, and the run goes on.
     """
-    run, log = RunFolder(Path(job.out)), RunLog(RunFolder(Path(job.out)).log)
-    model = run.stored("generator", job.digest)
-    torch.set_num_threads(job.threads)
+    run = RunFolder(Path(job.out))
+    log, model = RunLog(run.log), run.stored("generator", job.digest)
     pack = load_pack(job.pack)
     conditions, of_class, n_conditions = _conditions(job, pack)
+    finished = Trained(job.name, str(model), job.digest, of_class, 0.0)
     if model.exists():
         try:
-            _, card = load_tensors(model)
-            return Trained(job.name, str(model), job.digest, of_class, card["seconds"])
+            return replace(finished, seconds=load_tensors(model)[1]["seconds"])
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
-    index = torch.nonzero(torch.isin(pack.labels, torch.tensor(job.labels)) & (pack.splits == 0)).squeeze(1)
+    try:
+        with torch_threads(job.threads):
+            return replace(finished, seconds=_train(job, run, log, model, pack, conditions, n_conditions))
+    except (DivergedError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, DivergedError) and not _lacks_memory(error):
+            raise
+        return _failed(job, log, str(error))
+
+
+def train_apart(job: TrainJob) -> Trained:
+    """`train` in a process of its own; its death, by want of memory for one, is a failure of this generator alone."""
+    try:
+        return in_own_process(train, job)
+    except JobError as error:
+        return _failed(job, RunLog(RunFolder(Path(job.out)).log), str(error))
+
+
+def _failed(job: TrainJob, log: RunLog, why: str) -> Trained:
+    log.write("train", "failed", generator=job.name, error=why)
+    return Trained(job.name, "", job.digest, {}, 0.0, failure=why)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _train(
+    job: TrainJob, run: RunFolder, log: RunLog, model: Path, pack: Pack, conditions: Tensor, n_conditions: int
+) -> float:
+    """Train to the end and save; returns the seconds of training in all."""
+    index = _images_of(job, pack)
     base = load_tensors(Path(job.base))[0] if job.base else None
     trainer = Trainer(
         get_family(job.family), pack.images[index], conditions, n_conditions=n_conditions, options=job.options,
@@ -140,18 +184,16 @@ def train(job: TrainJob) -> Trained:
     checkpoint = run.stored("checkpoint", job.digest)
     _resume(trainer, checkpoint, log, job)
     log.write("train", "start", generator=job.name, images=len(index), step=trainer.step, options=asdict(job.options))
-    try:
-        _run(trainer, job, run, checkpoint, conditions)
-    except DivergedError as error:
-        log.write("train", "failed", generator=job.name, error=str(error))
-        return Trained(job.name, "", job.digest, of_class, trainer.seconds, failure=str(error))
+    _run(trainer, job, run, checkpoint, conditions)
     tensors, record = trainer.state()
-    keep = {key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")}
-    save_tensors(model, keep, record | {"name": job.name, "seconds": trainer.seconds})
+    keep = {
+        key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
+    }
+    save_tensors(model, keep, record | {"name": job.name})
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
     log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
-    return Trained(job.name, str(model), job.digest, of_class, trainer.seconds)
+    return trainer.seconds
 
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
@@ -169,7 +211,7 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, cond
 
         def save(trainer: Trainer) -> None:
             if checkpoint.exists():
-                os.replace(checkpoint, _previous(checkpoint))
+                checkpoint.replace(_previous(checkpoint))
             save_tensors(checkpoint, *trainer.state())
             save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
             save_curves(folder, trainer.history)
@@ -186,7 +228,7 @@ def _time_left(trainer: Trainer, minutes: float | None) -> str:
     return f"{int(max(seconds, 0)) // 60}:{int(max(seconds, 0)) % 60:02d}"
 
 
-def _scorer(real: Tensor, conditions: Tensor, job: TrainJob):  # type: ignore[no-untyped-def]
+def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Trainer], dict[str, float]]:
     """FID and KID of as many samples as there are real images, of the same conditions, at most 256 of them."""
     some = torch.randperm(len(real), generator=torch.Generator().manual_seed(job.seed))[:256]
     extractor = Scattering.fit(real[some])
@@ -201,9 +243,8 @@ def _scorer(real: Tensor, conditions: Tensor, job: TrainJob):  # type: ignore[no
 
 def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]], int]:
     """Condition of each training image, the conditions each class is asked by, and how many there are."""
-    rows, labels, splits = pack.rows, pack.labels, pack.splits
-    index = torch.nonzero(torch.isin(labels, torch.tensor(job.labels)) & (splits == 0)).squeeze(1)
-    names = {int(labels[i]): rows[i]["label"] for i in index.tolist()}
+    index, labels = _images_of(job, pack), pack.labels
+    names = {int(labels[i]): pack.rows[i]["label"] for i in index.tolist()}
     if not job.modes:
         return labels[index], {name: [label] for label, name in names.items()}, int(labels.max()) + 1
     modes = min(job.modes, max(1, len(index) // 4))
@@ -211,7 +252,13 @@ def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]]
     found = KMeans(modes, n_init=10, random_state=job.seed).fit_predict(features.numpy())
     conditions = torch.from_numpy(found).long()
     # asked for as often as they occur: a condition is listed once for each of its images
-    return conditions, {names[job.labels[0]]: sorted(conditions.tolist())}, modes
+    order = torch.randperm(len(index), generator=torch.Generator().manual_seed(job.seed))  # the first few of each too
+    return conditions, {names[job.labels[0]]: conditions[order].tolist()}, modes
+
+
+def _images_of(job: TrainJob, pack: Pack) -> Tensor:
+    train = pack.of("train")
+    return train[torch.isin(pack.labels[train], torch.tensor(job.labels))]
 
 
 def _previous(checkpoint: Path) -> Path:
@@ -226,6 +273,7 @@ def _resume(trainer: Trainer, checkpoint: Path, log: RunLog, job: TrainJob) -> N
             trainer.load(load_tensors(file))
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
+            file.unlink()  # lest the next save lets it take the place of the previous one
             continue
         log.write("train", "resumed", generator=job.name, step=trainer.step, checkpoint=file.name)
         return
@@ -239,6 +287,10 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     """
     if trained and not any(t.model for t in trained):
         raise JobError(f"Every generator failed to train: {trained[0].failure}")
+    drawn = {name for record in trained if record.model for name in record.conditions}
+    for folder in run.generator("any").parent.glob("*"):
+        if folder.name not in drawn:  # of a run with another configuration or data set
+            shutil.rmtree(folder)
     for record in trained:
         if not record.model:
             continue

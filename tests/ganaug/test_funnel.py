@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -39,9 +40,10 @@ def features(images: Tensor) -> Tensor:
     levels = [pixels]
     for _ in range(4):
         levels.append(F.avg_pool2d(levels[-1], 2))
-    bands = [a - F.interpolate(b, scale_factor=2) for a, b in zip(levels[:-1], levels[1:], strict=True)]
+    bands = [a - F.interpolate(b, scale_factor=2) for a, b in pairwise(levels)]
+    contrast = (pixels - pixels.mean((1, 2, 3), keepdim=True)).square().mean((1, 2, 3)).sqrt()
     energies = [band.square().mean((1, 2, 3)).add(1e-3).log() for band in bands]
-    return torch.stack([*energies, pixels.mean((1, 2, 3)) / 20, pixels.std((1, 2, 3)) / 10], dim=1)
+    return torch.stack([*energies, pixels.mean((1, 2, 3)) / 20, contrast / 10], dim=1)
 
 
 def real_class(count: int = 24, *, grain: int = 4, seed: int = 0) -> RealClass:
@@ -74,7 +76,7 @@ def test_good_candidates_pass_and_the_best_subset_is_nearer_than_all_of_them() -
 
 
 @given(which=st.integers(0, 7), gain=st.floats(0.85, 1.15), offset=st.integers(-8, 8), row=st.integers(0, 23))
-@settings(max_examples=25)
+@settings(max_examples=15, deadline=None)
 def test_copies_of_real_images_are_caught_turned_or_brightened(which: int, gain: float, offset: int, row: int) -> None:
     copy = (SYMMETRIES[which](REAL.images[row : row + 1]).float() * gain + offset).clamp(0, 255).to(torch.uint8)
     found = funnel(candidates_of(torch.cat([texture(5, grain=4, seed=1), copy])))
@@ -151,7 +153,8 @@ def test_noise_is_refused(real: int) -> None:
     found = funnel(candidates_of(noise), real=real_class(real))
     assert found.refused is not None
     assert "far from the real ones" in found.refused
-    assert found.counts["class_refused"] > 50
+    assert found.counts["class_refused"] > 10
+    assert not any("generate more" in warning for warning in found.warnings)
     assert len(found.accepted) == 0
     assert found.unfiltered.fid > 5 * found.real_vs_real.fid
 
@@ -170,7 +173,7 @@ def test_a_somewhat_blurred_generator_is_not_refused(real: int) -> None:
     assert funnel(candidates_of(blurred), real=real_class(real)).refused is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(
     count=st.integers(0, 12),
     real=st.integers(1, 8),

@@ -1,11 +1,12 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganaug.metrics import kernel_distance
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), rows=st.integers(2, 8), others=st.integers(2, 8), columns=st.integers(1, 5))
 def test_equals_the_estimator_written_out_pair_by_pair(seed: int, rows: int, others: int, columns: int) -> None:
     draw = torch.Generator().manual_seed(seed)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganaug.metrics import manifold, nearest, realism
@@ -11,6 +11,7 @@ def cloud(rows: int, *, seed: int, columns: int = 3, shift: float = 0.0) -> torc
     return torch.randn(rows, columns, generator=draw, dtype=torch.float64) + shift
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), rows=st.integers(0, 20), others=st.integers(1, 20))
 def test_nearest_is_nearer_than_every_other_row(seed: int, rows: int, others: int) -> None:
     a, b = cloud(rows, seed=seed), cloud(others, seed=seed + 1)
@@ -50,6 +51,7 @@ def test_one_real_image_has_no_manifold() -> None:
         realism(cloud(3, seed=0), cloud(1, seed=0))
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), rows=st.integers(2, 30))
 def test_a_set_against_itself_is_complete(seed: int, rows: int) -> None:
     same = manifold(cloud(rows, seed=seed), cloud(rows, seed=seed))

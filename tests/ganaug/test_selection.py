@@ -13,7 +13,7 @@ def drawn(rows: int, columns: int, *, seed: int, spread: float = 1.0, shift: flo
     return torch.randn(rows, columns, generator=draw, dtype=torch.float64) * spread + shift
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     count=st.integers(2, 60),

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,6 +20,7 @@ def test_the_eight_symmetries_differ_and_form_a_group() -> None:
     assert {tuple(s(r(square)).flatten().tolist()) for s in SYMMETRIES for r in SYMMETRIES} == reached
 
 
+@settings(deadline=None)
 @given(which=st.integers(0, 7), gain=st.floats(0.5, 1.0), size=st.sampled_from([32, 64, 128]), colour=st.booleans())
 def test_a_turned_and_dimmed_picture_matches_its_original(which: int, gain: float, size: int, colour: bool) -> None:
     original = pictures(5, size=size, channels=3 if colour else 1)
@@ -60,7 +61,7 @@ def test_empty_sets_and_many_rows_keep_their_shape() -> None:
     assert correlation(pictures(0), pictures(3)).shape == (0, 3)
     assert correlation(pictures(3), pictures(0)).shape == (3, 0)
     many = pictures(600, size=32)
-    assert torch.equal(correlation(many, many[:2])[599], correlation(many[599:], many[:2])[0])
+    assert torch.allclose(correlation(many, many[:2])[599:], correlation(many[599:], many[:2]), atol=1e-5)
 
 
 def test_a_single_image_without_its_batch_is_an_error() -> None:

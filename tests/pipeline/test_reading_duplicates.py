@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import folder, save, texture
 
 from pipeline.errors import InputError
 from pipeline.reading import Duplicates, find_duplicates, inspect, load, read_dataset, render, require_clean
+from tests.pipeline.samples import folder, save, texture
 
 Image = np.ndarray
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from samples import folder, save, texture
 
 from pipeline.errors import InputError
 from pipeline.reading import Reading, check_class_name, check_class_names, load, read_dataset
 from pipeline.reading.memory import require_memory
+from tests.pipeline.samples import folder, save, texture
 
 
 def kinds(reading: Reading) -> dict[str, str]:

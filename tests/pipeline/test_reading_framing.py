@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import texture
 
 from pipeline.errors import InputError
 from pipeline.reading import channels_of, choose_framing, frame_images, pack
 from pipeline.reading.framing import crop_side, defect_box, defect_free
+from tests.pipeline.samples import texture
 
 
 def marked(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:

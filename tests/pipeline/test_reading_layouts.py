@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import folder, save, texture
 
 from pipeline.errors import InputError
 from pipeline.reading import load, read_dataset
+from tests.pipeline.samples import folder, save, texture
 
 
 def mask(height: int = 64, width: int = 64) -> np.ndarray:

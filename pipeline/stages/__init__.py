@@ -1,0 +1,1 @@
+"""The steps of a run, each from small records to a small record."""

@@ -1,0 +1,41 @@
+"""One thread for torch, and one finished tiny run that many tests look at."""
+
+import os
+
+# Before torch is imported; subprocesses inherit it. Several threads on such small work only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config
+from pipeline.job import run_job
+from pipeline.store import RunFolder
+from tests import tiny
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is through: its folder, what it was told, what it was run on and what it returned."""
+
+    run: RunFolder
+    config: Config
+    source: Path
+    metrics: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def textures_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of twelve grey pictures; not to be changed."""
+    return tiny.write_dataset(tmp_path_factory.mktemp("source") / "textures")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, textures_folder: Path) -> Finished:
+    """A shared generator, run to the end; tests may run it again but not change its configuration."""
+    run, config = RunFolder(tmp_path_factory.mktemp("finished") / "run"), tiny.settings()
+    return Finished(run, config, textures_folder, run_job(run, config, textures_folder))

@@ -1,0 +1,220 @@
+"""The flow on a real Prefect server: its runs, its tasks, its artifacts, and how it fails."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import Artifact, FlowRun, State
+from prefect.client.schemas.sorting import FlowRunSort
+from pytest import CaptureFixture, MonkeyPatch
+
+from flows import cli
+from flows.augment import as_tasks, augment, run_augment
+from ganaug.training import DivergedError, Trainer
+from pipeline.errors import InputError
+from pipeline.log import read_log
+from pipeline.store import RunFolder
+from tests import tiny
+from tests.conftest import Finished
+
+
+def latest() -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
+
+
+def tasks_of(run: UUID) -> dict[str, str]:
+    """Task name (without the number that Prefect adds) -> state."""
+    with get_client(sync_client=True) as client:
+        found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    names = {task.name.rpartition("-")[0]: str(task.state_name) for task in found}
+    assert len(names) == len(found)
+    return names
+
+
+def artifacts_of(run: UUID) -> dict[str, Artifact]:
+    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+    with get_client(sync_client=True) as client:
+        return {str(artifact.key): artifact for artifact in client.read_artifacts(artifact_filter=only)}
+
+
+def call(monkeypatch: MonkeyPatch, *words: str) -> int:
+    """Exit status of `ganaug` with these words."""
+    monkeypatch.setattr("sys.argv", ["ganaug", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("runner", ["local", pytest.param("process", marks=pytest.mark.slow)])
+def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folder: Path, runner: str) -> None:
+    out = tmp_path / "run"
+    config = tiny.settings("gan.scope=per_class", f"runner={runner}", "workers=2", "evaluate.seeds=1")
+    metrics = run_augment(str(textures_folder), str(out), config)
+    assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
+    run = latest()
+    assert run.state is not None and run.state.is_completed()
+    assert run.parameters["config"]["gan"]["scope"] == "per_class"
+    tasks = tasks_of(run.id)
+    assert set(tasks.values()) == {"Completed"}
+    assert [name for name in sorted(tasks) if name.startswith("train ")] == [f"train {name}" for name in tiny.TEXTURES]
+    assert {"prepare", "generate", "fit scorer", "filter", "choose", "merge", "evaluate", "report"} <= tasks.keys()
+    artifacts = artifacts_of(run.id)
+    assert {key: artifact.type for key, artifact in artifacts.items()} == {
+        "ganaug-verdict": "markdown", "ganaug-arms": "table", "ganaug-classes": "table",
+    }  # fmt: skip
+    verdict = str(artifacts["ganaug-verdict"].data)
+    assert metrics["reason"] in verdict and metrics["gain"]["augmented"] in verdict and f"{out}/report.html" in verdict
+    arms = json.loads(str(artifacts["ganaug-arms"].data))
+    assert [row["arm"] for row in arms] == list(metrics["arms"])
+    assert arms[0]["accuracy"] == f"{100 * metrics['arms']['real']['accuracy']['mean']:.1f} %"
+    classes = {row["class"]: row for row in json.loads(str(artifacts["ganaug-classes"].data))}
+    assert {name: row["accepted"] for name, row in classes.items()} == {
+        name: row["accepted"] for name, row in metrics["classes"].items()
+    }
+
+
+def test_the_flow_gives_what_the_plain_job_gives(finished: Finished, tmp_path: Path) -> None:
+    """In other processes, too: the same bits."""
+    out = tmp_path / "run"
+    metrics = augment(str(finished.source), str(out), tiny.settings("runner=process", "workers=2"))
+    assert {**metrics, "seconds": 0} == {**finished.metrics, "seconds": 0}
+    assert RunFolder(out).manifest.read_bytes() == finished.run.manifest.read_bytes()
+
+
+def test_a_failing_job_is_a_failed_run(tmp_path: Path) -> None:
+    source = tiny.write_dataset(tmp_path / "data", {"blobs": 4, "grain": 0})
+    state: State[Any] = augment(str(source), str(tmp_path / "run"), tiny.settings(), return_state=True)
+    assert state.is_failed() and "'grain' holds no readable image" in str(state.message)
+    run = latest()
+    assert run.state is not None and run.state.is_failed() and tasks_of(run.id) == {"prepare": "Failed"}
+    assert not [key for key in artifacts_of(run.id) if key.startswith("ganaug")]
+
+
+def test_parameters_from_elsewhere_are_validated_again(tmp_path: Path, textures_folder: Path) -> None:
+    """The form of the Prefect page checks only what a JSON schema can say."""
+    config = tiny.settings()
+    wrong = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"arms": ("real",)})})
+    state: State[Any] = augment(str(textures_folder), str(tmp_path / "run"), wrong, return_state=True)
+    assert state.is_failed() and "evaluate" in str(state.message) and not (tmp_path / "run").exists()
+
+
+def test_one_failing_job_does_not_cut_off_the_others(tmp_path: Path) -> None:
+    class Job:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def work(job: Job) -> str:
+        if job.name == "bad":
+            raise InputError("bad is wrong")
+        (tmp_path / job.name).write_text("done")
+        return job.name
+
+    seen: list[bool] = []
+
+    @flow
+    def several(names: list[str]) -> list[str]:
+        try:
+            return as_tasks("do", work, [Job(name) for name in names])
+        finally:
+            seen.append(all((tmp_path / name).exists() for name in names if name != "bad"))
+
+    assert several(["a", "b"]) == ["a", "b"]
+    with pytest.raises(InputError, match="bad is wrong"):
+        several(["bad", "c", "d", "e"])
+    assert seen == [True, True]
+
+
+def test_run_says_the_verdict(finished: Finished, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]) -> None:
+    arguments = ["run", str(finished.source), "--out", str(finished.run.out), *tiny.as_arguments()]
+    before = tiny.times(finished.run.store / "fits")
+    assert call(monkeypatch, *arguments) == 0
+    said = capfd.readouterr()
+    assert f"{finished.metrics['verdict'].replace('_', ' ').upper()}: {finished.metrics['reason']}" in said.out
+    assert str(finished.run.report) in said.out and "Traceback" not in said.err
+    assert tiny.times(finished.run.store / "fits") == before
+
+
+def broken(kind: str, root: Path) -> Path:
+    """A data set that no run can be made on."""
+    if kind == "empty":
+        root.mkdir()
+    elif kind == "one class":
+        tiny.write_dataset(root, {"blobs": 6})
+    elif kind == "text":
+        tiny.write_dataset(root, {"blobs": 6, "grain": 6})
+        for i in range(4):
+            (root / "grain" / f"note-{i}.png").write_text("this is no picture")
+    elif kind == "empty class":
+        tiny.write_dataset(root, {"blobs": 6, "grain": 0})
+    elif kind == "conflict":
+        tiny.write_dataset(root, {"blobs": 6, "grain": 6})
+        shutil.copy(root / "blobs" / "blobs-00.png", root / "grain" / "grain-00.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("missing", ["does not exist"]),
+        ("empty", ["holds no files"]),
+        ("one class", ["one class", "at least two"]),
+        ("text", ["4 of 16 files are bad", "note-0.png"]),
+        ("empty class", ["'grain' holds no readable image"]),
+        ("conflict", ["blobs/blobs-00.png", "grain/grain-00.png"]),
+    ],
+)
+def test_a_wrong_data_set_ends_with_status_2_and_a_line(
+    tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], kind: str, words: list[str]
+) -> None:
+    source, out = broken(kind, tmp_path / "data"), tmp_path / "run"
+    assert call(monkeypatch, "run", str(source), "--out", str(out), *tiny.as_arguments()) == 2
+    said = capfd.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) <= 2 and said.err.startswith("ganaug: ")
+    assert all(word in said.err for word in words)
+    assert not (out / "metrics.json").exists()
+
+
+def test_debug_shows_where(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]) -> None:
+    source = broken("empty class", tmp_path / "data")
+    arguments = ["run", str(source), "--out", str(tmp_path / "run"), "--debug", *tiny.as_arguments()]
+    assert call(monkeypatch, *arguments) == 2
+    said = capfd.readouterr().err
+    assert "Traceback" in said and "checks.py" in said
+    assert said.splitlines()[-1].startswith("ganaug: ") and "'grain' holds no readable image" in said.splitlines()[-1]
+
+
+def test_a_busy_folder_is_refused_naming_the_run_in_it(
+    finished: Finished, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]
+) -> None:
+    with finished.run.lock():
+        arguments = ["run", str(finished.source), "--out", str(finished.run.out), *tiny.as_arguments()]
+        assert call(monkeypatch, *arguments) == 2
+    said = capfd.readouterr().err
+    assert "Another run (process " in said and len(said.splitlines()) == 1
+
+
+def test_a_failing_stage_ends_with_status_1(
+    textures_folder: Path, tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", str(textures_folder), "--out", str(out), *tiny.as_arguments()]
+
+    def diverge(trainer: Trainer) -> None:
+        raise DivergedError("Training diverged.")
+
+    monkeypatch.setattr(Trainer, "train_step", diverge)
+    assert call(monkeypatch, *arguments) == 1
+    said = capfd.readouterr().err
+    assert said.splitlines()[-1] == "ganaug: Every generator failed to train: Training diverged."
+    assert "Traceback" not in said
+    assert Counter(event["event"] for event in read_log(out / "log.jsonl"))["failed"] == 2

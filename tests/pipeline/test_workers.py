@@ -1,0 +1,94 @@
+"""Jobs over processes: the same results in the same order, and no process is left behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import JobError
+from pipeline.workers import in_own_process, resolve_device, run_jobs, torch_threads, usable_cores, workers
+from tests import tiny
+
+
+def product(seed: int) -> tuple[int, int, bytes]:
+    """Threads in use, process, and the bits of a sum whose order of additions depends on the threads."""
+    draw = torch.randn(500, 500, generator=torch.Generator().manual_seed(seed))
+    return torch.get_num_threads(), os.getpid(), (draw @ draw).sum().numpy().tobytes()
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def die(status: int) -> None:
+    os._exit(status)
+
+
+def hold(fifo: str) -> None:
+    """Tell the process's number, then wait for ever; the pipe closes when the process ends."""
+    with Path(fifo).open("w") as pipe:
+        pipe.write(f"{os.getpid()}\n")
+        pipe.flush()
+        threading.Event().wait()
+
+
+def test_processes_change_nothing_about_the_results() -> None:
+    done: list[int] = []
+    with torch_threads(3):
+        here = run_jobs(product, [3, 1, 2], processes=1, done=lambda: done.append(1))
+        there = run_jobs(product, [3, 1, 2], processes=2, done=lambda: done.append(1))
+        assert torch.get_num_threads() == 3
+    assert len(done) == 6
+    assert [bits for _, _, bits in here] == [bits for _, _, bits in there]
+    assert {threads for threads, _, _ in here + there} == {1}
+    assert {pid for _, pid, _ in here} == {os.getpid()} and os.getpid() not in {pid for _, pid, _ in there}
+    assert run_jobs(product, [], processes=2) == []
+
+
+def test_a_process_of_its_own_hands_back_results_and_errors() -> None:
+    assert in_own_process(os.path.basename, "a/b") == "b"
+    with pytest.raises(ValueError, match="wrong"):
+        in_own_process(fail, "wrong")
+    with pytest.raises(JobError, match=r"process of die died.*gan\.batch"):
+        in_own_process(die, 9)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_the_process_ends_when_the_one_that_started_it_is_killed(tmp_path: Path) -> None:
+    fifo = tmp_path / "pipe"
+    os.mkfifo(fifo)
+    script = tmp_path / "start.py"
+    script.write_text(
+        f"from pipeline.workers import in_own_process\nfrom {__name__} import hold\n"
+        f"if __name__ == '__main__':\n    in_own_process(hold, {str(fifo)!r})\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(root)})
+    with fifo.open("rb", buffering=0) as pipe:
+        child = int(pipe.readline())
+        parent.kill()
+        parent.wait()
+        ended, _, _ = select.select([pipe], [], [], 60)
+        try:
+            assert ended and pipe.read() == b""
+        finally:
+            if not ended:
+                os.kill(child, signal.SIGKILL)
+
+
+def test_how_many_run_at_a_time() -> None:
+    assert workers(tiny.settings("runner=local", "workers=7")) == 1
+    assert workers(tiny.settings("runner=process", "workers=7")) == 7
+    assert workers(tiny.settings("runner=process")) == usable_cores() >= 1
+    assert workers(tiny.settings("runner=process", "device=cuda", "workers=7")) == 1
+
+
+def test_a_named_device_is_taken_as_it_is() -> None:
+    assert resolve_device("mps") == "mps"
+    assert resolve_device("auto") in ("cpu", "cuda", "mps")

@@ -16,7 +16,7 @@ from pipeline.log import RunLog
 from pipeline.stages.choose import choose, policies
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
-from pipeline.stages.generate import generate
+from pipeline.stages.generate import generate, planned_bytes
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Trained
@@ -66,6 +66,7 @@ def run_job(
         JobError: a stage failed; what was done before it stays in the folder.
     """
     check_names(config)
+    _require_apart(run.out.resolve(), source.resolve())
     clock = _Clock(RunLog(run.log))
     with run.lock():
         _remember(run, config, source)
@@ -73,6 +74,7 @@ def run_job(
             prepared = step("prepare", prepare, run, config, source)
         if until == "prepare":
             return {}
+        run.prepare(planned_bytes(prepared, config))
         with clock("train"):
             for reason in without_generator(prepared, config).values():
                 clock.log.write("train", "skipped", reason=reason)
@@ -153,8 +155,14 @@ class _Clock:
             self.log.write(self._stage, "failed", error=f"{kind.__name__}: {error}", traceback="".join(trace))
 
 
+def _require_apart(out: Path, source: Path) -> None:
+    if out == source or out in source.parents or source in out.parents:
+        raise InputError(f"--out {out} and the data set {source} lie in one another; choose --out elsewhere.")
+
+
 def _remember(run: RunFolder, config: Config, source: Path) -> None:
     """Write what is run, and log how it differs from what this folder ran before."""
+    RunLog(run.log).write("run", "start", source=str(source))
     text = dump_config(config)
     if run.config.exists() and run.config.read_text(encoding="utf-8") != text:
         changed = [
@@ -164,12 +172,11 @@ def _remember(run: RunFolder, config: Config, source: Path) -> None:
         ]
         RunLog(run.log).write("run", "configuration changed", now=changed)
     write_atomically(run.config, text.encode())
-    write_json(run.store / "run.json", {"source": str(source.resolve())})
-    RunLog(run.log).write("run", "start", source=str(source))
+    write_json(run.out / "run.json", {"source": str(source.resolve())})
 
 
 def recall_job(run: RunFolder) -> tuple[Config, Path]:
     """Configuration and data set of the run in a folder; InputError if there is none."""
-    if not run.config.exists() or not (run.store / "run.json").exists():
+    if not run.config.exists() or not (run.out / "run.json").exists():
         raise InputError(f"{run.out} holds no run; start one with `ganaug run DATASET --out {run.out}`.")
-    return load_config(run.config), Path(read_json(run.store / "run.json")["source"])
+    return load_config(run.config), Path(read_json(run.out / "run.json")["source"])

@@ -15,6 +15,7 @@ from pipeline.store import RunFolder, cached_tensors, digest, load_tensors
 from pipeline.workers import resolve_device, run_jobs, workers
 
 FEWEST, MOST = 200, 2000
+MODELS = 50_000_000  # bytes: a checkpoint, the one before it, and the model
 PER_WANTED = 3  # candidates for each image that the largest ratio could ask for
 
 
@@ -26,6 +27,14 @@ def wanted(prepared: Prepared, config: Config, class_name: str) -> int:
 def candidates_per_class(prepared: Prepared, config: Config, class_name: str) -> int:
     """As configured, or enough that the filter has a choice."""
     return config.generate.per_class or min(max(FEWEST, PER_WANTED * wanted(prepared, config, class_name)), MOST)
+
+
+def planned_bytes(prepared: Prepared, config: Config) -> int:
+    """Disk that a run takes from here on, roughly: candidates, the merged set, and `MODELS` for each generator."""
+    image = prepared.channels * prepared.image_size**2
+    candidates = sum(candidates_per_class(prepared, config, name) for name in prepared.classes)
+    real = sum(sum(of.values()) for of in prepared.counts.values())
+    return image * (2 * candidates + real) + MODELS * len(prepared.classes)
 
 
 def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:

@@ -16,7 +16,7 @@ from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
 from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
-from pipeline.stages.train import without_generator
+from pipeline.stages.train import COLLAPSED, without_generator
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12
@@ -106,6 +106,13 @@ def _warnings(
 ) -> list[str]:
     warnings = list(without_generator(prepared, config).values())
     warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
+    for one in trained:
+        spread = load_tensors(Path(one.model))[1]["history"][-1].get("spread", 1.0) if one.model else 1.0
+        if spread < COLLAPSED:
+            warnings.append(
+                f"The generator of {one.name} collapsed: its images vary {spread:.0%} as much as real ones. "
+                "The filter keeps one of each; other gan.steps or gan.scope may help."
+            )
     for one in selected:
         if one.refused:
             warnings.append(f"Class {one.class_name} was refused as a whole: {one.refused}")

@@ -24,6 +24,7 @@ from pipeline.store import RunFolder, StoreError, code_version, digest, load_ten
 from pipeline.workers import in_own_process, resolve_device, torch_threads
 
 SHARED = "all classes"
+COLLAPSED = 0.3  # spread of samples, real images having 1, below which a generator is reported as collapsed
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps"}
 
 
@@ -229,16 +230,34 @@ def _time_left(trainer: Trainer, minutes: float | None) -> str:
 
 
 def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Trainer], dict[str, float]]:
-    """FID and KID of as many samples as there are real images, of the same conditions, at most 256 of them."""
+    """FID, KID and spread of as many samples as there are real images, of the same conditions, at most 256 of them.
+
+    The spread is how far samples lie from the mean of their condition, in units of what real images do: near 0, the
+    generator draws one image over and over (mode collapse).
+    """
     some = torch.randperm(len(real), generator=torch.Generator().manual_seed(job.seed))[:256]
     extractor = Scattering.fit(real[some])
     features = extractor(real[some])
 
     def score(trainer: Trainer) -> dict[str, float]:
         fake = extractor(trainer.sample(conditions[some], seed=job.seed))
-        return {"fid": frechet_distance(fake, features), "kid": kernel_distance(fake, features)}
+        spread = _deviation(fake, conditions[some]) / max(_deviation(features, conditions[some]), 1e-12)
+        if spread < COLLAPSED:
+            RunLog(RunFolder(Path(job.out)).log).write(
+                "train", "collapse", generator=job.name, step=trainer.step, spread=spread
+            )
+        return {"fid": frechet_distance(fake, features), "kid": kernel_distance(fake, features), "spread": spread}
 
     return score
+
+
+def _deviation(features: Tensor, conditions: Tensor) -> float:
+    """Mean distance of feature rows `[N, D]` from the mean row of their condition."""
+    centred = features.clone()
+    for condition in set(conditions.tolist()):
+        mine = conditions == condition
+        centred[mine] -= features[mine].mean(0)
+    return float(centred.norm(dim=1).mean())
 
 
 def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]], int]:

@@ -69,11 +69,12 @@ class RunFolder:
         return self.store / f"{kind}-{key[:24]}{suffix}"
 
     def prepare(self, planned_bytes: int = 0) -> None:
-        """Make the folder and prove that it can be written and has room, before any work starts.
+        """Make the folder and prove that it is ours, can be written and has room, before any work starts.
 
         Raises:
-            InputError: it cannot be written, or has less free space than `planned_bytes`.
+            InputError: it holds something but no run, cannot be written, or has less free space than `planned_bytes`.
         """
+        self._refuse_foreign()
         probe = self.out / f"{TEMPORARY}{os.getpid()}-probe"
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -89,6 +90,13 @@ class RunFolder:
                 f"{self.out} has {free / 1e6:,.0f} MB free, but this run needs about {planned_bytes / 1e6:,.0f} MB; "
                 "free some space or choose another folder with --out."
             )
+
+    def _refuse_foreign(self) -> None:
+        """A run replaces `dataset/` and `generators/`: never those of a folder that something else was put into."""
+        if self.log.exists() or not self.out.is_dir():
+            return
+        if any(not entry.name.startswith(".") for entry in self.out.iterdir()):
+            raise InputError(f"{self.out} is not empty and holds no run; choose an empty or a new folder with --out.")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

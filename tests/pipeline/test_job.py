@@ -165,7 +165,7 @@ def test_running_again_computes_nothing(finished: Finished) -> None:
     again = run_job(finished.run, finished.config, finished.source)
     after = tiny.times(finished.run.store)
     rewritten = {name for name in after if after[name] != before.get(name)}
-    assert rewritten <= {"run.json", "comparison.json"} and after.keys() == before.keys()
+    assert rewritten <= {"comparison.json"} and after.keys() == before.keys()
     assert without_seconds(again) == without_seconds(finished.metrics)
     assert tiny.contents(finished.run.dataset) == dataset
 
@@ -186,7 +186,7 @@ def test_a_folder_that_was_moved_goes_on_where_it_is(finished: Finished, tmp_pat
         after = tiny.times(moved.store)
     finally:
         moved.out.rename(finished.run.out)
-    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "comparison.json"}
+    assert {name for name in after if after[name] != before.get(name)} <= {"comparison.json"}
     assert without_seconds(metrics) == without_seconds(finished.metrics)
 
 
@@ -196,7 +196,7 @@ def test_more_seeds_retrain_no_generator_and_no_scorer(finished: Finished, tmp_p
     before = tiny.times(run.store)
     metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source)
     after = tiny.times(run.store)
-    new = {name for name in after if after[name] != before.get(name)} - {"run.json", "comparison.json"}
+    new = {name for name in after if after[name] != before.get(name)} - {"comparison.json"}
     assert len(new) == len(ARMS) and all(name.startswith("fits/") for name in new)
     for arm, row in metrics["arms"].items():
         assert row["seeds"][:2] == finished.metrics["arms"][arm]["seeds"] and len(row["seeds"]) == 3

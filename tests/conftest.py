@@ -18,7 +18,6 @@ from pipeline.job import run_job
 from pipeline.store import RunFolder
 from tests import tiny
 
-
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 

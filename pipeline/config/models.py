@@ -138,7 +138,8 @@ class FilterConfig(Section):
     refuse_fid_ratio: float | None = Field(
         default=None,
         gt=0,
-        description="Refuse a whole class whose FID exceeds this many times that of real against real. Empty: the filter's own limit.",
+        description="Refuse a whole class whose FID exceeds this many times that of real against real. "
+        "Empty: the filter's own limit.",
     )
 
 

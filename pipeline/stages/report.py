@@ -106,11 +106,11 @@ def _warnings(
 ) -> list[str]:
     warnings = list(without_generator(prepared, config).values())
     warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
-    for one in trained:
-        spread = load_tensors(Path(one.model))[1]["history"][-1].get("spread", 1.0) if one.model else 1.0
+    for record in trained:
+        spread = load_tensors(Path(record.model))[1]["history"][-1].get("spread", 1.0) if record.model else 1.0
         if spread < COLLAPSED:
             warnings.append(
-                f"The generator of {one.name} collapsed: its images vary {spread:.0%} as much as real ones. "
+                f"The generator of {record.name} collapsed: its images vary {spread:.0%} as much as real ones. "
                 "The filter keeps one of each; other gan.steps or gan.scope may help."
             )
     for one in selected:

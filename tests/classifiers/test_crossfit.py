@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor
 
-from classifiers.choosing import choose
 from classifiers.crossfit import CrossFit, cross_fit, folds, repeated_folds
 from classifiers.training import Recipe
 
@@ -82,12 +80,3 @@ def test_stored_cross_fit_scores_bit_for_bit(textures: Textures) -> None:
     del tensors["models.0.head.weight"]
     with pytest.raises(ValueError, match="does not fit small_resnet"):
         CrossFit.from_state(tensors, description)
-
-
-def test_the_recipe_that_learns_is_chosen(textures: Textures) -> None:
-    images, labels = textures(10, seed=0)
-    recipes = {"asleep": replace(QUICK, rate=1e-7), "awake": QUICK}
-    choice = choose(images, labels, torch.arange(30), recipes, classes=3, splits=2, repeats=1, seed=0)
-    assert choice.name == "awake"
-    assert choice.scores["awake"].log_loss < choice.scores["asleep"].log_loss
-    assert choice.scores["awake"].balanced_accuracy > 0.7

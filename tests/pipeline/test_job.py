@@ -118,7 +118,8 @@ def test_the_folder_is_complete(finished: Finished) -> None:
 def test_metrics_follow_the_schema(finished: Finished) -> None:
     stored = json.loads(finished.run.metrics.read_text(encoding="utf-8"))
     jsonschema.validate(stored, schema(list(tiny.TEXTURES), ARMS))
-    assert stored == json.loads(json.dumps(finished.metrics))
+    returned = json.loads(json.dumps(finished.metrics))
+    assert stored | {"seconds": {}} == returned | {"seconds": {}}  # another test may have run it again, from the store
     for row in stored["classes"].values():
         assert row["generated"] == 12 == row["accepted"] + sum(row["rejected"].values())
         assert row["features"] == "scattering-64" and row["accepted"] > 0

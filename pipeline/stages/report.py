@@ -94,7 +94,7 @@ def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, A
         "data set": mask_secrets(source.name),
         "data digest": prepared.digest,
         "seed": config.seed,
-        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "program": f"ganaug {code_version()}",
         "torch": torch.__version__,
         "python": platform.python_version(),

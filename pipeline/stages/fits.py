@@ -1,7 +1,8 @@
 """One classifier fit as a job: what it trains on, what it predicts. Every arm, fold and seed is one of these."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob])
         run_jobs(
             _fit_into, list(missing.items()), processes=workers(config), done=lambda: bar.advance(1, "classifiers")
         )
-    return [np.asarray(cached_json(file, _refit(job)), np.int64) for file, job in zip(files, jobs, strict=True)]
+    stored = (cached_json(file, partial(fit_job, job)) for file, job in zip(files, jobs, strict=True))
+    return [np.asarray(predicted, np.int64) for predicted in stored]
 
 
 def fit_job(job: FitJob) -> list[int]:
@@ -96,8 +98,4 @@ def _identity(job: FitJob) -> tuple[object, ...]:
 
 def _fit_into(item: tuple[Path, FitJob]) -> None:
     file, job = item
-    cached_json(file, lambda: fit_job(job))
-
-
-def _refit(job: FitJob) -> Callable[[], list[int]]:
-    return lambda: fit_job(job)
+    cached_json(file, partial(fit_job, job))

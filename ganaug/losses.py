@@ -1,4 +1,4 @@
-"""Adversarial losses and gradient regularisers."""
+"""Adversarial losses and gradient regularisers. Logits are `[N]`, or `[N, ...]` of critics that judge patches."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,33 @@ from torch import Tensor
 
 
 def bce_discriminator(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
-    """Binary cross-entropy of logits `[N]` against soft targets `[N]` (Goodfellow et al. 2014, equation 1)."""
+    """Binary cross-entropy of logits against soft targets of the same shape (Goodfellow et al. 2014, equation 1)."""
     return F.binary_cross_entropy_with_logits(real, real_target) + F.binary_cross_entropy_with_logits(fake, fake_target)
 
 
 def non_saturating_generator(fake: Tensor) -> Tensor:
-    """-log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+    """-log D(G(z)): the labels "real" for generated images (Goodfellow et al. 2014, section 3)."""
     return F.softplus(-fake).mean()
 
 
-def wasserstein_critic(real: Tensor, fake: Tensor, _real_target: Tensor, _fake_target: Tensor) -> Tensor:
-    """E[D(G(z))] - E[D(x)], to be minimised (Arjovsky et al. 2017)."""
-    return fake.mean() - real.mean()
+def saturating_generator(fake: Tensor) -> Tensor:
+    """log(1 - D(G(z))), whose gradient dies where the discriminator is sure (Goodfellow et al. 2014, equation 1)."""
+    return -F.softplus(fake).mean()
+
+
+def wasserstein_critic(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
+    """E[D(G(z))] - E[D(x)], to be minimised (Arjovsky et al. 2017); targets 1 and 0 stand for labels +1 and -1."""
+    return -((2 * real_target - 1) * real).mean() - ((2 * fake_target - 1) * fake).mean()
 
 
 def wasserstein_generator(fake: Tensor) -> Tensor:
     """-E[D(G(z))]."""
     return -fake.mean()
+
+
+def lecam_penalty(real: Tensor, fake: Tensor, anchor_real: float, anchor_fake: float) -> Tensor:
+    """E[(D(x) - a_F)^2] + E[(D(G(z)) - a_R)^2] with moving averages a of the scores (Tseng et al. 2021, equation 3)."""
+    return (real - anchor_fake).square().mean() + (fake - anchor_real).square().mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:

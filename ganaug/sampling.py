@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ganaug.families.base import Family
+from ganaug.spec import Spec
+
 BATCH = 64  # fixed: another batch size may round differently
 
 
@@ -13,29 +16,42 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().contiguous()
 
 
-def latent(seeds: Tensor, size: int) -> Tensor:
-    """Standard normal noise `[N, size]`, row i drawn from `seeds[i]` alone."""
-    return torch.stack([torch.randn(size, generator=torch.Generator().manual_seed(s)) for s in seeds.tolist()])
+def to_float(images: Tensor) -> Tensor:
+    """`uint8` images to floats in [-1, 1]; what is float already (text guides) stays as it is."""
+    return images if images.is_floating_point() else images.float().div(127.5).sub(1.0)
+
+
+def latents(family: Family, spec: Spec, seeds: Tensor) -> Tensor:
+    """Latents `[N, ...]`, row i drawn from `seeds[i]` alone."""
+    rows = [family.latents(1, spec, family.codes, torch.Generator().manual_seed(int(seed))) for seed in seeds.tolist()]
+    return torch.cat(rows)
 
 
 @torch.no_grad()
 def generate(
+    family: Family,
     generator: nn.Module,
+    spec: Spec,
     seeds: Tensor,
     conditions: Tensor,
     *,
-    latent_size: int,
+    guides: Tensor | None = None,
+    z: Tensor | None = None,
     device: str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
-    """Images `uint8 [N, C, S, S]`, one for each seed `int64 [N]` and condition `int64 [N]`."""
+    """Images `uint8 [N, C, S, S]`, one for each seed `int64 [N]` and condition `int64 [N]`.
+
+    `guides` `[N, ...]` are pictures (uint8) or vectors for families that take them; `z` replaces the seeds' latents.
+    """
     generator = generator.eval().to(device).to(memory_format=torch.channels_last)
     out = []
     for start in range(0, len(seeds), BATCH):
-        z = latent(seeds[start : start + BATCH], latent_size)
-        missing = BATCH - len(z)  # the last batch is padded to the fixed size
-        z = torch.nn.functional.pad(z, (0, 0, 0, missing))
-        condition = torch.nn.functional.pad(conditions[start : start + BATCH], (0, missing))
-        out.append(to_uint8(generator(z.to(device), condition.to(device)))[: BATCH - missing])
+        part = slice(start, start + BATCH)
+        noise = latents(family, spec, seeds[part]) if z is None else z[part]
+        given = [noise, conditions[part]] + ([] if guides is None else [to_float(guides[part])])
+        missing = BATCH - len(noise)  # the last batch is padded to the fixed size
+        padded = [torch.cat([t, t[-1:].expand(missing, *t.shape[1:])]).to(device) for t in given]
+        out.append(to_uint8(generator(*padded))[: BATCH - missing])
         progress(min(start + BATCH, len(seeds)))
     return torch.cat(out)

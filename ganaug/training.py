@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.diffaugment import diffaugment, parse_policy
-from ganaug.families import Family
-from ganaug.losses import gradient_penalty, r1_penalty
+from ganaug.families import Family, Made, Told
+from ganaug.hacks import Anchors, flip_labels, instance_noise, label_ramp, spectral
+from ganaug.losses import gradient_penalty, lecam_penalty, r1_penalty
+from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
-from ganaug.sampling import to_uint8
+from ganaug.sampling import to_float, to_uint8
 from ganaug.spec import Spec
 
 LOG_EVERY = 20  # steps between two rows of the history
@@ -22,6 +25,7 @@ LOG_EVERY = 20  # steps between two rows of the history
 # resumed rolls back to the same step as one that was not.
 SNAPSHOT_EVERY = 250
 MAX_ROLLBACKS = 3
+BATCH_SCORES = 256  # generated scores that each real one is compared with
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 Row = dict[str, float]
@@ -52,9 +56,12 @@ class Trainer:
         options: usually `family.defaults` with some fields replaced.
         seed: of the networks' initialisation and every draw. Same seed, machine and thread count: same bits.
         base: tensors of another trainer's `state()` to start from (fine-tuning); networks only, not the optimisers.
+        guides: what each image is to be made from, for families that take it: pictures `uint8 [N, P, S', S']`, which
+            are flipped with the images, or vectors `float32 [N, E]`.
+        perceive: features of float images for the families' content losses; by default the pixels.
 
     Raises:
-        ValueError: images or conditions of the wrong shape, type or range, or options the family cannot take.
+        ValueError: images, conditions or guides of the wrong shape, type or range, or options the family cannot take.
     """
 
     def __init__(
@@ -68,11 +75,15 @@ class Trainer:
         seed: int,
         device: str = "cpu",
         base: dict[str, Tensor] | None = None,
+        guides: Tensor | None = None,
+        perceive: Callable[[Tensor], Tensor] = lambda images: images.flatten(1),
     ) -> None:
         _check(family, images, conditions, n_conditions, options)
-        self.family, self.options, self.device = family, options, torch.device(device)
-        self.spec = Spec(images.shape[-1], images.shape[1], n_conditions, options.latent, options.width)
+        _check_guides(family, images, guides)
+        self.family, self.options, self.device, self.perceive = family, options, torch.device(device), perceive
+        self.spec = _spec(family, images, n_conditions, options, guides)
         self.images = images.to(self.device)
+        self.guides = None if guides is None else guides.to(self.device)
         found: Tensor = conditions.unique()  # type: ignore[no-untyped-call]
         self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in found.tolist()]
         self.pool_conditions = found
@@ -81,14 +92,19 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = _placed(family.generator(self.spec), self.device)
-            self.discriminator = _placed(family.discriminator(self.spec), self.device)
+            discriminator = family.discriminator(self.spec)
+            if options.critic_norm == "spectral":
+                discriminator = spectral(discriminator)
+            self.discriminator = _placed(discriminator, self.device)
         if base is not None:
             _load_prefixed(self.generator, base, "generator.")
             _load_prefixed(self.discriminator, base, "discriminator.")
         self.ema = deepcopy(self.generator).eval().requires_grad_(False)
-        self.optimizer_g = _adam(self.generator, options.rate_g, options.betas)
-        self.optimizer_d = _adam(self.discriminator, options.rate_d, options.betas)
+        self.optimizer_g = build_optimizer(options.optimizer, self.generator, options.rate_g, options.betas)
+        self.optimizer_d = build_optimizer(options.optimizer, self.discriminator, options.rate_d, options.betas)
+        self.anchors = Anchors()
         self.step, self.seconds, self.rollbacks = 0, 0.0, 0
+        self.minutes: float | None = None
         self.history: list[Row] = []
 
     def run(self, hooks: Hooks | None = None, *, minutes: float | None = None) -> None:
@@ -97,13 +113,13 @@ class Trainer:
         Raises:
             DivergedError: NaN or infinite losses in spite of `MAX_ROLLBACKS` returns to the last good state.
         """
-        hooks = hooks or Hooks()
+        hooks, self.minutes = hooks or Hooks(), minutes
         good = self.state()
-        while not self._finished(minutes):
+        while not self._finished():
             started = time.monotonic()
             row = self.train_step()
             self.seconds += time.monotonic() - started
-            last = self._finished(minutes)
+            last = self._finished()
             snapshot, checkpoint = self.step % SNAPSHOT_EVERY == 0, self.step % hooks.checkpoint_every == 0
             diverged = not all(map(math.isfinite, row.values()))
             if diverged or ((snapshot or checkpoint or last) and not self._is_finite()):
@@ -120,8 +136,14 @@ class Trainer:
             if checkpoint:
                 hooks.checkpoint(self)
 
-    def _finished(self, minutes: float | None) -> bool:
-        return self.step >= self.options.steps or (minutes is not None and self.seconds >= minutes * 60)
+    @property
+    def progress(self) -> float:
+        """Share of the training that is over, in [0, 1]: of the steps or of the minutes, whichever is further."""
+        of_time = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
+        return min(1.0, max(self.step / self.options.steps, of_time))
+
+    def _finished(self) -> bool:
+        return self.progress >= 1
 
     def _is_finite(self) -> bool:
         """Whether all weights are: a gradient that is not spoils them one step before it shows in a loss."""
@@ -130,52 +152,85 @@ class Trainer:
 
     def train_step(self) -> Row:
         """`critic_steps` updates of the discriminator, then one of the generator."""
-        for _ in range(self.options.critic_steps):
-            loss_d, real_score, fake_score = self._discriminator_update()
-        loss_g = self._generator_update()
+        self._enter_phase()
+        for _ in range(self.options.critic_steps + (self.options.warmup if self.step == 0 else 0)):
+            row = self._discriminator_update()
+        row |= self._generator_update()
         self.step += 1
         self._update_ema()
-        return {
-            "step": self.step,
-            "loss_d": loss_d,
-            "loss_g": loss_g,
-            "score_real": real_score,
-            "score_fake": fake_score,
-        }
+        return {"step": self.step, **row}
 
-    def _discriminator_update(self) -> tuple[float, float, float]:
+    def _enter_phase(self) -> None:
+        if self.family.phase:
+            phase = self.family.phase(self.progress, self.spec)
+            for network in (self.generator, self.discriminator, self.ema):
+                network.phase = phase  # type: ignore[assignment]
+
+    def _discriminator_update(self) -> Row:
         o = self.options
-        real, condition = self._real_batch()
+        real, told = self._real_batch()
+        z = self._noise(len(real))
         with torch.no_grad():
-            fake = self.generator(self._noise(len(real)), condition)
-        real, fake = self._augment(real), self._augment(fake)
+            fake = self.generator(z, *told)
+        seen_real, seen_fake = self._shown(real), self._shown(fake)
 
         def critic(x: Tensor) -> Tensor:
-            logits: Tensor = self.discriminator(x, condition)
+            logits: Tensor = self.discriminator(x, *told)
             return logits
 
-        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), condition.repeat(2)).chunk(2)
-        loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(len(real)))
+        if o.separate_batches:
+            real_logits, fake_logits = critic(seen_real), critic(seen_fake)
+        else:
+            both = self.discriminator(torch.cat([seen_real, seen_fake]), *(torch.cat([t, t]) for t in told))
+            real_logits, fake_logits = both.chunk(2)
+        loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
         if o.gp_weight:
             mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
-            loss = loss + o.gp_weight * gradient_penalty(critic, real, fake, mix)
+            loss = loss + o.gp_weight * gradient_penalty(critic, seen_real, seen_fake, mix)
         if o.r1_weight and self.step % o.r1_every == 0:
-            loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, real)
+            loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
+        if o.lecam:
+            loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
+            self.anchors.update(real_logits, fake_logits)
+        if self.family.objective.auxiliary and o.auxiliary_weight:
+            made = Made(fake, z, told, real, self.perceive)
+            loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
         self.optimizer_d.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer_d.step()
-        return loss.item(), real_logits.mean().item(), fake_logits.mean().item()
+        if o.clip:
+            with torch.no_grad():
+                for parameter in self.discriminator.parameters():
+                    parameter.clamp_(-o.clip, o.clip)
+        real_score, fake_score = real_logits.detach().flatten(), fake_logits.detach().flatten()
+        return {
+            "loss_d": loss.item(),
+            "score_real": real_score.mean().item(),
+            "score_fake": fake_score.mean().item(),
+            "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
+        }
 
-    def _generator_update(self) -> float:
-        condition = self._draw_conditions(self.options.batch)
+    def _generator_update(self) -> Row:
+        """One update of the generator; the discriminator is frozen and judges what it made as real."""
+        o, objective = self.options, self.family.objective
+        paired = self.guides is not None or objective.content is not None
+        real, told = self._real_batch() if paired else (None, (self._blurred(self._draw_conditions(o.batch)),))
+        z = self._noise(o.batch)
         self.discriminator.requires_grad_(False)
-        fake = self._augment(self.generator(self._noise(len(condition)), condition))
-        loss = self.family.objective.generator(self.discriminator(fake, condition))
+        fake = self.generator(z, *told)
+        adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
+        loss = adversarial(self.discriminator(self._shown(fake), *told))
+        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive)
+        if objective.auxiliary and o.auxiliary_weight:
+            loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
+        if objective.content and o.content_weight:
+            loss = loss + o.content_weight * objective.content(self.generator, self.discriminator, made)
         self.optimizer_g.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        norms = torch._foreach_norm([p.grad for p in self.generator.parameters() if p.grad is not None])
         self.optimizer_g.step()
         self.discriminator.requires_grad_(True)
-        return loss.item()
+        return {"loss_g": loss.item(), "gradient_g": torch.stack(norms).norm().item()}
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -187,49 +242,82 @@ class Trainer:
     def _draw_conditions(self, n: int) -> Tensor:
         return self.pool_conditions[torch.randint(len(self.pools), (n,), generator=self.rng)].to(self.device)
 
-    def _real_batch(self) -> tuple[Tensor, Tensor]:
+    def _blurred(self, conditions: Tensor) -> Tensor:
+        """The conditions as the networks are told them: early on, with `delay_condition`, they say nothing."""
+        if not self.options.delay_condition:
+            return conditions
+        hidden = torch.rand(len(conditions), generator=self.rng) >= label_ramp(
+            self.progress, self.options.delay_condition
+        )
+        return torch.where(hidden.to(self.device), self._draw_conditions(len(conditions)), conditions)
+
+    def _real_batch(self) -> tuple[Tensor, Told]:
+        """Images of one batch at the size of the phase, and what both networks are told about them."""
         pools = torch.randint(len(self.pools), (self.options.batch,), generator=self.rng)
         draws = torch.rand(self.options.batch, generator=self.rng)
         index = torch.stack(
             [self.pools[p][int(u * len(self.pools[p]))] for p, u in zip(pools.tolist(), draws.tolist(), strict=True)]
-        )
-        real = self.images[index.to(self.device)].float().div(127.5).sub(1.0)  # uint8 => [-1, 1]
+        ).to(self.device)
+        given = [to_float(self.images[index])] + ([] if self.guides is None else [to_float(self.guides[index])])
         if self.options.flips:
-            flipped = torch.rand(len(real), generator=self.rng).to(self.device) < 0.5
-            real = torch.where(flipped[:, None, None, None], real.flip(3), real)
-        return real, self.pool_conditions[pools].to(self.device)
+            flipped = (torch.rand(len(index), generator=self.rng) < 0.5).to(self.device)[:, None, None, None]
+            given = [torch.where(flipped, t.flip(3), t) if t.ndim == 4 else t for t in given]
+        real, *guide = given
+        told = (self._blurred(self.pool_conditions[pools].to(self.device)), *guide)
+        return self._at_phase(real), told
+
+    def _at_phase(self, real: Tensor) -> Tensor:
+        """Shrink real images to what a growing generator makes: while a layer fades in, so do the real details."""
+        if not self.family.phase:
+            return real
+        phase = self.family.phase(self.progress, self.spec)
+        real = F.adaptive_avg_pool2d(real, phase.size)
+        if phase.alpha < 1:
+            blocky = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
+            real = torch.lerp(blocky, real, phase.alpha)
+        return real
 
     def _noise(self, n: int) -> Tensor:
-        return torch.randn(n, self.options.latent, generator=self.rng).to(self.device)
+        return self.family.latents(n, self.spec, self.family.codes, self.rng).to(self.device)
 
-    def _augment(self, x: Tensor) -> Tensor:
+    def _shown(self, x: Tensor) -> Tensor:
+        """What the discriminator gets to see of float images."""
+        if self.options.instance_noise:
+            x = instance_noise(x, self.options.instance_noise * (1 - self.progress), self.rng)
         return diffaugment(x, self.policy, self.rng).contiguous(memory_format=torch.channels_last)
 
-    def _targets(self, n: int) -> tuple[Tensor, Tensor]:
-        """Targets of real and fake logits, `[N]` each: one-sided smoothing, then flips of `label_noise` of them."""
+    def _targets(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets of real and fake logits: one-sided smoothing, then flips of `label_noise` of them."""
         o = self.options
-        real, fake = torch.full((n,), 1.0 - o.label_smoothing), torch.zeros(n)
+        real, fake = torch.full_like(like, 1.0 - o.label_smoothing), torch.zeros_like(like)
         if o.label_noise:
-            flip = torch.rand(2, n, generator=self.rng) < o.label_noise
-            real, fake = torch.where(flip[0], 1 - real, real), torch.where(flip[1], 1 - fake, fake)
-        return real.to(self.device), fake.to(self.device)
+            real, fake = (flip_labels(targets, o.label_noise, self.rng) for targets in (real, fake))
+        return real, fake
 
     def sample(self, conditions: Tensor, seed: int) -> Tensor:
-        """Images `uint8 [N, C, S, S]` of the averaged generator; does not disturb training's random stream."""
-        z = torch.randn(len(conditions), self.options.latent, generator=torch.Generator().manual_seed(seed))
+        """Images `uint8 [N, C, S, S]` of the averaged generator; does not disturb training's random stream.
+
+        A family with guides makes each from the guide of a random training image of the condition.
+        """
+        rng = torch.Generator().manual_seed(seed)
+        z = self.family.latents(len(conditions), self.spec, self.family.codes, rng)
+        told = [conditions.to(self.device)]
+        if self.guides is not None:
+            of = dict(zip(self.pool_conditions.tolist(), self.pools, strict=True))
+            draws = torch.rand(len(conditions), generator=rng).tolist()
+            index = [int(of[c][int(u * len(of[c]))]) for c, u in zip(conditions.tolist(), draws, strict=True)]
+            told.append(to_float(self.guides[index]))
         with torch.no_grad():
-            return to_uint8(self.ema(z.to(self.device), conditions.to(self.device)))
+            images: Tensor = self.ema(z.to(self.device), *told)
+        return to_uint8(F.interpolate(images, self.spec.size, mode="nearest"))
 
     def state(self) -> State:
         """Everything a bit-for-bit resume needs: tensors, and a JSON-able record."""
         tensors: dict[str, Tensor] = {"rng": self.rng.get_state()}
         for name in ("generator", "discriminator", "ema"):
-            for key, tensor in getattr(self, name).state_dict().items():
-                tensors[f"{name}.{key}"] = tensor
+            tensors |= {f"{name}.{key}": tensor for key, tensor in getattr(self, name).state_dict().items()}
         for name in ("optimizer_g", "optimizer_d"):
-            for index, slots in getattr(self, name).state_dict()["state"].items():
-                for key, tensor in slots.items():
-                    tensors[f"{name}.{index}.{key}"] = tensor
+            tensors |= {f"{name}.{key}": tensor for key, tensor in optimizer_tensors(getattr(self, name)).items()}
         record = {
             "family": self.family.name,
             "spec": asdict(self.spec),
@@ -238,6 +326,7 @@ class Trainer:
             "seconds": self.seconds,
             "rollbacks": self.rollbacks,
             "rates": [self.optimizer_g.param_groups[0]["lr"], self.optimizer_d.param_groups[0]["lr"]],
+            "anchors": asdict(self.anchors),
             "history": list(self.history),
         }
         return {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in tensors.items()}, record
@@ -249,8 +338,9 @@ class Trainer:
         for name in ("generator", "discriminator", "ema"):
             _load_prefixed(getattr(self, name), tensors, f"{name}.")
         for name, rate in zip(("optimizer_g", "optimizer_d"), record["rates"], strict=True):
-            _load_optimizer(getattr(self, name), tensors, f"{name}.", rate)
+            load_optimizer(getattr(self, name), _prefixed(tensors, f"{name}."), rate)
         self.step, self.seconds, self.rollbacks = record["step"], record["seconds"], record["rollbacks"]
+        self.anchors = Anchors(**record["anchors"])
         self.history = list(record["history"])
 
     def _roll_back(self, good: State) -> None:
@@ -283,35 +373,64 @@ def _check(family: Family, images: Tensor, conditions: Tensor, n_conditions: int
 def check_options(family: Family, options: Options) -> None:
     """Raise ValueError for options that have no meaning for the family or name an unknown augmentation."""
     parse_policy(options.diffaugment)
-    if family.objective.wasserstein:
-        for name in ("r1_weight", "label_smoothing", "label_noise"):
-            if getattr(options, name):
-                raise ValueError(f"gan.{name} has no meaning for the Wasserstein family {family.name}; set it to 0")
+    if family.objective.wasserstein and options.r1_weight:
+        raise ValueError(
+            f"gan.r1_weight has no meaning for the Wasserstein family {family.name}; set it to 0, or use gan.gp_weight"
+        )
+    if options.saturating and family.objective.saturating is None:
+        raise ValueError(f"gan.saturating: the loss of gan.family {family.name} does not saturate; set it to false")
+    if options.variant and options.variant not in family.variants:
+        known = ", ".join(variant for variant in family.variants if variant) or "leave it empty"
+        raise ValueError(f"gan.variant = {options.variant!r} of gan.family {family.name}: choose one of {known}")
+    if options.critic_norm not in family.critic_norms:
+        raise ValueError(
+            f"gan.critic_norm = {options.critic_norm} breaks gan.family {family.name}; "
+            f"choose one of {', '.join(family.critic_norms)}"
+        )
+    if options.critic_norm == "batch" and (options.gp_weight or options.r1_weight):
+        raise ValueError(
+            "gan.critic_norm = batch: a gradient penalty needs a critic that judges each image by itself; "
+            "set gan.gp_weight and gan.r1_weight to 0"
+        )
+
+
+def _spec(family: Family, images: Tensor, n_conditions: int, options: Options, guides: Tensor | None) -> Spec:
+    return Spec(
+        size=images.shape[-1],
+        channels=images.shape[1],
+        conditions=n_conditions,
+        latent=options.latent,
+        width=options.width,
+        guide=0 if guides is None else guides.shape[1],
+        variant=options.variant or family.variants[0],
+        critic_norm=options.critic_norm,
+        noise=options.noise,
+    )
+
+
+def _check_guides(family: Family, images: Tensor, guides: Tensor | None) -> None:
+    if guides is None:
+        if "none" not in family.guides:
+            raise ValueError(f"gan.family {family.name} makes images from a guide: {', '.join(family.guides)}")
+        return
+    if family.guides == ("none",):
+        raise ValueError(f"gan.family {family.name} takes no guide; set gan.guide to none")
+    if len(guides) != len(images) or not (
+        (guides.dtype == torch.uint8 and guides.ndim == 4) or (guides.dtype == torch.float32 and guides.ndim == 2)
+    ):
+        raise ValueError(
+            f"guides must be uint8 [{len(images)}, P, S, S] or float32 [{len(images)}, E], "
+            f"not {guides.dtype} {list(guides.shape)}"
+        )
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _adam(network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused)
+def _prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _load_prefixed(network: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    network.load_state_dict({key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)})
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str, rate: float) -> None:
-    (group,) = optimizer.param_groups
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith(prefix):
-            index, name = key.removeprefix(prefix).split(".")
-            parameter = group["params"][int(index)]
-            # Fused Adam walks the memory of a parameter and of its moments side by side: their layouts must agree.
-            moment = torch.empty_like(parameter, requires_grad=False).copy_(tensor) if tensor.ndim else tensor.clone()
-            slots.setdefault(int(index), {})[name] = moment
-    groups = optimizer.state_dict()["param_groups"]
-    groups[0]["lr"] = rate
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    network.load_state_dict(_prefixed(tensors, prefix))

@@ -1,12 +1,12 @@
 """The registry of GAN families: one row each."""
 
-from ganaug.families.base import Family, Objective
+from ganaug.families.base import Family, Made, Objective, Phase, Told
 from ganaug.families.dcgan import DCGAN
 from ganaug.families.wgan_gp import WGAN_GP
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, WGAN_GP)}
 
-__all__ = ["FAMILIES", "Family", "Objective", "get_family"]
+__all__ = ["FAMILIES", "Family", "Made", "Objective", "Phase", "Told", "get_family"]
 
 
 def get_family(name: str) -> Family:

@@ -2,30 +2,69 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from ganaug.latents import Codes, draw_noise
 from ganaug.options import Options
 from ganaug.spec import Spec
 
-# (real logits [N], fake logits [N], real targets [N], fake targets [N]) -> scalar; targets in [0, 1]
+# (real logits [N, ...], fake logits [N, ...], real targets, fake targets, alike) -> scalar; targets in [0, 1]
 DiscriminatorLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-# fake logits [N] -> scalar
+# fake logits [N, ...] -> scalar
 GeneratorLoss = Callable[[Tensor], Tensor]
+# What the networks are told beside noise or image: the condition [N], and a guide [N, ...] where the family has one.
+Told = tuple[Tensor, ...]
+
+
+class Made(NamedTuple):
+    """What the generator just made, out of what, and the real images of the same condition and guide.
+
+    `fake` and `real` are floats `[N, C, S, S]` in [-1, 1] before augmentation; `perceive` turns such images into
+    features `[N, D]` and can be differentiated through.
+    """
+
+    fake: Tensor
+    z: Tensor
+    told: Told
+    real: Tensor
+    perceive: Callable[[Tensor], Tensor]
+
+
+ExtraLoss = Callable[[nn.Module, nn.Module, Made], Tensor]  # generator, discriminator, what was made -> scalar
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The two losses; `wasserstein` objectives have no labels to smooth or flip and take no R1."""
+    """The losses; `wasserstein` objectives score without a bound and take no R1.
+
+    `auxiliary` joins the loss of both networks (InfoGAN's codes), `content` that of the generator alone (pix2pix's L1).
+    """
 
     discriminator: DiscriminatorLoss
     generator: GeneratorLoss
     wasserstein: bool = False
+    saturating: GeneratorLoss | None = None
+    auxiliary: ExtraLoss | None = None
+    content: ExtraLoss | None = None
+
+
+class Phase(NamedTuple):
+    """Where a growing pair of networks stands: the side of its images, and how far its newest layer has faded in."""
+
+    size: int
+    alpha: float = 1.0
 
 
 @dataclass(frozen=True)
 class Family:
-    """One row of the registry: a paper, two network builders, an objective and the defaults that go with them."""
+    """One row of the registry: a paper, network builders, an objective and the defaults that go with them.
+
+    The generator maps `(z, condition[, guide])` to images, the discriminator `(images, condition[, guide])` to logits.
+    Of a family with `phase` (progress in [0, 1], spec -> Phase) both have an attribute `phase`, set before each step,
+    and start at the last one.
+    """
 
     name: str
     paper: str
@@ -35,3 +74,9 @@ class Family:
     objective: Objective
     defaults: Options
     min_images: int = 4  # a class with fewer training images gets no generator
+    variants: tuple[str, ...] = ("",)  # architectures to choose from
+    guides: tuple[str, ...] = ("none",)  # none, edges, mask, small, text: what it can be told; the first is the default
+    critic_norms: tuple[str, ...] = ("none", "spectral")  # those that leave the paper's rules intact
+    codes: Codes | None = None
+    latents: Callable[[int, Spec, Codes | None, Generator], Tensor] = draw_noise
+    phase: Callable[[float, Spec], Phase] | None = None

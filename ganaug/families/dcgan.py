@@ -6,7 +6,7 @@ condition enters by conditional batch normalisation and projection instead of no
 """
 
 from ganaug.families.base import Family, Objective
-from ganaug.losses import bce_discriminator, non_saturating_generator
+from ganaug.losses import bce_discriminator, non_saturating_generator, saturating_generator
 from ganaug.networks import ConvGenerator, ProjectionCritic
 from ganaug.options import Options
 
@@ -16,6 +16,6 @@ DCGAN = Family(
     summary="strided convolutions, non-saturating loss, lazy R1: the quickest that works on tens of images a class",
     generator=ConvGenerator,
     discriminator=ProjectionCritic,
-    objective=Objective(bce_discriminator, non_saturating_generator),
+    objective=Objective(bce_discriminator, non_saturating_generator, saturating=saturating_generator),
     defaults=Options(r1_weight=0.05, r1_every=4),
 )

@@ -107,11 +107,49 @@ class GanConfig(Section):
         default=None, ge=1, le=1000, description=f"Steps between two R1 penalties. {FAMILY_DEFAULT}"
     )
     gp_weight: Weight | None = Field(default=None, description=f"Weight of the WGAN gradient penalty. {FAMILY_DEFAULT}")
+    clip: float | None = Field(
+        default=None, ge=0, le=10, description=f"Bound of the critic's weights after each update. {FAMILY_DEFAULT}"
+    )
     label_smoothing: float | None = Field(
-        default=None, ge=0, le=0.5, description=f"One-sided label smoothing. {FAMILY_DEFAULT}"
+        default=None, ge=0, lt=0.5, description=f"One-sided label smoothing. {FAMILY_DEFAULT}"
     )
     label_noise: float | None = Field(
-        default=None, ge=0, le=0.5, description=f"Share of flipped labels. {FAMILY_DEFAULT}"
+        default=None, ge=0, lt=0.5, description=f"Share of flipped labels. {FAMILY_DEFAULT}"
+    )
+    instance_noise: float | None = Field(
+        default=None, ge=0, le=2, description=f"Noise on the discriminator's images, falling to 0. {FAMILY_DEFAULT}"
+    )
+    lecam: Weight | None = Field(default=None, description=f"Weight of LeCam regularisation. {FAMILY_DEFAULT}")
+    delay_condition: float | None = Field(
+        default=None, ge=0, lt=0.5, description=f"Share of training before labels are told. {FAMILY_DEFAULT}"
+    )
+    critic_norm: Literal["none", "batch", "spectral"] | None = Field(
+        default=None, description=f"Normalisation in the discriminator. {FAMILY_DEFAULT}"
+    )
+    separate_batches: bool | None = Field(
+        default=None, description=f"Show real and generated images in separate batches. {FAMILY_DEFAULT}"
+    )
+    warmup: int | None = Field(
+        default=None, ge=0, le=10_000, description=f"Discriminator steps before the generator's first. {FAMILY_DEFAULT}"
+    )
+    optimizer: Literal["adam", "rmsprop"] | None = Field(default=None, description=f"Optimiser. {FAMILY_DEFAULT}")
+    noise: Literal["normal", "uniform"] | None = Field(
+        default=None, description=f"Distribution of the latents. {FAMILY_DEFAULT}"
+    )
+    saturating: bool | None = Field(
+        default=None, description=f"The generator's saturating loss of 2014. {FAMILY_DEFAULT}"
+    )
+    variant: str | None = Field(
+        default=None, description=f"Architecture; `ganaug families` lists each family's. {FAMILY_DEFAULT}"
+    )
+    auxiliary_weight: Weight | None = Field(
+        default=None, description=f"Weight of a family's loss on both networks (infogan). {FAMILY_DEFAULT}"
+    )
+    content_weight: Weight | None = Field(
+        default=None, description=f"Weight of a family's loss on the generator (pix2pix, srgan). {FAMILY_DEFAULT}"
+    )
+    guide: Literal["none", "edges", "mask", "text"] | None = Field(
+        default=None, description=f"What images are made from beside class and noise. {FAMILY_DEFAULT}"
     )
 
 

@@ -52,13 +52,13 @@ def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str]) -> Ca
 
     def build() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         tensors, card = load_tensors(Path(record.model))
-        generator = get_family(card["family"]).generator(Spec(**card["spec"]))
+        family, spec = get_family(card["family"]), Spec(**card["spec"])
+        generator = family.generator(spec)
         generator.load_state_dict({k.removeprefix("ema."): t for k, t in tensors.items() if k.startswith("ema.")})
         seeds = (config.seed * len(prepared.classes) + label) * MOST * 50 + torch.arange(count)
         asked_by = torch.tensor(record.conditions[name])
         conditions = asked_by[torch.arange(count) % len(asked_by)]
-        device = resolve_device(config.device)
-        images = sample(generator, seeds, conditions, latent_size=card["spec"]["latent"], device=device)
+        images = sample(family, generator, spec, seeds, conditions, device=resolve_device(config.device))
         return {"images": images, "seeds": seeds, "conditions": conditions}, {"class": name}
 
     tensors, _ = cached_tensors(file, build)

@@ -25,7 +25,7 @@ from pipeline.workers import in_own_process, resolve_device, torch_threads
 
 SHARED = "all classes"
 COLLAPSED = 0.3  # spread of samples, real images having 1, below which a generator is reported as collapsed
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps"}
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps", "guide"}
 
 
 @dataclass(frozen=True)

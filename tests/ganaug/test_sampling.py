@@ -1,15 +1,17 @@
 """A generated image depends on its generator, its condition and its own seed, and on nothing else."""
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from ganaug.families import get_family
-from ganaug.sampling import BATCH, generate, latent, to_uint8
+from ganaug.sampling import BATCH, generate, latents, to_uint8
 from ganaug.spec import Spec
 
-SPEC = Spec(size=32, channels=1, conditions=3, latent=16, width=8)
+FAMILY, SPEC = get_family("dcgan"), Spec(size=32, channels=1, conditions=3, latent=16, width=8)
 SEEDS = torch.arange(100, 100 + BATCH + 9)
 CONDITIONS = torch.arange(len(SEEDS)) % 3
 
@@ -17,7 +19,7 @@ CONDITIONS = torch.arange(len(SEEDS)) % 3
 def network() -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = get_family("dcgan").generator(SPEC)
+        made = FAMILY.generator(SPEC)
         for step in range(5):  # batch statistics that are not the initial ones
             made(torch.randn(8, 16), torch.arange(8) % 3 * (step % 2))
         for name, weight in made.named_parameters():
@@ -29,32 +31,33 @@ def network() -> torch.nn.Module:
 
 
 GENERATOR = network()
-ALL = generate(GENERATOR, SEEDS, CONDITIONS, latent_size=16)
+ALL = generate(FAMILY, GENERATOR, SPEC, SEEDS, CONDITIONS)
 
 
 @settings(max_examples=15, deadline=None)
 @given(rows=st.lists(st.integers(0, len(SEEDS) - 1), min_size=1, max_size=2 * BATCH))
 def test_any_subset_in_any_order_gives_the_same_pixels(rows: list[int]) -> None:
     chosen = torch.tensor(rows)
-    assert generate(GENERATOR, SEEDS[chosen], CONDITIONS[chosen], latent_size=16).equal(ALL[chosen])
+    assert generate(FAMILY, GENERATOR, SPEC, SEEDS[chosen], CONDITIONS[chosen]).equal(ALL[chosen])
 
 
 def test_seed_and_condition_both_matter() -> None:
     assert ALL.shape == (len(SEEDS), 1, 32, 32) and ALL.dtype == torch.uint8
     assert len(ALL.flatten(1).unique(dim=0)) == len(SEEDS)
-    assert not generate(GENERATOR, SEEDS, (CONDITIONS + 1) % 3, latent_size=16).equal(ALL)
+    assert not generate(FAMILY, GENERATOR, SPEC, SEEDS, (CONDITIONS + 1) % 3).equal(ALL)
 
 
 def test_a_row_of_noise_is_drawn_from_its_seed_alone() -> None:
-    whole = latent(torch.tensor([5, 2**40, 5]), 4000)
+    wide = replace(SPEC, latent=4000)
+    whole = latents(FAMILY, wide, torch.tensor([5, 2**40, 5]))
     assert whole[0].equal(whole[2]) and not whole[0].equal(whole[1])
-    assert whole[1].equal(latent(torch.tensor([2**40]), 4000)[0])
+    assert whole[1].equal(latents(FAMILY, wide, torch.tensor([2**40]))[0])
     assert abs(whole.mean().item()) < 0.05 and abs(whole.std().item() - 1) < 0.05
 
 
 def test_progress_counts_up_to_the_number_of_images() -> None:
     seen: list[int] = []
-    generate(GENERATOR, SEEDS, CONDITIONS, latent_size=16, progress=seen.append)
+    generate(FAMILY, GENERATOR, SPEC, SEEDS, CONDITIONS, progress=seen.append)
     assert seen == [BATCH, len(SEEDS)]
 
 

@@ -153,11 +153,10 @@ def test_a_merged_image_can_be_drawn_again_from_its_lineage(finished: Finished) 
     for row in frame[frame["source"] == "synthetic"].itertuples():
         card = read_json(finished.run.card(row.label))
         assert card["generator"].startswith(row.generator)
-        generator = get_family(card["family"]).generator(Spec(**card["spec"]))
+        family, spec = get_family(card["family"]), Spec(**card["spec"])
+        generator = family.generator(spec)
         generator.load_state_dict(load_tensors(finished.run.model(row.label))[0])
-        (image,) = generate(
-            generator, torch.tensor([row.seed]), torch.tensor(card["conditions"]), latent_size=card["spec"]["latent"]
-        )
+        (image,) = generate(family, generator, spec, torch.tensor([row.seed]), torch.tensor(card["conditions"]))
         assert np.array_equal(image[0].numpy(), pixels(finished.run.dataset / row.path))
 
 

@@ -20,11 +20,12 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--per-class", type=int, default=10, help="real training images a class")
     parser.add_argument("--splits", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--out", type=Path, default=Path("out/few-shot"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
-    folders = [options.out / f"split-{split}" for split in range(options.splits)]
-    for split, folder in enumerate(folders):
+    folders = [options.out / f"split-{split}" for split in range(options.first, options.first + options.splits)]
+    for split, folder in zip(range(options.first, options.first + options.splits), folders, strict=True):
         if not (folder / "report.html").exists():
             chosen = [f"seed={split}", f"data.train_per_class={options.per_class}", *options.overrides]
             words = [word for override in chosen for word in ("--set", override)]

@@ -1,0 +1,132 @@
+"""What each stage of the filter adds: `python benchmarks/filter_stages.py RUN [RUN ...] [--seeds 5] [--policy flips]`.
+
+RUN is the folder of a finished run with `data.train_per_class`: most of its data set was neither trained nor tested
+on. Those unused images judge here, which leaves the test images untouched. Of each class's generator 1,000 candidates
+are drawn and cut down in different ways; equal steps, at most half of a class's draws synthetic.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import torch
+from joblib import Parallel, delayed
+from torch import Tensor
+
+from classifiers.training import Recipe, fit, predict
+from ganaug.copies import CopyRule
+from ganaug.metrics.neighbours import distances
+from ganaug.selection import frechet_subset
+from ganaug.symmetries import correlation
+from pipeline.job import recall_job
+from pipeline.latent_model import load_model
+from pipeline.reading import pack
+from pipeline.stages.filter import load_judge
+from pipeline.stages.prepare import framed, read
+from pipeline.stages.records import Judgement
+from pipeline.store import RunFolder, load_tensors
+
+CANDIDATES, FIRST_SEED = 1000, 10**9  # seeds that no run has drawn
+Labelled = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Candidates of one class: images, features, confidence, the class's real features, and what is repeated."""
+
+    images: Tensor
+    features: Tensor
+    confidence: Tensor
+    real: Tensor
+    repeated: Tensor
+
+    def nearest(self, among: Tensor, size: int) -> Tensor:
+        """The FID-guided subset of candidates `among`, all of them where they are no more than `size`."""
+        index = torch.nonzero(among).squeeze(1)
+        if len(index) <= size:
+            return index
+        return index[frechet_subset(self.features[index], self.real, size, seed=0)]
+
+
+ALL = torch.arange(CANDIDATES)
+OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
+    "none": lambda drawn: ALL[:0],
+    "first 10": lambda drawn: ALL[:10],
+    "first 40": lambda drawn: ALL[:40],
+    "first 200": lambda drawn: ALL[:200],
+    "all 1000": lambda drawn: ALL,
+    "confidence 0.5": lambda drawn: ALL[drawn.confidence >= 0.5],
+    "confidence 0.2": lambda drawn: ALL[drawn.confidence >= 0.2],
+    "no repeats": lambda drawn: ALL[~drawn.repeated],
+    "FID, 200": lambda drawn: drawn.nearest(torch.ones(CANDIDATES, dtype=torch.bool), 200),
+    "confidence 0.5, FID, 40": lambda drawn: drawn.nearest(drawn.confidence >= 0.5, 40),
+    "confidence 0.2, FID, 40": lambda drawn: drawn.nearest(drawn.confidence >= 0.2, 40),
+    "confidence 0.2, FID, 200": lambda drawn: drawn.nearest(drawn.confidence >= 0.2, 200),
+}
+
+
+def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
+    """Candidates of every class with what the filter measures of them."""
+    extractor, scorer, real = load_judge(Judgement(str(next(run.store.glob("judge-*"))), ""))
+    made, rule = [], CopyRule()
+    for label, name in enumerate(names):
+        model, mine = load_model(run, name), train[1] == label
+        images = model.pictures(model.latents(range(FIRST_SEED, FIRST_SEED + CANDIDATES)))
+        features, confidence = extractor(images), scorer.score(images)[:, label]
+        likeness = rule.likeness(train[0][mine], real[mine])
+        same = rule.repeats(correlation(images, images), distances(features, features), likeness)
+        made.append(Drawn(images, features, confidence, real[mine], torch.tril(same, diagonal=-1).any(1)))
+    return made
+
+
+def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
+    """Training images, those of the data set that the run put into no split, and the classes."""
+    config, source = recall_job(run)
+    reading = read(source, config)
+    _, cut, _ = framed(reading, config)
+    tensors, metadata = load_tensors(next(run.store.glob("pack-*")))
+    used = {row["index"] for row in metadata["rows"]}
+    rest = [i for i in range(len(cut)) if i not in used]
+    train = tensors["splits"] == 0
+    images = pack([cut[i] for i in rest], config.data.image_size, tensors["images"].shape[1])
+    labels = torch.tensor([reading.classes.index(reading.frame["label"][i]) for i in rest])
+    return (tensors["images"][train], tensors["labels"][train]), (images, labels), reading.classes
+
+
+def score(train: Labelled, judges: Labelled, drawn: list[Drawn], option: str, recipe: Recipe, seed: int) -> float:
+    """Accuracy in percent on the unused images."""
+    torch.set_num_threads(1)
+    parts = [one.images[OPTIONS[option](one)] for one in drawn]
+    labels = torch.cat([torch.full((len(part),), label) for label, part in enumerate(parts)])
+    synthetic = (torch.cat(parts), labels) if len(labels) else None
+    model = fit(*train, recipe, classes=len(drawn), seed=7000 + seed, synthetic=synthetic)
+    return 100 * float((predict(model, judges[0]).argmax(1) == judges[1]).float().mean())
+
+
+def main() -> None:
+    """Print a line an option: mean accuracy of each run in percent, their mean, and its standard error by seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--policy", default="flips")
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
+    given = parser.parse_args()
+    recipe, cases = Recipe(policy=given.policy, steps=given.steps), []
+    for folder in given.runs:
+        train, judges, names = images_of(RunFolder(folder))
+        cases.append((train, judges, draw(RunFolder(folder), names, train)))
+    for option in given.options:
+        found = Parallel(n_jobs=-1)(
+            delayed(score)(*case, option, recipe, seed) for case in cases for seed in range(given.seeds)
+        )
+        rows = [found[i * given.seeds : (i + 1) * given.seeds] for i in range(len(cases))]
+        error = fmean(stdev(row) for row in rows) / len(found) ** 0.5 if given.seeds > 1 else float("nan")
+        means = " ".join(f"{fmean(row):5.1f}" for row in rows)
+        print(f"{given.policy} | {option:24} | {means} | {fmean(found):5.2f} +- {error:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

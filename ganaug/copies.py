@@ -29,12 +29,17 @@ class CopyRule:
       real image is compared with N others, so about one in ten comes closer than those N ever did to each other.
     - Both: a correlation halfway from the highest real one to the bar, and a distance below the smallest real one.
 
+    Generated images repeat each other on stronger evidence: a correlation above ``repeat`` or a distance below half of
+    ``near``. Those of one class are more alike than its real images are, and dropping every one that merely resembles
+    another would leave a fifth of the candidates and gain nothing (benchmarks/neu-steel.md).
+
     Pairs of real images that correlate above ``ceiling`` are the same piece photographed twice and set no limit.
     """
 
     floor: float = 0.7
     ceiling: float = 0.95
     near: float = 0.4
+    repeat: float = 0.9
 
     def likeness(self, images: Tensor, features: Tensor) -> Likeness:
         """Measure different real images of one class, ``[N, C, H, W]`` and ``[N, D]``; a lone image sets no limit."""
@@ -53,3 +58,7 @@ class CopyRule:
             | (apart < self.near * real.distance)
             | ((alike > (real.correlation + bar) / 2) & (apart < real.distance))
         )
+
+    def repeats(self, alike: Tensor, apart: Tensor, real: Likeness) -> Tensor:
+        """Tell which generated images show the same, from correlations and distances ``[N, N]``; ``bool [N, N]``."""
+        return (alike >= self.repeat) | (apart < self.near / 2 * real.distance)

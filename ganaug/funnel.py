@@ -17,6 +17,11 @@ from ganaug.symmetries import correlation
 
 ACCEPTED = "accepted"
 REASONS = ("broken", "flat", "copy", "duplicate", "low_confidence", "class_refused", "not_selected")
+REMEDIES = {  # what helps most when a reason takes most of the candidates
+    "copy": "the generator memorised; give more real images, or lower gan.steps",
+    "duplicate": "the generator repeats itself; give more real images, or raise generate.per_class",
+    "low_confidence": "the class scorer does not recognise them; raise gan.steps, or give more real images",
+}
 FEW_REAL = 10  # below this many real images, real-against-real varies too much to be a yardstick
 
 
@@ -30,7 +35,7 @@ class FunnelOptions:
     """
 
     wanted: int
-    min_confidence: float = 0.5
+    min_confidence: float = 0.2
     copy: CopyRule = field(default_factory=CopyRule)
     flat: float = 0.25
     saturated: float = 0.5
@@ -126,9 +131,9 @@ def _copy(case: _Case, rows: Tensor) -> Tensor:
 
 
 def _duplicate(case: _Case, rows: Tensor) -> Tensor:
-    """Of candidates that copy each other keep the most confident; shifted ones are left to the features."""
+    """Of candidates that repeat each other keep the most confident; shifted ones are left to the features."""
     images, features = case.candidates.images[rows], case.candidates.features[rows]
-    same = case.options.copy.copies(correlation(images, images), distances(features, features), case.likeness[0])
+    same = case.options.copy.repeats(correlation(images, images), distances(features, features), case.likeness[0])
     fallen = torch.zeros(len(rows), dtype=torch.bool)
     same.fill_diagonal_(False)
     for row in case.candidates.confidence[rows].argsort(descending=True, stable=True):
@@ -232,10 +237,11 @@ def _describe(case: _Case, rows: Tensor, reasons: list[str], why: str | None, *,
             return math.nan
         return real_against_real(real, distance=distance, splits=case.options.splits, seed=seed, size=size)
 
+    counts = {reason: reasons.count(reason) for reason in (*REASONS, ACCEPTED)}
     return ClassSelection(
         accepted=rows,
         reasons=tuple(reasons),
-        counts={reason: reasons.count(reason) for reason in (*REASONS, ACCEPTED)},
+        counts=counts,
         nearest_real=index,
         nearest_distance=apart,
         realism=real_like,
@@ -244,11 +250,12 @@ def _describe(case: _Case, rows: Tensor, reasons: list[str], why: str | None, *,
         real_vs_real=Closeness(among_real(frechet_distance), among_real(kernel_distance)),
         size=size,
         refused=why,
-        warnings=tuple(_warnings(len(real), len(rows), 0 if why else case.options.wanted, size)),
+        warnings=tuple(_warnings(len(real), counts, 0 if why else case.options.wanted, size)),
     )
 
 
-def _warnings(real: int, accepted: int, wanted: int, size: int) -> list[str]:
+def _warnings(real: int, counts: dict[str, int], wanted: int, size: int) -> list[str]:
+    accepted = counts[ACCEPTED]
     found = []
     if size < 2:
         found.append(
@@ -259,7 +266,11 @@ def _warnings(real: int, accepted: int, wanted: int, size: int) -> list[str]:
             f"FID and KID rest on {real} real images, in sets of {size}: read them as rough. {FEW_REAL} are better."
         )
     if accepted < wanted:
-        found.append(f"{accepted} of the {wanted} wanted images passed; generate more candidates to fill the rest.")
+        worst = max(REASONS, key=counts.__getitem__)
+        found.append(
+            f"{accepted} of the {wanted} wanted images passed. Most of the others fell as {worst.replace('_', ' ')}: "
+            f"{REMEDIES.get(worst, 'raise gan.steps, or give more real images')}."
+        )
     return found
 
 

@@ -58,4 +58,6 @@ def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
 
 
 def _input_gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    return torch.autograd.grad(critic(images).sum(), images, create_graph=True)[0]
+    # of an image's mean over its patches: the sum would grow with their number
+    logits = critic(images).reshape(len(images), -1).mean(1)
+    return torch.autograd.grad(logits.sum(), images, create_graph=True)[0]

@@ -6,8 +6,9 @@ CHOICES = {
     "noise": ("normal", "uniform"),
     "critic_norm": ("none", "batch", "spectral"),
     "optimizer": ("adam", "rmsprop"),
+    "keep": ("auto", "best", "last"),
 }
-POSITIVE = ("steps", "batch", "width", "latent", "rate_g", "rate_d", "critic_steps", "r1_every")
+POSITIVE = ("steps", "batch", "width", "latent", "rate_g", "rate_d", "critic_steps", "r1_every", "patience")
 NOT_NEGATIVE = (
     "r1_weight", "gp_weight", "lecam", "clip", "warmup", "instance_noise", "auxiliary_weight", "content_weight",
 )  # fmt: skip
@@ -51,6 +52,9 @@ class Options:
     delay_condition: float = 0.0  # share of training without labels, then as long to ramp them in: arXiv 2201.06578
     auxiliary_weight: float = 1.0  # of the family's loss on both networks, such as InfoGAN's lambda
     content_weight: float = 1.0  # of the family's loss on the generator alone, such as pix2pix's L1
+    early_stop: bool = True  # after lasting collapse or divergence, or `patience` steps without a better FID or KID
+    patience: int = 4000
+    keep: str = "auto"  # the best generator if the last is clearly worse; or always the best or the last
 
     def __post_init__(self) -> None:
         for name in POSITIVE:

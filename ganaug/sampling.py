@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.families.base import Family
@@ -19,6 +20,11 @@ def to_uint8(images: Tensor) -> Tensor:
 def to_float(images: Tensor) -> Tensor:
     """`uint8` images to floats in [-1, 1]; what is float already (text guides) stays as it is."""
     return images if images.is_floating_point() else images.float().div(127.5).sub(1.0)
+
+
+def full_size(images: Tensor, spec: Spec) -> Tensor:
+    """Images of a generator that has not grown up yet, enlarged to the side that all others have."""
+    return F.interpolate(images, spec.size, mode="nearest") if images.shape[-1] < spec.size else images
 
 
 def latents(family: Family, spec: Spec, seeds: Tensor) -> Tensor:
@@ -52,6 +58,6 @@ def generate(
         given = [noise, conditions[part]] + ([] if guides is None else [to_float(guides[part])])
         missing = BATCH - len(noise)  # the last batch is padded to the fixed size
         padded = [torch.cat([t, t[-1:].expand(missing, *t.shape[1:])]).to(device) for t in given]
-        out.append(to_uint8(generator(*padded))[: BATCH - missing])
+        out.append(to_uint8(full_size(generator(*padded), spec))[: BATCH - missing])
         progress(min(start + BATCH, len(seeds)))
     return torch.cat(out)

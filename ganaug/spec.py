@@ -9,7 +9,8 @@ class Spec:
 
     `guide` is the number of channels of a picture guide or of dimensions of a text guide, 0 for none; `variant` one of
     the architectures that the family offers; `critic_norm` the discriminator's normalisation, `none` or `batch` or
-    `spectral`; `noise` the distribution of the latents, `normal` or `uniform`.
+    `spectral`; `noise` the distribution of the latents, `normal` or `uniform`; `scale` the images' side over that of
+    picture guides.
     """
 
     size: int
@@ -21,6 +22,7 @@ class Spec:
     variant: str = ""
     critic_norm: str = "none"
     noise: str = "normal"
+    scale: int = 1
 
     def __post_init__(self) -> None:
         if self.size not in (16, 32, 64, 128, 256):

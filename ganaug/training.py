@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.diffaugment import diffaugment, parse_policy
-from ganaug.families import Family, Made, Told
+from ganaug.families import Family, Made, Phase, Told
 from ganaug.hacks import Anchors, flip_labels, instance_noise, label_ramp, spectral
+from ganaug.keeper import Keeper
 from ganaug.losses import gradient_penalty, lecam_penalty, r1_penalty
+from ganaug.monitor import Finding
 from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
-from ganaug.sampling import to_float, to_uint8
+from ganaug.sampling import full_size, to_float, to_uint8
 from ganaug.spec import Spec
 
 LOG_EVERY = 20  # steps between two rows of the history
@@ -44,6 +46,7 @@ class Hooks:
     checkpoint_every: int = 500
     score: Callable[["Trainer"], Row] | None = None  # e.g. FID and KID of fresh samples; joins the history row
     score_every: int = 500
+    finding: Callable[["Trainer", Finding], None] = field(default=lambda trainer, finding: None)  # each, once
 
 
 class Trainer:
@@ -102,18 +105,21 @@ class Trainer:
         self.ema = deepcopy(self.generator).eval().requires_grad_(False)
         self.optimizer_g = build_optimizer(options.optimizer, self.generator, options.rate_g, options.betas)
         self.optimizer_d = build_optimizer(options.optimizer, self.discriminator, options.rate_d, options.betas)
-        self.anchors = Anchors()
-        self.step, self.seconds, self.rollbacks = 0, 0.0, 0
+        self.anchors, self.keeper = Anchors(), Keeper(options, family.objective.wasserstein)
+        self.step, self.seconds, self.grown = 0, 0.0, base is not None
         self.minutes: float | None = None
         self.history: list[Row] = []
 
     def run(self, hooks: Hooks | None = None, *, minutes: float | None = None) -> None:
         """Train until `options.steps` steps, or `minutes` of training in all (earlier runs of this state included).
 
+        With `hooks.score`, training may end early, and it may end with the best generator (`ganaug/monitor.py`).
+
         Raises:
             DivergedError: NaN or infinite losses in spite of `MAX_ROLLBACKS` returns to the last good state.
         """
         hooks, self.minutes = hooks or Hooks(), minutes
+        told = {(finding.kind, finding.first) for finding in self.findings()}
         good = self.state()
         while not self._finished():
             started = time.monotonic()
@@ -131,10 +137,30 @@ class Trainer:
             if scored or last or self.step % LOG_EVERY == 0:
                 self.history.append(row)
                 hooks.progress(self, row)
+            if scored or last:
+                self.keeper.look(self.history, self.ema)
+                self._tell(hooks, told)
             if snapshot:
                 good = self.state()
             if checkpoint:
                 hooks.checkpoint(self)
+        self.keeper.settle(self.history, [self.ema, self.generator])
+        self._tell(hooks, told)
+
+    def findings(self) -> list[Finding]:
+        """What the monitor has seen so far."""
+        return self.keeper.findings(self.history)
+
+    def _tell(self, hooks: Hooks, told: set[tuple[str, int]]) -> None:
+        for finding in self.findings():
+            if (finding.kind, finding.first) not in told:
+                told.add((finding.kind, finding.first))
+                hooks.finding(self, finding)
+
+    @property
+    def rollbacks(self) -> int:
+        """How often training went back to an earlier state, each time at half the learning rates."""
+        return min(len(self.keeper.failures), MAX_ROLLBACKS)
 
     @property
     def progress(self) -> float:
@@ -142,8 +168,19 @@ class Trainer:
         of_time = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
         return min(1.0, max(self.step / self.options.steps, of_time))
 
+    @property
+    def phase(self) -> Phase:
+        """Where a family that grows stands; others, and those that start from a base, are grown up."""
+        if self.family.phase is None or self.grown:
+            return Phase(self.spec.size)
+        return self.family.phase(self.progress, self.spec)
+
     def _finished(self) -> bool:
-        return self.progress >= 1
+        return self.progress >= 1 or bool(self.keeper.stopped)
+
+    def _is_settling(self) -> bool:
+        """Whether scores say little as yet: a pair that still grows, or that is not told all labels."""
+        return self.phase != Phase(self.spec.size) or label_ramp(self.progress, self.options.delay_condition) < 1
 
     def _is_finite(self) -> bool:
         """Whether all weights are: a gradient that is not spoils them one step before it shows in a loss."""
@@ -151,22 +188,23 @@ class Trainer:
         return all(bool(t.isfinite().all()) for network in networks for t in network.state_dict().values())
 
     def train_step(self) -> Row:
-        """`critic_steps` updates of the discriminator, then one of the generator."""
+        """`critic_steps` updates of the discriminator, at the very first `warmup` more, then one of the generator."""
         self._enter_phase()
-        for _ in range(self.options.critic_steps + (self.options.warmup if self.step == 0 else 0)):
-            row = self._discriminator_update()
+        o = self.options
+        done = 0 if self.step == 0 else o.warmup + self.step * o.critic_steps
+        for update in range(done, o.warmup + (self.step + 1) * o.critic_steps):
+            row = self._discriminator_update(update)
         row |= self._generator_update()
         self.step += 1
         self._update_ema()
-        return {"step": self.step, **row}
+        return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
 
     def _enter_phase(self) -> None:
         if self.family.phase:
-            phase = self.family.phase(self.progress, self.spec)
             for network in (self.generator, self.discriminator, self.ema):
-                network.phase = phase  # type: ignore[assignment]
+                network.phase = self.phase  # type: ignore[assignment]
 
-    def _discriminator_update(self) -> Row:
+    def _discriminator_update(self, update: int) -> Row:
         o = self.options
         real, told = self._real_batch()
         z = self._noise(len(real))
@@ -187,13 +225,13 @@ class Trainer:
         if o.gp_weight:
             mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
             loss = loss + o.gp_weight * gradient_penalty(critic, seen_real, seen_fake, mix)
-        if o.r1_weight and self.step % o.r1_every == 0:
+        if o.r1_weight and update % o.r1_every == 0:
             loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
         if o.lecam:
             loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
             self.anchors.update(real_logits, fake_logits)
         if self.family.objective.auxiliary and o.auxiliary_weight:
-            made = Made(fake, z, told, real, self.perceive)
+            made = Made(fake, z, told, real, self.perceive, self._shown)
             loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
         self.optimizer_d.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -220,7 +258,7 @@ class Trainer:
         fake = self.generator(z, *told)
         adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
         loss = adversarial(self.discriminator(self._shown(fake), *told))
-        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive)
+        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown)
         if objective.auxiliary and o.auxiliary_weight:
             loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
         if objective.content and o.content_weight:
@@ -270,7 +308,7 @@ class Trainer:
         """Shrink real images to what a growing generator makes: while a layer fades in, so do the real details."""
         if not self.family.phase:
             return real
-        phase = self.family.phase(self.progress, self.spec)
+        phase = self.phase
         real = F.adaptive_avg_pool2d(real, phase.size)
         if phase.alpha < 1:
             blocky = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
@@ -309,7 +347,7 @@ class Trainer:
             told.append(to_float(self.guides[index]))
         with torch.no_grad():
             images: Tensor = self.ema(z.to(self.device), *told)
-        return to_uint8(F.interpolate(images, self.spec.size, mode="nearest"))
+        return to_uint8(full_size(images, self.spec))
 
     def state(self) -> State:
         """Everything a bit-for-bit resume needs: tensors, and a JSON-able record."""
@@ -318,13 +356,15 @@ class Trainer:
             tensors |= {f"{name}.{key}": tensor for key, tensor in getattr(self, name).state_dict().items()}
         for name in ("optimizer_g", "optimizer_d"):
             tensors |= {f"{name}.{key}": tensor for key, tensor in optimizer_tensors(getattr(self, name)).items()}
+        weights, kept = self.keeper.state()
+        tensors |= {f"best.{key}": tensor for key, tensor in weights.items()}
         record = {
             "family": self.family.name,
             "spec": asdict(self.spec),
             "options": asdict(self.options),
             "step": self.step,
             "seconds": self.seconds,
-            "rollbacks": self.rollbacks,
+            "keeper": kept,
             "rates": [self.optimizer_g.param_groups[0]["lr"], self.optimizer_d.param_groups[0]["lr"]],
             "anchors": asdict(self.anchors),
             "history": list(self.history),
@@ -339,20 +379,24 @@ class Trainer:
             _load_prefixed(getattr(self, name), tensors, f"{name}.")
         for name, rate in zip(("optimizer_g", "optimizer_d"), record["rates"], strict=True):
             load_optimizer(getattr(self, name), _prefixed(tensors, f"{name}."), rate)
-        self.step, self.seconds, self.rollbacks = record["step"], record["seconds"], record["rollbacks"]
+        self.step, self.seconds = record["step"], record["seconds"]
+        self.keeper.load(_prefixed(tensors, "best."), record["keeper"])
         self.anchors = Anchors(**record["anchors"])
         self.history = list(record["history"])
 
     def _roll_back(self, good: State) -> None:
         """Return to `good` with the learning rates halved once more and another random stream."""
-        failed_at, rollbacks, seconds = self.step, self.rollbacks + 1, self.seconds
-        if rollbacks > MAX_ROLLBACKS:
+        failures, seconds = [*self.keeper.failures, self.step], self.seconds
+        self.keeper.failures, rollbacks = failures, len(failures)
+        if rollbacks > MAX_ROLLBACKS and not (self.options.early_stop and good[1]["keeper"]["best"]):
             raise DivergedError(
-                f"Training diverged at step {failed_at} after {MAX_ROLLBACKS} rollbacks; "
+                f"Training diverged at step {failures[-1]} after {MAX_ROLLBACKS} rollbacks; "
                 "lower gan.rate_g and gan.rate_d, or raise gan.r1_weight."
             )
         self.load(good)
-        self.rollbacks, self.seconds = rollbacks, seconds
+        self.keeper.failures, self.seconds = failures, seconds
+        if rollbacks > MAX_ROLLBACKS:
+            self.keeper.stopped = "not_finite"  # and what was best so far is kept
         self.rng.manual_seed(self.rng.initial_seed() + rollbacks)
         for optimizer, rate in ((self.optimizer_g, self.options.rate_g), (self.optimizer_d, self.options.rate_d)):
             optimizer.param_groups[0]["lr"] = rate * 0.5**rollbacks
@@ -376,6 +420,11 @@ def check_options(family: Family, options: Options) -> None:
     if family.objective.wasserstein and options.r1_weight:
         raise ValueError(
             f"gan.r1_weight has no meaning for the Wasserstein family {family.name}; set it to 0, or use gan.gp_weight"
+        )
+    if family.codes and options.latent <= family.codes.size:
+        raise ValueError(
+            f"gan.latent = {options.latent}: the codes of gan.family {family.name} take {family.codes.size} of it; "
+            f"set it to {family.codes.size + 1} or more"
         )
     if options.saturating and family.objective.saturating is None:
         raise ValueError(f"gan.saturating: the loss of gan.family {family.name} does not saturate; set it to false")
@@ -405,6 +454,7 @@ def _spec(family: Family, images: Tensor, n_conditions: int, options: Options, g
         variant=options.variant or family.variants[0],
         critic_norm=options.critic_norm,
         noise=options.noise,
+        scale=1 if guides is None or guides.ndim == 2 else images.shape[-1] // guides.shape[-1],
     )
 
 

@@ -1,10 +1,22 @@
 """The registry of GAN families: one row each."""
 
 from ganaug.families.base import Family, Made, Objective, Phase, Told
+from ganaug.families.cgan import CGAN
 from ganaug.families.dcgan import DCGAN
+from ganaug.families.gan import GAN
+from ganaug.families.infogan import INFOGAN
+from ganaug.families.pix2pix import PIX2PIX
+from ganaug.families.progan import PROGAN
+from ganaug.families.srgan import SRGAN
+from ganaug.families.stackgan import STACKGAN
+from ganaug.families.stylegan import STYLEGAN
+from ganaug.families.wgan import WGAN
 from ganaug.families.wgan_gp import WGAN_GP
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, WGAN_GP)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (GAN, DCGAN, WGAN, WGAN_GP, CGAN, INFOGAN, PROGAN, STYLEGAN, PIX2PIX, SRGAN, STACKGAN)
+}
 
 __all__ = ["FAMILIES", "Family", "Made", "Objective", "Phase", "Told", "get_family"]
 

@@ -22,7 +22,7 @@ class Made(NamedTuple):
     """What the generator just made, out of what, and the real images of the same condition and guide.
 
     `fake` and `real` are floats `[N, C, S, S]` in [-1, 1] before augmentation; `perceive` turns such images into
-    features `[N, D]` and can be differentiated through.
+    features `[N, D]` and can be differentiated through; `shown` augments them as the discriminator gets to see them.
     """
 
     fake: Tensor
@@ -30,6 +30,7 @@ class Made(NamedTuple):
     told: Told
     real: Tensor
     perceive: Callable[[Tensor], Tensor]
+    shown: Callable[[Tensor], Tensor] = lambda images: images
 
 
 ExtraLoss = Callable[[nn.Module, nn.Module, Made], Tensor]  # generator, discriminator, what was made -> scalar
@@ -80,3 +81,4 @@ class Family:
     codes: Codes | None = None
     latents: Callable[[int, Spec, Codes | None, Generator], Tensor] = draw_noise
     phase: Callable[[float, Spec], Phase] | None = None
+    truncates: bool = False  # its generator has an attribute `truncation`: 1 full variety, 0 one image a condition

@@ -18,4 +18,5 @@ WGAN_GP = Family(
     discriminator=ProjectionCritic,
     objective=Objective(wasserstein_critic, wasserstein_generator, wasserstein=True),
     defaults=Options(steps=3000, rate_g=2e-4, rate_d=2e-4, betas=(0.0, 0.9), critic_steps=5, gp_weight=10.0),
+    variants=("transposed", "resize"),
 )

@@ -1,6 +1,6 @@
 """How far apart two sets of real images already are: the length against which generated images are measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -13,19 +13,48 @@ def half_size(real: int, *others: int) -> int:
     return min(real // 2, *others)
 
 
-def split_distances(features: Tensor, *, distance: Distance, splits: int, seed: int, size: int | None = None) -> Tensor:
-    """Measure random halves of one set against each other.
+def disjoint_halves(
+    features: Tensor, *, splits: int, seed: int, size: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw two disjoint sets of ``size`` rows (``N // 2`` by default) from ``features [N, D]``, ``splits`` times.
 
-    ``features [N, D]``; each of the ``splits`` draws two disjoint sets of ``size`` rows, ``N // 2`` by default. Returns
-    ``float64 [splits]``. Raises ``ValueError`` where the halves would have fewer than 2 rows or overlap.
+    Raises ``ValueError`` where the sets would have fewer than 2 rows or overlap.
     """
     size = len(features) // 2 if size is None else size
     if size < 2 or 2 * size > len(features):
         raise ValueError(f"{len(features)} images cannot be split into two disjoint sets of {size}, at least 2 each.")
     draw = torch.Generator().manual_seed(seed)
     orders = (torch.randperm(len(features), generator=draw) for _ in range(splits))
-    found = [distance(features[order[:size]], features[order[size : 2 * size]]) for order in orders]
-    return torch.tensor(found, dtype=torch.float64)
+    return ((features[order[:size]], features[order[size : 2 * size]]) for order in orders)
+
+
+def matched_sets(
+    generated: Tensor, real: Tensor, *, splits: int, seed: int, size: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw sets of ``size`` rows from ``generated [M, D]`` and ``real [N, D]``, ``splits`` times.
+
+    ``size`` is ``min(N // 2, M)`` by default. Raises ``ValueError`` where the sets would have fewer than 2 rows or more
+    than there are.
+    """
+    size = half_size(len(real), len(generated)) if size is None else size
+    if size < 2 or size > min(len(generated), len(real)):
+        raise ValueError(f"Sets of {size} cannot be drawn from {len(generated)} generated and {len(real)} real images.")
+    draw = torch.Generator().manual_seed(seed)
+    orders = (
+        (torch.randperm(len(generated), generator=draw), torch.randperm(len(real), generator=draw))
+        for _ in range(splits)
+    )
+    return ((generated[ours[:size]], real[theirs[:size]]) for ours, theirs in orders)
+
+
+def split_distances(features: Tensor, *, distance: Distance, splits: int, seed: int, size: int | None = None) -> Tensor:
+    """Measure random halves of one set against each other.
+
+    ``features [N, D]``; each of the ``splits`` draws two disjoint sets of ``size`` rows, ``N // 2`` by default. Returns
+    ``float64 [splits]``. Raises ``ValueError`` where the halves would have fewer than 2 rows or overlap.
+    """
+    halves = disjoint_halves(features, splits=splits, seed=seed, size=size)
+    return torch.tensor([distance(a, b) for a, b in halves], dtype=torch.float64)
 
 
 def real_against_real(
@@ -47,13 +76,5 @@ def matched_distance(
     ``generated [M, D]``, ``real [N, D]``; sets of ``size`` rows, by default ``min(N // 2, M)``. Raises ``ValueError``
     where the sets would have fewer than 2 rows or more than there are.
     """
-    size = half_size(len(real), len(generated)) if size is None else size
-    if size < 2 or size > min(len(generated), len(real)):
-        raise ValueError(f"Sets of {size} cannot be drawn from {len(generated)} generated and {len(real)} real images.")
-    draw = torch.Generator().manual_seed(seed)
-    found = []
-    for _ in range(splits):
-        ours = torch.randperm(len(generated), generator=draw)[:size]
-        theirs = torch.randperm(len(real), generator=draw)[:size]
-        found.append(distance(generated[ours], real[theirs]))
+    found = [distance(a, b) for a, b in matched_sets(generated, real, splits=splits, seed=seed, size=size)]
     return sum(found) / len(found)

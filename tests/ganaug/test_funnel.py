@@ -127,7 +127,7 @@ def test_broken_flat_and_unlikely_candidates_are_named() -> None:
     given = candidates_of(images)
     given.features[3, 0] = torch.nan
     given.confidence[4] = torch.nan
-    given.confidence[5] = 0.49
+    given.confidence[5] = 0.19
     found = funnel(given)
     expected = ("flat", "flat", "broken", "broken", "broken", "low_confidence", ACCEPTED, ACCEPTED)
     assert found.reasons == expected

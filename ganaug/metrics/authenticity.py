@@ -1,0 +1,28 @@
+"""Authenticity: which generated images are more than a noisy copy of a training image (Alaa et al. 2022)."""
+
+from torch import Tensor
+
+from ganaug.metrics.neighbours import nearest, radii
+
+
+def authentic(generated: Tensor, real: Tensor) -> Tensor:
+    """Tell which generated images keep their distance: ``bool [M]``.
+
+    ``generated [M, D]``, ``real [N, D]`` with N at least 2: the images the generator was trained on. With ``x`` the
+    training image nearest to ``g``, ``g`` is authentic where ``d(g, x) > d(x, x')`` for ``x'`` the nearest other
+    training image of ``x`` (arXiv 2102.08921, authenticity classifier). A copy never is, not even of an image that is
+    there twice.
+    """
+    distance, index = nearest(generated, real)
+    return distance > radii(real, k=1)[index]
+
+
+def authenticity(generated: Tensor, real: Tensor) -> float:
+    """Share of the generated images that are ``authentic``, in [0, 1]; 0 for copies of the training images.
+
+    ``generated [M, D]`` with M at least 1, ``real [N, D]`` with N at least 2. Rubbish is authentic too: read it beside
+    precision. Raises ``ValueError`` where there are too few images.
+    """
+    if len(generated) == 0:
+        raise ValueError("There are no generated images to judge; give at least one.")
+    return authentic(generated, real).double().mean().item()

@@ -10,12 +10,15 @@ import typer
 from ganaug.families import FAMILIES
 from pipeline.config import Config, load_config
 from pipeline.job import recall_job, run_job
+from pipeline.latent_commands import latent
 from pipeline.reading import inspect, load, render
+from pipeline.score import score_command
 from pipeline.store import RunFolder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(latent, name="latent")
 
 Out = Annotated[Path, typer.Option("--out", help="The run's folder.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file with configuration keys.")]
@@ -57,6 +60,9 @@ def families(as_json: AsJson = False) -> None:
         typer.echo(
             f"{family.name}\n  {family.summary}\n  {family.paper}\n  defaults: {_brief(asdict(family.defaults))}"
         )
+
+
+app.command("score")(score_command)
 
 
 def _brief(options: dict[str, object]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from classifiers.models import build_model
+from ganaug.families import get_family
 from pipeline.config import Config, dump_config, load_config
 from pipeline.errors import InputError
 from pipeline.log import RunLog
@@ -17,11 +18,14 @@ from pipeline.stages.choose import choose, policies
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.generate import generate, planned_bytes
+from pipeline.stages.guides import asked_kind
+from pipeline.stages.memory import require_memory
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
 from pipeline.stages.train import (
+    enlarging_jobs,
     fine_tune_jobs,
     first_jobs,
     options_for,
@@ -30,6 +34,7 @@ from pipeline.stages.train import (
     train_apart,
     without_generator,
 )
+from pipeline.stages.upscale import scale_of
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 
 STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
@@ -75,6 +80,7 @@ def run_job(
         if until == "prepare":
             return {}
         run.prepare(planned_bytes(prepared, config))
+        require_memory(config, prepared)
         with clock("train"):
             for reason in without_generator(prepared, config).values():
                 clock.log.write("train", "skipped", reason=reason)
@@ -115,12 +121,14 @@ def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> li
     trained = fan_out("train", work, first_jobs(run, config, prepared))
     if config.gan.scope == "specialise" and trained and trained[0].model:
         trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]))
-    return trained
+    return trained + fan_out("train", work, enlarging_jobs(run, config, prepared))
 
 
 def check_names(config: Config) -> None:
     """Raise InputError for names that only the registries know: family, its options, classifier, weights, policies."""
     options_for(config)
+    scale_of(config)
+    asked_kind(config, get_family(config.gan.family))
     policies(config)
     model, weights = config.evaluate.model, config.evaluate.weights
     try:

@@ -55,6 +55,12 @@ class DataConfig(Section):
         le=1,
         description="Images whose details correlate more than this show the same spot and stay in one split.",
     )
+    descriptions: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CSV file `path,description` with a sentence for each image, for families that draw from text. "
+        "Empty: sentences are derived from what is measured in the images.",
+    )
     max_bad_fraction: Fraction = Field(default=0.1, description="Share of unreadable files above which the run stops.")
     max_megapixels: float = Field(
         default=64, gt=0, le=1000, description="Larger images are refused before they are decoded."
@@ -148,7 +154,20 @@ class GanConfig(Section):
     content_weight: Weight | None = Field(
         default=None, description=f"Weight of a family's loss on the generator (pix2pix, srgan). {FAMILY_DEFAULT}"
     )
-    guide: Literal["none", "edges", "mask", "text"] | None = Field(
+    early_stop: bool | None = Field(
+        default=None,
+        description="Stop training that collapses, diverges or gains nothing for `patience` steps. "
+        f"{FAMILY_DEFAULT}",
+    )
+    patience: int | None = Field(
+        default=None, ge=1, le=1_000_000, description=f"Steps without a better FID or KID to wait. {FAMILY_DEFAULT}"
+    )
+    keep: Literal["auto", "best", "last"] | None = Field(
+        default=None,
+        description="Which generator is used: the best by FID, the last, or auto: the best if the last is clearly "
+        f"worse. {FAMILY_DEFAULT}",
+    )
+    guide: Literal["none", "edges", "mask", "small", "text"] | None = Field(
         default=None, description=f"What images are made from beside class and noise. {FAMILY_DEFAULT}"
     )
 
@@ -159,13 +178,27 @@ class GenerateConfig(Section):
     per_class: int | None = Field(
         default=None, ge=1, le=100_000, description="Candidates a class. Empty: chosen from the number of real images."
     )
+    description: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The sentence that every candidate is drawn from, for families that draw from text. "
+        "Empty: each from that of a random training image of its class.",
+    )
+    upscale: Literal[1, 2, 4] = Field(
+        default=1,
+        description="The generator draws at data.image_size divided by this, and an SRGAN enlarges what it drew.",
+    )
+    truncation: Fraction = Field(
+        default=1,
+        description="stylegan: 1 draws at full variety, less pulls images towards the mean style of their class.",
+    )
 
 
 class FilterConfig(Section):
     """Which candidates may enter the training set."""
 
     min_confidence: Fraction = Field(
-        default=0.5, description="The class scorer must give the asked class at least this probability."
+        default=0.2, description="The class scorer must give the asked class at least this probability."
     )
     copy_correlation: float = Field(
         default=0.95,

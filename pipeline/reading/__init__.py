@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.reading.checks import faults, require_usable, without_empty_classes
 from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates, require_clean
-from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack
+from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks
 from pipeline.reading.inspection import inspect, render
 from pipeline.reading.names import check_class_name, check_class_names
 from pipeline.reading.problems import Problem
@@ -27,6 +27,7 @@ __all__ = [
     "inspect",
     "load",
     "pack",
+    "pack_masks",
     "read_dataset",
     "render",
     "require_clean",

@@ -130,6 +130,20 @@ def channels_of(images: Sequence[Image]) -> int:
     return 1 if all(image.ndim == 2 for image in images) else 3
 
 
+def pack_masks(masks: Sequence[Image | None], size: int) -> torch.Tensor:
+    """Resize masks to ``size`` x ``size``: uint8 ``[N, 1, S, S]`` of 0 and 255, all 0 for None.
+
+    Nearest neighbour; a defect too thin for that stays wherever it touches a pixel.
+    """
+    out = np.zeros((len(masks), 1, size, size), np.uint8)
+    for k, mask in enumerate(masks):
+        if mask is not None and mask.any():
+            small = cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+            touched = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA) > 0
+            out[k, 0] = small if small.any() else np.where(touched, 255, 0)
+    return torch.from_numpy(out)
+
+
 def pack(images: Sequence[Image], size: int, channels: int | None = None) -> torch.Tensor:
     """Resize to ``size`` x ``size`` and stack: uint8 ``[N, C, S, S]``; ``channels`` None takes ``channels_of``.
 

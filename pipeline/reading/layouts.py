@@ -60,6 +60,11 @@ def find_layout(root: Path, paths: list[str], folders: list[str]) -> Layout:
     return _class_folders(root, paths, present)
 
 
+def flat_folder(root: Path, paths: list[str]) -> Layout:
+    """Every image of a folder without class folders, as one class without a name."""
+    return Layout("flat", _pair_masks(paths, lambda path: ("", "")), [""])
+
+
 def _below(folders: set[str], parent: str) -> list[str]:
     wanted = PurePosixPath(parent)
     return sorted(PurePosixPath(name).name for name in folders if PurePosixPath(name).parent == wanted)

@@ -16,7 +16,7 @@ from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.files import list_files, printable
 from pipeline.reading.header import own_pixel_cap
-from pipeline.reading.layouts import Layout, find_layout
+from pipeline.reading.layouts import Layout, find_layout, flat_folder
 from pipeline.reading.memory import require_memory
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
@@ -50,12 +50,19 @@ class Reading:
     ignored: int = 0
 
 
-def load(path: Path, *, max_megapixels: float = 64, background: tuple[int, int, int] = (255, 255, 255)) -> Reading:
+def load(
+    path: Path,
+    *,
+    max_megapixels: float = 64,
+    background: tuple[int, int, int] = (255, 255, 255),
+    allow_flat: bool = False,
+) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
-    Raises InputError when there is nothing to read: no such path, no class folders, no image.
+    With ``allow_flat``, a folder without sub-folders is one class without a name. Raises InputError when there is
+    nothing to read: no such path, no class folders, no image.
     """
-    root, layout, problems, ignored = _candidates(path)
+    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat)
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
@@ -88,7 +95,7 @@ def load(path: Path, *, max_megapixels: float = 64, background: tuple[int, int, 
     )
 
 
-def _candidates(path: Path) -> tuple[Path, Layout, list[Problem], int]:
+def _candidates(path: Path, *, allow_flat: bool) -> tuple[Path, Layout, list[Problem], int]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
@@ -100,7 +107,9 @@ def _candidates(path: Path) -> tuple[Path, Layout, list[Problem], int]:
     listing = list_files(root)
     if not listing.paths and not listing.problems:
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
-    return root, find_layout(root, listing.paths, listing.folders), listing.problems, listing.ignored
+    flat = allow_flat and not listing.folders
+    layout = flat_folder(root, listing.paths) if flat else find_layout(root, listing.paths, listing.folders)
+    return root, layout, listing.problems, listing.ignored
 
 
 def _each(

@@ -56,6 +56,7 @@ class ReportData:
     recall_intervals: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     gain_recall: Mapping[str, Estimate] = field(default_factory=dict)
     history: Mapping[str, History] = field(default_factory=dict)
+    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of each generator's training, in sentences
     samples: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
     unfiltered: Mapping[str, Sequence[Image]] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)

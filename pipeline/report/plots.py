@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ganaug.funnel import REASONS
 from pipeline.report.data import Estimate, History
 from pipeline.report.pictures import svg
 from pipeline.report.words import arm_name, printable, spoken
@@ -123,7 +124,8 @@ def recall_plot(classes: Sequence[str], baseline: Mapping[str, Estimate], augmen
 @_styled
 def funnel_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
     """What became of the candidates: accepted, and rejected by reason."""
-    reasons = sorted({reason for row in classes.values() for reason in row["rejected"]})
+    found = {reason for row in classes.values() for reason in row["rejected"]}
+    reasons = sorted(found, key=lambda reason: (REASONS.index(reason) if reason in REASONS else len(REASONS), reason))
     figure, axes = _rows(list(classes), row_height=0.36, margin=0.8 + 0.17 * (len(reasons) // 2 + 1))
     left = np.array([float(row["accepted"]) for row in classes.values()])
     height = range(len(classes))

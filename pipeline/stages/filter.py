@@ -12,10 +12,11 @@ from classifiers.crossfit import CrossFit, cross_fit
 from classifiers.scattering import Scattering
 from ganaug.copies import CopyRule
 from ganaug.funnel import ClassCandidates, ClassSelection, FunnelOptions, RealClass, run_funnel
+from ganaug.metrics import Manifold, authenticity, manifold
 from ganaug.selection import frechet_subset
 from pipeline.config import Config
 from pipeline.log import progress
-from pipeline.stages.fits import device_of, recipe_for
+from pipeline.stages.fits import device_of, identity_of, recipe_for
 from pipeline.stages.generate import wanted
 from pipeline.stages.records import Candidates, Judgement, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_tensors
@@ -27,7 +28,7 @@ SCORER_POLICY = "flips"
 def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
     recipe = recipe_for(config, policy=SCORER_POLICY)
-    file = run.stored("judge", digest(prepared.digest, recipe, config.evaluate.folds, config.seed))
+    file = run.stored("judge", digest(prepared.digest, identity_of(recipe), config.evaluate.folds, config.seed))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
         run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
@@ -97,7 +98,8 @@ def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> S
             seed=config.seed,
         )
         cached_tensors(file, lambda: (_tensors(config, prepared, one, pack, found, real, selection), {}))
-        return asdict(_record(one, str(file), selection))
+        near = _neighbour_scores(found.features[selection.accepted], real[one.label].features)
+        return asdict(_record(one, str(file), selection, near))
 
     if not file.exists():
         record.unlink(missing_ok=True)
@@ -148,7 +150,14 @@ def _tensors(
     return tensors
 
 
-def _record(one: Candidates, file: str, selection: ClassSelection) -> Selected:
+def _neighbour_scores(accepted: Tensor, real: Tensor) -> dict[str, float | None]:
+    """How faithful, diverse and new the accepted images are; None with fewer than two images on a side."""
+    if min(len(accepted), len(real)) < 2:
+        return dict.fromkeys((*Manifold._fields, "authenticity"))
+    return {**manifold(accepted, real)._asdict(), "authenticity": authenticity(accepted, real)}
+
+
+def _record(one: Candidates, file: str, selection: ClassSelection, near: dict[str, float | None]) -> Selected:
     rejected = {reason: n for reason, n in selection.counts.items() if reason != "accepted" and n}
     scores: dict[str, float | None] = {
         "fid": selection.closeness.fid,
@@ -158,6 +167,7 @@ def _record(one: Candidates, file: str, selection: ClassSelection) -> Selected:
         "fid_real_vs_real": selection.real_vs_real.fid,
         "kid_real_vs_real": selection.real_vs_real.kid,
         "images": float(selection.size),
+        **near,
     }
     return Selected(
         label=one.label,

@@ -1,8 +1,9 @@
 """One classifier fit as a job: what it trains on, what it predicts. Every arm, fold and seed is one of these."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,18 @@ def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) 
     """The configured classifier under an augmentation policy."""
     e = config.evaluate
     return Recipe(model=e.model, weights=e.weights, steps=e.steps, batch=e.batch, policy=policy, balanced=balanced)
+
+
+def identity_of(recipe: Recipe) -> dict[str, object]:
+    """What a recipe means to a digest: a file of weights counts by its content, not by its name."""
+    path = Path(recipe.weights)
+    weights = _content(path, path.stat().st_mtime_ns) if path.is_file() else recipe.weights
+    return asdict(recipe) | {"weights": weights}
+
+
+@lru_cache
+def _content(path: Path, changed: int) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[NDArray[np.int64]]:
@@ -93,7 +106,16 @@ def _synthetic(parts: Sequence[SyntheticPart]) -> tuple[Tensor, Tensor] | None:
 def _identity(job: FitJob) -> tuple[object, ...]:
     """What the result depends on: store files are named by their content's digest, so names stand for contents."""
     synthetic = [(Path(part.file).name, part.indices, part.label) for part in job.synthetic if part.indices]
-    return Path(job.pack).name, job.train, job.held_out, synthetic, job.recipe, job.classes, job.seed, job.device
+    return (
+        Path(job.pack).name,
+        job.train,
+        job.held_out,
+        synthetic,
+        identity_of(job.recipe),
+        job.classes,
+        job.seed,
+        job.device,
+    )
 
 
 def _fit_into(item: tuple[Path, FitJob]) -> None:

@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganaug.families import get_family
 from ganaug.sampling import generate as sample
 from ganaug.spec import Spec
 from pipeline.config import Config
-from pipeline.log import progress
-from pipeline.stages.records import Candidates, Prepared, Trained
+from pipeline.log import RunLog, progress
+from pipeline.stages.guides import draw, embedding_of
+from pipeline.stages.records import Candidates, Pack, Prepared, Trained, load_pack
+from pipeline.stages.train import by_task
 from pipeline.store import RunFolder, cached_tensors, digest, load_tensors
 from pipeline.workers import resolve_device, run_jobs, workers
 
-FEWEST, MOST = 200, 2000
+FEWEST, MOST = 400, 2000
 MODELS = 50_000_000  # bytes: a checkpoint, the one before it, and the model
-PER_WANTED = 3  # candidates for each image that the largest ratio could ask for
+PER_WANTED = 5  # candidates for each image that the largest ratio could ask for
 
 
 def wanted(prepared: Prepared, config: Config, class_name: str) -> int:
@@ -39,27 +43,64 @@ def planned_bytes(prepared: Prepared, config: Config) -> int:
 
 def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
     """One `Candidates` for each class that has a generator."""
-    jobs = [(run, config, prepared, record, name) for record in trained if record.model for name in record.conditions]
+    painters, enlarger = by_task(trained)
+    jobs = [
+        (run, config, prepared, record, name, enlarger)
+        for record in painters
+        if record.model
+        for name in record.conditions
+    ]
     with progress("generate", len(jobs)) as bar:
         made = run_jobs(_generate_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
     return sorted(made, key=lambda c: c.label)
 
 
-def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str]) -> Candidates:
-    run, config, prepared, record, name = job
+def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str, Trained | None]) -> Candidates:
+    run, config, prepared, record, name, enlarger = job
     label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
-    file = run.stored("candidates", digest(record.digest, name, count, config.seed))
+    made_by = [record, *([enlarger] if enlarger else [])]
+    asked = (config.generate.truncation, config.generate.description)
+    key = digest([one.digest for one in made_by], name, count, config.seed, asked)
+    file = run.stored("candidates", key)
 
-    def build() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        tensors, card = load_tensors(Path(record.model))
-        family, spec = get_family(card["family"]), Spec(**card["spec"])
-        generator = family.generator(spec)
-        generator.load_state_dict({k.removeprefix("ema."): t for k, t in tensors.items() if k.startswith("ema.")})
+    def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
+        card = load_tensors(Path(record.model))[1]
         seeds = (config.seed * len(prepared.classes) + label) * MOST * 50 + torch.arange(count)
         asked_by = torch.tensor(record.conditions[name])
         conditions = asked_by[torch.arange(count) % len(asked_by)]
-        images = sample(family, generator, spec, seeds, conditions, device=resolve_device(config.device))
-        return {"images": images, "seeds": seeds, "conditions": conditions}, {"class": name}
+        tensors, guides, said = {"seeds": seeds, "conditions": conditions}, None, {}
+        if card["guide"] == "text" and config.generate.description:
+            said = {"descriptions": [config.generate.description] * count}
+            guides = _asked(run, load_pack(prepared.pack), config.generate.description).expand(count, -1)
+        elif card["guide"] != "none":
+            pack, side = load_pack(prepared.pack), card["spec"]["size"] // card["spec"]["scale"]
+            guides, rows, turns = draw(card["guide"], pack, label, seeds, side)
+            tensors |= {"guide_rows": rows, "guide_symmetries": turns}
+            if card["guide"] == "text":
+                said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
+        images = _sample(record, config, seeds, conditions, guides)
+        if enlarger:
+            images = _sample(enlarger, config, seeds, torch.full_like(seeds, label), images)
+        return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
 
     tensors, _ = cached_tensors(file, build)
-    return Candidates(label, name, str(file), record.digest[:16], len(tensors["images"]))
+    return Candidates(label, name, str(file), "+".join(one.digest[:16] for one in made_by), len(tensors["images"]))
+
+
+def _asked(run: RunFolder, pack: Pack, sentence: str) -> Tensor:
+    """The vector `[1, E]` of the sentence that was asked for; says in the log what of it means nothing here."""
+    embedding = embedding_of(pack)
+    if ignored := embedding.ignored(sentence):
+        RunLog(run.log).write("generate", "description", ignored=ignored)
+    return embedding([sentence])
+
+
+def _sample(record: Trained, config: Config, seeds: Tensor, conditions: Tensor, guides: Tensor | None) -> Tensor:
+    tensors, card = load_tensors(Path(record.model))
+    family, spec = get_family(card["family"]), Spec(**card["spec"])
+    generator = family.generator(spec)
+    generator.load_state_dict({k.removeprefix("ema."): t for k, t in tensors.items() if k.startswith("ema.")})
+    if family.truncates:
+        generator.truncation = config.generate.truncation  # type: ignore[assignment]
+    device = resolve_device(config.device)
+    return sample(family, generator, spec, seeds, conditions, guides=guides, device=device)

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ganaug.symmetries import SYMMETRIES
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.stages.choose import synthetic_parts
+from pipeline.stages.guides import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
 from pipeline.store import RunFolder, load_tensors
@@ -89,17 +92,21 @@ def _write_synthetic(
     for part in synthetic_parts(selected, ratio, filtered=True):
         one = by_file[part.file]
         scores, _ = load_tensors(Path(one.file))
-        seeds = load_tensors(Path(part.file))[0]["seeds"]
+        tensors, drawn = load_tensors(Path(part.file))
+        seeds, masks = tensors["seeds"], masks_of(tensors, pack) if drawn["guide"] == "mask" else {}
         images = load_images(part.file)
         for i in part.indices:
             image = images[i].permute(1, 2, 0).squeeze(2).numpy()
             seed = int(seeds[i])
             name = f"train/{one.class_name}/synthetic-{one.generator[:8]}-{seed:08d}.png"
+            if i in masks:
+                _write_png(folder / "masks" / name, masks[i])
             rows.append(
                 {
                     "path": name, "label": one.class_name, "split": "train", "source": "synthetic",
                     "sha256": _write_png(folder / name, image), "group": group + len(rows),
-                    "width": image.shape[1], "height": image.shape[0], "mask": "",
+                    "width": image.shape[1], "height": image.shape[0],
+                    "mask": f"masks/{name}" if i in masks else "",
                     "generator": one.generator, "seed": seed, "confidence": float(scores["confidence"][i]),
                     "realism": float(scores["realism"][i]),
                     "nearest_real": real[int(scores["nearest_real"][i])]["path"],
@@ -107,6 +114,17 @@ def _write_synthetic(
                 }
             )  # fmt: skip
     return rows
+
+
+def masks_of(candidates: Mapping[str, Tensor], pack: Pack) -> dict[int, NDArray[np.uint8]]:
+    """Candidate -> the mask that it was made from, `uint8 [S, S]`; without those that edges stood in for."""
+    rows, turns = candidates["guide_rows"].tolist(), candidates["guide_symmetries"].tolist()
+    known = marked(pack).tolist()
+    return {
+        i: SYMMETRIES[turn](pack.masks[row, 0]).numpy()
+        for i, (row, turn) in enumerate(zip(rows, turns, strict=True))
+        if pack.masks is not None and known[row]
+    }
 
 
 def _free_name(folder: str, stem: str, taken: set[str]) -> str:

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.config import Config
+from pipeline.descriptions import check_paths, describe, read_descriptions
 from pipeline.reading import (
     Reading,
     assign_splits,
@@ -18,6 +21,7 @@ from pipeline.reading import (
     find_duplicates,
     frame_images,
     pack,
+    pack_masks,
     read_dataset,
     require_clean,
 )
@@ -60,7 +64,8 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     reading = read(source, config)
     frame = reading.frame
     content = frame[["path", "label", "split", "sha256"]].to_dict("list")
-    key = digest(content, config.data, config.seed)
+    written = _written(config, reading)
+    key = digest(content, reading.masks, written, config.data, config.seed)
     record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
@@ -69,7 +74,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
         )
         require_clean(frame, duplicates)
         splits = _split(reading, config, duplicates.groups)
-        framing, cut, _ = framed(reading, config)
+        framing, cut, masks = framed(reading, config)
         channels = channels_of(cut) if config.data.channels == "auto" else config.data.channels
         used = [i for i, split in enumerate(splits) if split != "unused"]
         labels = np.array([reading.classes.index(label) for label in frame["label"]])
@@ -79,7 +84,17 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             "groups": torch.from_numpy(duplicates.groups[used]),
             "splits": torch.tensor([SPLIT_CODES[splits[i]] for i in used]),
         }
-        rows = [{"index": i, **frame.iloc[i][["path", "label", "sha256"]].to_dict()} for i in used]
+        if any(mask is not None for mask in masks):
+            tensors["masks"] = pack_masks([masks[i] for i in used], config.data.image_size)
+        sentences = _sentences(tensors, [masks[i] is not None for i in used], frame["label"].iloc[used].tolist())
+        rows = [
+            {
+                "index": i,
+                **{column: frame[column].iloc[i] for column in ("path", "label", "sha256")},
+                "description": written.get(frame["path"].iloc[i], derived),
+            }
+            for i, derived in zip(used, sentences, strict=True)
+        ]
         save_tensors(file, tensors, {"rows": rows})
         counts = {
             split: {name: _count(frame["label"], splits, name, split) for name in reading.classes} for split in SPLITS
@@ -92,12 +107,42 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             channels=channels,
             framing=framing,
             counts=counts,
-            notes=_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
+            notes=[
+                *_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
+                *_missing_descriptions(written, rows),
+            ],
         )
 
     # The folder may have been moved since: only names are trusted, never paths.
     prepared = replace(Prepared(**cached_json(record, lambda: asdict(build()))), pack=str(file))
     return prepared if file.exists() else build()
+
+
+def _written(config: Config, reading: Reading) -> dict[str, str]:
+    """The user's sentences by image path; also those of images that could not be read."""
+    if config.data.descriptions is None:
+        return {}
+    file = Path(config.data.descriptions)
+    written = read_descriptions(file)
+    check_paths(written, [*reading.frame["path"], *(problem.path for problem in reading.problems)], file)
+    return written
+
+
+def _sentences(tensors: dict[str, Tensor], masked: list[bool], class_names: list[str]) -> list[str]:
+    """A derived sentence for each image of the pack; an image without a mask differs from one whose mask is empty."""
+    pictures = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in tensors["images"].numpy()]
+    masks = tensors["masks"][:, 0].numpy() if "masks" in tensors else [None] * len(pictures)
+    known = [mask if has else None for mask, has in zip(masks, masked, strict=True)]
+    training = (tensors["splits"] == SPLIT_CODES["train"]).tolist()
+    return describe(pictures, known, class_names, training)
+
+
+def _missing_descriptions(written: dict[str, str], rows: list[dict[str, Any]]) -> list[str]:
+    missing = [row["path"] for row in rows if row["path"] not in written]
+    if not written or not missing:
+        return []
+    one = f"{len(missing)} image(s), such as {missing[0]}, have no line in data.descriptions"
+    return [f"{one}: their descriptions were derived from what is measured in them."]
 
 
 def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[str]:

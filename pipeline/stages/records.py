@@ -32,7 +32,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained generator, or why there is none. `conditions` maps a class to the conditions it is asked by."""
+    """One trained generator, or why there is none. `conditions` maps a class to the conditions it is asked by.
+
+    With `scale` above 1 it draws nothing, but enlarges what the others drew by so much.
+    """
 
     name: str
     model: str
@@ -40,11 +43,17 @@ class Trained:
     conditions: dict[str, list[int]]
     seconds: float
     failure: str = ""
+    scale: int = 1
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Generated images of one class: tensors `images`, `seeds`, `conditions` in `file`."""
+    """Generated images of one class: tensors `images`, `seeds`, `conditions` in `file`.
+
+    Where guides were drawn, also `guide_rows` (pack index of the image whose guide it was) and `guide_symmetries`.
+    The file's metadata has the `descriptions` that they were drawn from, if they were drawn from text.
+    `generator` names the one that drew them, and after a `+` the one that enlarged them.
+    """
 
     label: int
     class_name: str
@@ -96,13 +105,17 @@ class Choices:
 
 @dataclass(frozen=True)
 class Pack:
-    """Images `uint8 [N, C, S, S]`, labels, groups and splits (index into SPLITS) `int64 [N]`, and a row for each."""
+    """Images `uint8 [N, C, S, S]`, labels, groups and splits (index into SPLITS) `int64 [N]`, and a row for each.
+
+    `masks` are `uint8 [N, 1, S, S]` of 0 and 255, all 0 where nothing is marked; None if the data set has none at all.
+    """
 
     images: Tensor
     labels: Tensor
     groups: Tensor
     splits: Tensor
     rows: list[dict[str, Any]]
+    masks: Tensor | None = None
 
     def of(self, split: str) -> Tensor:
         """Indices of the images of a split, `int64`."""
@@ -116,7 +129,10 @@ SPLIT_CODES = {"train": 0, "val": 1, "test": 2, "unused": 3}
 def load_pack(file: str) -> Pack:
     """Read what `prepare` saved."""
     tensors, metadata = load_tensors(Path(file))
-    return Pack(tensors["images"], tensors["labels"], tensors["groups"], tensors["splits"], metadata["rows"])
+    return Pack(
+        tensors["images"], tensors["labels"], tensors["groups"], tensors["splits"], metadata["rows"],
+        tensors.get("masks"),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)

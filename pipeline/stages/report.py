@@ -16,7 +16,7 @@ from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
 from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
-from pipeline.stages.train import COLLAPSED, without_generator
+from pipeline.stages.train import without_generator
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12
@@ -33,13 +33,15 @@ def report(
 ) -> Path:
     """Write `report.html` from `metrics.json` and the records; returns its path."""
     details = read_json(run.store / "comparison.json")
+    cards = {t.name: load_tensors(Path(t.model))[1] for t in trained if t.model}
     data = page.ReportData(
         metrics=read_json(run.metrics),
         title=mask_secrets(source.name),
         confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
         recall_intervals={arm: _estimates(recall) for arm, recall in details["recall"].items()},
         gain_recall=_estimates(details["gain_recall"]),
-        history={t.name: columns_of(load_tensors(Path(t.model))[1]["history"]) for t in trained if t.model},
+        history={name: columns_of(card["history"]) for name, card in cards.items()},
+        findings={name: [found["text"] for found in card["monitor"]["findings"]] for name, card in cards.items()},
         samples={one.class_name: _pairs(prepared, one, choices) for one in selected},
         unfiltered={one.class_name: [_shown(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
         reading=page.Reading(
@@ -54,7 +56,7 @@ def report(
         ),
         config_yaml=dump_config(config),
         provenance=_provenance(config, source, prepared),
-        warnings=_warnings(prepared, config, trained, selected),
+        warnings=_warnings(prepared, config, trained, selected, cards),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report
@@ -102,17 +104,20 @@ def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, A
 
 
 def _warnings(
-    prepared: Prepared, config: Config, trained: Sequence[Trained], selected: Sequence[Selected]
+    prepared: Prepared,
+    config: Config,
+    trained: Sequence[Trained],
+    selected: Sequence[Selected],
+    cards: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     warnings = list(without_generator(prepared, config).values())
     warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
-    for record in trained:
-        spread = load_tensors(Path(record.model))[1]["history"][-1].get("spread", 1.0) if record.model else 1.0
-        if spread < COLLAPSED:
-            warnings.append(
-                f"The generator of {record.name} collapsed: its images vary {spread:.0%} as much as real ones. "
-                "The filter keeps one of each; other gan.steps or gan.scope may help."
-            )
+    for name, card in cards.items():
+        warnings += [
+            f"Generator of {name}: {found['text']} The filter keeps one of each image."
+            for found in card["monitor"]["findings"]
+            if found["kind"] == "mode_collapse" and found["open"] and card["monitor"]["kept"] is None
+        ]
     for one in selected:
         if one.refused:
             warnings.append(f"Class {one.class_name} was refused as a whole: {one.refused}")

@@ -10,21 +10,25 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from classifiers.perception import perceive
 from classifiers.scattering import Scattering
 from ganaug.families import get_family
 from ganaug.metrics import frechet_distance, kernel_distance
+from ganaug.metrics.diversity import find_modes, mode_recall, relative_spread
+from ganaug.monitor import Finding, explain
 from ganaug.options import Options
 from ganaug.training import DivergedError, Hooks, Trainer, check_options
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
 from pipeline.report.training import save_curves, save_grid
+from pipeline.stages.guides import GUIDES, embedding_of, shrunk, training_images, usable_kind
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
 from pipeline.store import RunFolder, StoreError, code_version, digest, load_tensors, save_tensors, write_json
 from pipeline.workers import in_own_process, resolve_device, torch_threads
 
-SHARED = "all classes"
-COLLAPSED = 0.3  # spread of samples, real images having 1, below which a generator is reported as collapsed
+SHARED, ENLARGER = "all classes", "enlarger"
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps", "guide"}
 
 
@@ -44,6 +48,9 @@ class TrainJob:
     threads: int
     out: str
     base: str = ""
+    guide: str = "none"  # a kind of pipeline/stages/guides.py
+    shrink: int = 1  # side of the pack's images over that of the images it learns to make
+    scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
 
     @property
     def digest(self) -> str:
@@ -67,14 +74,23 @@ def options_for(config: Config) -> Options:
         family = get_family(config.gan.family)
         options = replace(family.defaults, **chosen)
         check_options(family, options)
+        if config.generate.truncation != 1 and not family.truncates:
+            raise ValueError(f"generate.truncation: gan.family {family.name} has no styles to truncate; set it to 1")
         return options
     except ValueError as error:
         raise InputError(str(error)) from None
 
 
+def drawing_options(config: Config) -> Options:
+    """Options of the family that draws; its defaults where `gan.family` is the one that enlarges."""
+    if config.gan.family != ENLARGES:
+        return options_for(config)
+    return replace(drawing_family(config).defaults, steps=options_for(config).steps)
+
+
 def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
     """Class -> label for the classes with enough training images for a GAN of the chosen family."""
-    least = get_family(config.gan.family).min_images
+    least = drawing_family(config).min_images
     return {
         name: label for label, name in enumerate(prepared.classes) if prepared.counts["train"].get(name, 0) >= least
     }
@@ -82,7 +98,7 @@ def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
 
 def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
     """Class -> why no generator is trained for it, for the classes that are too small."""
-    family, wanted = get_family(config.gan.family), trainable(prepared, config)
+    family, wanted = drawing_family(config), trainable(prepared, config)
     return {
         name: f"Class {name} has {prepared.counts['train'][name]} training image(s) and {family.name} needs "
         f"{family.min_images}: no generator for it, classical augmentation only."
@@ -93,9 +109,11 @@ def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
 
 def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
     """The generators that need no other: one for all classes, or one a class (strategy `per_class`)."""
-    options, classes = options_for(config), trainable(prepared, config)
+    options, classes = drawing_options(config), trainable(prepared, config)
     if not classes:
         return []
+    for note in usable_kind(config, drawing_family(config), load_pack(prepared.pack))[1]:
+        RunLog(run.log).write("train", "guides", note=note)
     if config.gan.scope != "per_class":
         return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
     return [
@@ -105,11 +123,21 @@ def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[Train
 
 def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:
     """Strategy `specialise`: one short fine-tune a class from the shared generator."""
-    options = replace(options_for(config), steps=config.gan.finetune_steps)
+    options = replace(drawing_options(config), steps=config.gan.finetune_steps)
     return [
         _job(run, config, prepared, name, (label,), options, base=base.model)
         for name, label in trainable(prepared, config).items()
     ]
+
+
+def enlarging_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
+    """The SRGAN that enlarges the candidates of all classes, if they are to be enlarged."""
+    labels, scale = tuple(trainable(prepared, config).values()), scale_of(config)
+    if scale == 1 or not labels:
+        return []
+    options = options_for(config) if config.gan.family == ENLARGES else enlarging_options(config)
+    job = _job(run, config, prepared, ENLARGER, labels, options)
+    return [replace(job, family=ENLARGES, guide="small", shrink=1, scale=scale)]
 
 
 def _job(
@@ -122,12 +150,15 @@ def _job(
     **more: Any,
 ) -> TrainJob:
     device = resolve_device(config.device)
-    alone = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
+    shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
+    alone = shared or name == ENLARGER
     # Whatever the runner: another number of threads gives other bits.
     threads = torch.get_num_threads() if alone or device != "cpu" else 1
+    family = drawing_family(config)
+    guide, _ = usable_kind(config, family, load_pack(prepared.pack))
     return TrainJob(
-        name, prepared.pack, labels, config.gan.family, options, more.pop("modes", 0), config.gan.minutes,
-        config.seed, device, threads, str(run.out), **more,
+        name, prepared.pack, labels, family.name, options, more.pop("modes", 0), config.gan.minutes,
+        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config), **more,
     )  # fmt: skip
 
 
@@ -140,7 +171,7 @@ def train(job: TrainJob) -> Trained:
     log, model = RunLog(run.log), run.stored("generator", job.digest)
     pack = load_pack(job.pack)
     conditions, of_class, n_conditions = _conditions(job, pack)
-    finished = Trained(job.name, str(model), job.digest, of_class, 0.0)
+    finished = Trained(job.name, str(model), job.digest, of_class, 0.0, scale=job.scale)
     if model.exists():
         try:
             return replace(finished, seconds=load_tensors(model)[1]["seconds"])
@@ -165,7 +196,7 @@ def train_apart(job: TrainJob) -> Trained:
 
 def _failed(job: TrainJob, log: RunLog, why: str) -> Trained:
     log.write("train", "failed", generator=job.name, error=why)
-    return Trained(job.name, "", job.digest, {}, 0.0, failure=why)
+    return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale)
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -177,10 +208,12 @@ def _train(
 ) -> float:
     """Train to the end and save; returns the seconds of training in all."""
     index = _images_of(job, pack)
+    side = pack.images.shape[-1] // job.shrink
     base = load_tensors(Path(job.base))[0] if job.base else None
     trainer = Trainer(
-        get_family(job.family), pack.images[index], conditions, n_conditions=n_conditions, options=job.options,
-        seed=job.seed, device=job.device, base=base,
+        get_family(job.family), shrunk(pack.images[index], side), conditions, n_conditions=n_conditions,
+        options=job.options, seed=job.seed, device=job.device, base=base, perceive=perceive,
+        guides=None if job.guide == "none" else GUIDES[job.guide](pack, index, side // job.scale),
     )  # fmt: skip
     checkpoint = run.stored("checkpoint", job.digest)
     _resume(trainer, checkpoint, log, job)
@@ -190,7 +223,7 @@ def _train(
     keep = {
         key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
     }
-    save_tensors(model, keep, record | {"name": job.name})
+    save_tensors(model, keep, record | {"name": job.name, "guide": job.guide, "monitor": monitored(trainer)})
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
     log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
@@ -198,7 +231,7 @@ def _train(
 
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
-    folder = run.out / "training" / job.name
+    folder, log = run.out / "training" / job.name, RunLog(run.log)
     scorer = _scorer(trainer.images.cpu(), conditions, job)
     shown = conditions.unique().repeat_interleave(8)
     with progress(f"train {job.name}", job.options.steps) as bar:
@@ -216,10 +249,25 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, cond
             save_tensors(checkpoint, *trainer.state())
             save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
             save_curves(folder, trainer.history)
+            write_json(folder / "monitor.json", monitored(trainer))
 
-        trainer.run(Hooks(progress=advance, checkpoint=save, score=scorer), minutes=job.minutes)
+        def tell(trainer: Trainer, finding: Finding) -> None:
+            text = explain(finding, trainer.keeper.outcome(trainer.step))
+            log.write("train", "finding", generator=job.name, **asdict(finding), text=text)
+
+        try:
+            trainer.run(Hooks(progress=advance, checkpoint=save, score=scorer, finding=tell), minutes=job.minutes)
+        finally:  # what was seen tells why, if training failed
+            write_json(folder / "monitor.json", monitored(trainer))
         save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
         save_curves(folder, trainer.history)
+
+
+def monitored(trainer: Trainer) -> dict[str, Any]:
+    """How training ended, and everything that was seen meanwhile, in figures and in words."""
+    outcome = trainer.keeper.outcome(trainer.step)
+    findings = [asdict(finding) | {"text": explain(finding, outcome)} for finding in trainer.findings()]
+    return asdict(outcome) | {"findings": findings}
 
 
 def _time_left(trainer: Trainer, minutes: float | None) -> str:
@@ -230,34 +278,23 @@ def _time_left(trainer: Trainer, minutes: float | None) -> str:
 
 
 def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Trainer], dict[str, float]]:
-    """FID, KID and spread of as many samples as there are real images, of the same conditions, at most 256 of them.
-
-    The spread is how far samples lie from the mean of their condition, in units of what real images do: near 0, the
-    generator draws one image over and over (mode collapse).
-    """
+    """FID, KID and variety of as many samples as there are real images, of the same conditions, at most 256 of them."""
     some = torch.randperm(len(real), generator=torch.Generator().manual_seed(job.seed))[:256]
+    asked = conditions[some]
     extractor = Scattering.fit(real[some])
     features = extractor(real[some])
+    modes = find_modes(features, asked, seed=job.seed)
 
     def score(trainer: Trainer) -> dict[str, float]:
-        fake = extractor(trainer.sample(conditions[some], seed=job.seed))
-        spread = _deviation(fake, conditions[some]) / max(_deviation(features, conditions[some]), 1e-12)
-        if spread < COLLAPSED:
-            RunLog(RunFolder(Path(job.out)).log).write(
-                "train", "collapse", generator=job.name, step=trainer.step, spread=spread
-            )
-        return {"fid": frechet_distance(fake, features), "kid": kernel_distance(fake, features), "spread": spread}
+        fake = extractor(trainer.sample(asked, seed=job.seed))
+        return {
+            "fid": frechet_distance(fake, features),
+            "kid": kernel_distance(fake, features),
+            "spread": relative_spread(fake, features, asked),
+            "modes": mode_recall(fake, features, asked, modes),
+        }
 
     return score
-
-
-def _deviation(features: Tensor, conditions: Tensor) -> float:
-    """Mean distance of feature rows `[N, D]` from the mean row of their condition."""
-    centred = features.clone()
-    for condition in set(conditions.tolist()):
-        mine = conditions == condition
-        centred[mine] -= features[mine].mean(0)
-    return float(centred.norm(dim=1).mean())
 
 
 def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]], int]:
@@ -299,24 +336,33 @@ def _resume(trainer: Trainer, checkpoint: Path, log: RunLog, job: TrainJob) -> N
 
 
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
-    """Write `generators/CLASS/` with the model that draws the class and its card.
+    """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
 
     Raises:
-        JobError: no generator was trained at all.
+        JobError: no generator was trained at all, or none that enlarges what the others draw.
     """
-    if trained and not any(t.model for t in trained):
-        raise JobError(f"Every generator failed to train: {trained[0].failure}")
-    drawn = {name for record in trained if record.model for name in record.conditions}
+    painters, enlarger = by_task(trained)
+    if painters and not any(t.model for t in painters):
+        raise JobError(f"Every generator failed to train: {painters[0].failure}")
+    if enlarger and not enlarger.model:
+        raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
+    pack = load_pack(prepared.pack)
+    drawn = {name for record in painters if record.model for name in record.conditions}
     for folder in run.generator("any").parent.glob("*"):
         if folder.name not in drawn:  # of a run with another configuration or data set
             shutil.rmtree(folder)
-    for record in trained:
+    for record in painters:
         if not record.model:
             continue
-        tensors, card = load_tensors(Path(record.model))
-        weights = {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}
+        weights, card = _averaged(record)
         for name, conditions in record.conditions.items():
             save_tensors(run.model(name), weights, {"generator": record.digest})
+            run.enlarger(name).unlink(missing_ok=True)
+            if enlarger:
+                save_tensors(run.enlarger(name), _averaged(enlarger)[0], {"generator": enlarger.digest})
+            run.sentences(name).unlink(missing_ok=True)
+            if card["guide"] == "text":
+                save_tensors(run.sentences(name), *embedding_of(pack).state())
             write_json(
                 run.card(name),
                 {
@@ -327,11 +373,42 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "seed": config.seed,
                     "code_version": code_version(),
                     "config": config.gan.model_dump(mode="json"),
-                    "family": card["family"],
-                    "spec": card["spec"],
-                    "options": card["options"],
-                    "steps": card["step"],
-                    "seconds": card["seconds"],
-                    "metrics": card["history"][-1] if card["history"] else {},
+                    **_summary(card),
+                    "guide": _guides_of(card, pack, prepared.classes.index(name)),
+                    "enlarger": _card_of(enlarger),
                 },
             )
+
+
+def by_task(trained: Sequence[Trained]) -> tuple[list[Trained], Trained | None]:
+    """The generators that draw, and the one that enlarges what they drew, if there is one."""
+    return [t for t in trained if t.scale == 1], next((t for t in trained if t.scale > 1), None)
+
+
+def _averaged(record: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights that images are made with, and the record of the training."""
+    tensors, card = load_tensors(Path(record.model))
+    return {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}, card
+
+
+def _card_of(enlarger: Trained | None) -> dict[str, Any] | None:
+    return {"generator": enlarger.digest, **_summary(_averaged(enlarger)[1])} if enlarger else None
+
+
+def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "family": card["family"],
+        "spec": card["spec"],
+        "options": card["options"],
+        "steps": card["step"],
+        "seconds": card["seconds"],
+        "metrics": card["history"][-1] if card["history"] else {},
+        "monitor": card["monitor"],
+    }
+
+
+def _guides_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
+    """The images whose guides are drawn, in the order that `pipeline/stages/guides.py: draw` counts them in."""
+    if card["guide"] == "none":
+        return None
+    return {"kind": card["guide"], "images": [pack.rows[i]["path"] for i in training_images(pack, label).tolist()]}

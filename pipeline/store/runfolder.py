@@ -61,6 +61,14 @@ class RunFolder:
     def model(self, class_name: str) -> Path:
         return self.generator(class_name) / "model.safetensors"
 
+    def enlarger(self, class_name: str) -> Path:
+        """Of the generator that enlarges what the class's own one drew, where there is one."""
+        return self.generator(class_name) / "enlarger.safetensors"
+
+    def sentences(self, class_name: str) -> Path:
+        """What turns a sentence into the vector that the class's generator draws from, if it draws from sentences."""
+        return self.generator(class_name) / "sentences.safetensors"
+
     def card(self, class_name: str) -> Path:
         return self.generator(class_name) / "card.json"
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
-from pipeline.store import RunFolder
+from pipeline.store import RunFolder, read_json
 from tests import tiny
 
 
@@ -35,9 +35,11 @@ def test_collapse_is_logged_while_it_trains(tmp_path: Path, textures_folder: Pat
     run = RunFolder(tmp_path / "run")
     config = tiny.settings("gan.rate_g=1e-9", "gan.steps=2")
     run_job(run, config, textures_folder, until="train")
-    events = [line for line in read_log(run.log) if line["event"] == "collapse"]
+    events = [line for line in read_log(run.log) if (line["event"], line.get("kind")) == ("finding", "mode_collapse")]
     assert events, "a generator that draws one image must be reported"
-    assert all(line["spread"] < 0.3 for line in events)
+    assert all(line["figure"] < 0.3 and "nearly the same images" in line["text"] for line in events)
+    assert read_json(run.out / "training" / "all classes" / "monitor.json")["findings"][0]["kind"] == "mode_collapse"
+    assert read_json(run.card("lines"))["monitor"]["findings"][0]["text"] == events[0]["text"]
 
 
 def test_a_disk_too_small_for_the_run_is_said_before_training(
@@ -47,4 +49,11 @@ def test_a_disk_too_small_for_the_run_is_said_before_training(
     monkeypatch.setattr("pipeline.stages.generate.MODELS", 10**18)
     with pytest.raises(InputError, match=r"free, but this run needs about"):
         run_job(run, tiny.settings(), textures_folder)
+    assert not list(run.store.glob("generator-*"))
+
+
+def test_a_batch_too_large_for_the_memory_is_said_before_training(tmp_path: Path, textures_folder: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(InputError, match=r"gan\.batch = 1024 .* needs about [\d.]+ GiB and [\d.]+ GiB are free"):
+        run_job(run, tiny.settings("data.image_size=128", "gan.batch=1024", "gan.width=512"), textures_folder)
     assert not list(run.store.glob("generator-*"))

@@ -42,6 +42,7 @@ def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
         *("22", "of 60 generated", "18 real test images", "3 times", "95 % interval:", "Few images a class."),
         *("Real against augmented", "p = 0.013", "70.0 to 90.0", "+2.0", "What is confused with what"),
         *("15 low confidence", "12.5", "0.0123", "8.25", "\N{MINUS SIGN}0.0004", "11 synthetic, 20 real"),
+        *("0.91", "0.83", "0.47"),  # precision, coverage, authenticity
         *("scattering-64", "distance 0.31", "realism 1.20", "a.png: empty file", "flips (chosen)", "2 (chosen)"),
         *("torch 2.9", "5e1f", "29 min", "seed: 0"),
     ]
@@ -114,3 +115,12 @@ def test_secrets_are_masked() -> None:
 
 def test_equal_data_gives_an_equal_page() -> None:
     assert render_report(report_data(["a", "b"])) == render_report(report_data(["a", "b"]))
+
+
+def test_what_was_seen_in_training_is_said_below_its_curves() -> None:
+    data = replace(
+        report_data(["a", "b"]), findings={"a": ["Steps 500 to 900: <b>collapse</b>.", "Step 5: password=hunter2"]}
+    )
+    page = Page(render_report(data))
+    assert page.text.index("How the generators learned") < page.text.index("Steps 500 to 900: <b>collapse</b>.")
+    assert "hunter2" not in page.text

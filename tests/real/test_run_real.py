@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.job import run_job
@@ -47,3 +49,14 @@ def test_tiles_cut_out_at_their_masks(tmp_path: Path) -> None:
     frame = read_manifest(done.manifest)
     assert frame.groupby("group")["split"].nunique().max() == 1
     assert "cut out" in done.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_tiles_drawn_from_their_masks(tmp_path: Path) -> None:
+    done = run("magnetic-tile", tmp_path, "gan.family=pix2pix", "gan.rate_g=2e-4", "gan.rate_d=2e-4", "gan.steps=50")
+    frame = read_manifest(done.manifest)
+    synthetic = frame[frame["source"] == "synthetic"]
+    assert len(synthetic) and not (synthetic["label"].eq("free") & synthetic["mask"].ne("")).any()
+    for row in synthetic[synthetic["mask"] != ""].itertuples():
+        mask = cv2.imread(str(done.dataset / row.mask), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(mask)) == {0, 255} and mask.shape == (row.height, row.width)

@@ -1,0 +1,56 @@
+"""Whether a training step fits into memory, said before training starts."""
+
+from pathlib import Path
+
+import torch
+
+from ganaug.footprint import training_bytes
+from ganaug.spec import Spec
+from pipeline.config import Config
+from pipeline.errors import InputError
+from pipeline.stages.guides import GUIDES, usable_kind
+from pipeline.stages.records import Prepared, load_pack
+from pipeline.stages.train import options_for
+from pipeline.stages.upscale import drawing_family, scale_of
+from pipeline.workers import resolve_device, workers
+
+GIB = 1024**3
+
+
+def require_memory(config: Config, prepared: Prepared) -> None:
+    """Raise InputError, with both figures, where the generators' training steps need more memory than is free."""
+    device = resolve_device(config.device)
+    needed, free = planned_memory(config, prepared), free_memory(device)
+    if free is not None and needed > free:
+        raise InputError(
+            f"A training step with gan.batch = {options_for(config).batch} and gan.width = {options_for(config).width} "
+            f"needs about {needed / GIB:.1f} GiB and {free / GIB:.1f} GiB are free on {device}; "
+            "lower gan.batch, gan.width, data.image_size or workers."
+        )
+
+
+def planned_memory(config: Config, prepared: Prepared) -> int:
+    """Bytes that the generators trained at the same time need, roughly."""
+    family, options, pack = drawing_family(config), options_for(config), load_pack(prepared.pack)
+    side = prepared.image_size // scale_of(config)
+    kind, _ = usable_kind(config, family, pack)
+    guide = () if kind == "none" else tuple(GUIDES[kind](pack, pack.of("train")[:1], side).shape[1:])
+    conditions = config.gan.modes if config.gan.scope == "per_class" else len(prepared.classes)
+    spec = Spec(
+        side, prepared.channels, conditions, options.latent, options.width, guide=guide[0] if guide else 0,
+        variant=options.variant or family.variants[0], critic_norm=options.critic_norm, noise=options.noise,
+    )  # fmt: skip
+    at_once = workers(config) if config.gan.scope == "per_class" else 1
+    return training_bytes(family, spec, options, guide) * min(at_once, len(prepared.classes))
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that can be had on a device, None where the system does not say."""
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info()
+        return int(free)
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024

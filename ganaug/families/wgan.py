@@ -1,10 +1,10 @@
 """Class-conditional Wasserstein GAN with clipped weights (Arjovsky, Chintala & Bottou 2017, arXiv 1701.07875).
 
 Algorithm 1: a critic without sigmoid, n_critic = 5 updates of it for one of the generator, its weights clipped to
-[-c, c] with c = 0.01 after each, RMSprop for both, at 2e-4: the paper's
-5e-5 wants a hundred thousand steps, and 300 of them still show noise. The networks are DCGAN's, with batch normalisation in the
-critic (section 4.2): clipped weights alone shrink the signal at every layer. Real and generated images pass the critic
-apart, as in the authors' code, so that their batch statistics do not mix.
+[-c, c] with c = 0.01 after each, RMSprop for both; at 2e-4, because 300 steps at the paper's 5e-5 still show noise. The
+networks are DCGAN's, with batch normalisation in the critic (section 4.2): clipped weights alone shrink the signal at
+every layer. Real and generated images pass the critic apart, as in the authors' code, so that their batch statistics do
+not mix.
 """
 
 from ganaug.families.base import Family, Objective

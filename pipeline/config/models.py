@@ -156,8 +156,7 @@ class GanConfig(Section):
     )
     early_stop: bool | None = Field(
         default=None,
-        description="Stop training that collapses, diverges or gains nothing for `patience` steps. "
-        f"{FAMILY_DEFAULT}",
+        description=f"Stop training that collapses, diverges or gains nothing for `patience` steps. {FAMILY_DEFAULT}",
     )
     patience: int | None = Field(
         default=None, ge=1, le=1_000_000, description=f"Steps without a better FID or KID to wait. {FAMILY_DEFAULT}"

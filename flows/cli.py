@@ -1,6 +1,5 @@
 """The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run."""
 
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -44,7 +43,6 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     quiet_prefect(tracebacks=debug)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service ends as Ctrl-C does, server and all
     try:
         app(arguments, prog_name="ganaug", standalone_mode=False)
     except UsageError as error:

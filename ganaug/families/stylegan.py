@@ -77,7 +77,7 @@ class StyleGenerator(GrowingGenerator):
         channels, self.latent, self.truncation = channels_of(spec), spec.latent, 1.0
         self.embedding = nn.Embedding(spec.conditions, spec.latent)
         self.mapping = Mapping(2 * spec.latent, spec.latent)
-        # ones in the paper: normalising a flat map blows up the first noise, which a short training does not get over
+        # ones in the paper; but AdaIN of a flat map leaves nothing except noise, from the first step of training on
         self.constant = nn.Parameter(torch.randn(channels[0], 4, 4))
         ins = [c for c in channels for _ in range(2)]
         self.convolutions = nn.ModuleList(EqualConv2d(a, b, 3) for a, b in pairwise(ins))
@@ -140,7 +140,7 @@ STYLEGAN = Family(
     defaults=Options(
         batch=16,
         width=16,
-        rate_g=5e-3,  # 1e-3 in the paper, for hundreds of times the steps
+        rate_g=5e-3,  # 1e-3 in the paper, which trains hundreds of times as long
         rate_d=5e-3,
         betas=(0.0, 0.99),
         r1_weight=0.05,  # 10 in the paper, for 1024 pixels

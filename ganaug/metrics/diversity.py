@@ -13,7 +13,8 @@ def relative_spread(generated: Tensor, real: Tensor, conditions: Tensor) -> floa
     ``generated, real [N, D]``, row i of both of condition ``conditions[i]``, ``int64 [N]``. Near 0 the generator draws
     one image over and over, 1 is the variety of the real images; above 1, it is more (noise, for one).
     """
-    return _deviation(generated, conditions) / max(_deviation(real, conditions), 1e-12)
+    made, known = (float(_centred(features, conditions).norm(dim=1).mean()) for features in (generated, real))
+    return made / max(known, 1e-12)
 
 
 def find_modes(real: Tensor, conditions: Tensor, *, seed: int) -> Tensor:
@@ -34,16 +35,19 @@ def find_modes(real: Tensor, conditions: Tensor, *, seed: int) -> Tensor:
 def mode_recall(generated: Tensor, real: Tensor, conditions: Tensor, modes: Tensor) -> float:
     """Share of the real images' modes that the generated images fill, in [0, 1].
 
-    A generated image counts for the mode whose mean is nearest among those of its condition. With p and q the shares
-    of real and generated images in a mode it is the sum of min(p, q), which is 1 for equal shares (1 minus the total
-    variation distance; Richardson & Weiss 2018, arXiv 1805.12462, compare the same histograms bin by bin).
+    A generated image counts for the mode whose mean is nearest among those of its condition, both taken relative to the
+    mean of all images of the condition of their kind: that a young generator's images are off altogether does not make
+    them one look. With p and q the shares of real and generated images in a mode it is the sum of min(p, q), which is 1
+    for equal shares (1 minus the total variation distance; Richardson & Weiss 2018, arXiv 1805.12462, compare the same
+    histograms bin by bin).
 
     ``generated, real [N, D]``, ``conditions, modes int64 [N]`` of their rows, as of ``find_modes``.
     """
     numbers = modes.unique()  # type: ignore[no-untyped-call]
-    centres = torch.stack([real[modes == mode].double().mean(0) for mode in numbers])
+    known = _centred(real, conditions)
+    centres = torch.stack([known[modes == mode].mean(0) for mode in numbers])
     owners = torch.stack([conditions[modes == mode][0] for mode in numbers])
-    apart = torch.cdist(generated.double(), centres)
+    apart = torch.cdist(_centred(generated, conditions), centres)
     apart[conditions[:, None] != owners[None, :]] = torch.inf
     nearest = numbers[apart.argmin(1)]
     filled = torch.minimum(_counts(nearest, numbers), _counts(modes, numbers)).sum()
@@ -54,10 +58,10 @@ def _counts(values: Tensor, numbers: Tensor) -> Tensor:
     return (values[:, None] == numbers[None, :]).sum(0)
 
 
-def _deviation(features: Tensor, conditions: Tensor) -> float:
-    """Mean distance of feature rows `[N, D]` from the mean row of their condition."""
-    centred = features.double()
+def _centred(features: Tensor, conditions: Tensor) -> Tensor:
+    """Feature rows `[N, D]` less the mean row of their condition, `float64`."""
+    centred = features.double().clone()
     for condition in set(conditions.tolist()):
         mine = conditions == condition
-        centred[mine] = centred[mine] - centred[mine].mean(0)
-    return float(centred.norm(dim=1).mean())
+        centred[mine] -= centred[mine].mean(0)
+    return centred

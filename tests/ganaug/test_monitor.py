@@ -256,15 +256,19 @@ def test_variety_of_the_same_images_is_whole_and_of_one_image_is_none() -> None:
     rng = torch.Generator().manual_seed(0)
     conditions = torch.arange(48) % 2
     real = torch.randn(48, 4, generator=rng) + 20 * (torch.arange(48) // 2 % 3)[:, None]
+    real = real.double()
+    before = real.clone()
     modes = find_modes(real, conditions, seed=0)
     assert relative_spread(real, real, conditions) == pytest.approx(1)
     assert mode_recall(real, real, conditions, modes) == 1
+    assert mode_recall(real + 1000, real, conditions, modes) == 1  # off altogether, but of as many looks
     one = real[conditions]  # the first image of each condition, again and again
     assert relative_spread(one, real, conditions) == 0
     assert mode_recall(one, real, conditions, modes) < 0.5
     two = torch.where((torch.arange(48) // 2 % 3 == 2)[:, None], real.roll(2, 0), real)  # a look is never made
     assert 0.5 < mode_recall(two, real, conditions, modes) < 0.8
     assert all(len(conditions[modes == mode].unique()) == 1 for mode in modes.unique())
+    assert real.equal(before)
 
 
 # Real trainings

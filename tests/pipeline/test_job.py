@@ -353,9 +353,8 @@ def test_a_wrong_name_is_refused_before_anything_is_written(
 
 
 def test_wasserstein_families_refuse_what_has_no_meaning_for_them(tmp_path: Path, textures_folder: Path) -> None:
-    for option in ("gan.r1_weight=0.1", "gan.label_noise=0.1"):
-        with pytest.raises(InputError, match=rf"{option.split('=')[0]}.*wgan_gp"):
-            run_job(RunFolder(tmp_path), tiny.settings("gan.family=wgan_gp", option), textures_folder)
+    with pytest.raises(InputError, match=r"gan\.r1_weight.*wgan_gp"):
+        run_job(RunFolder(tmp_path), tiny.settings("gan.family=wgan_gp", "gan.r1_weight=0.1"), textures_folder)
 
 
 def test_a_failure_is_in_the_log_with_its_traceback(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _mean(metrics: dict[str, Any], score: str) -> str:
 
 def _steps(folder: Path) -> int:
     cards = [json.loads(card.read_text()) for card in (folder / "generators").glob("*/card.json")]
-    return max((int(card["step"]) for card in cards), default=0)
+    return max((int(card["metrics"]["step"]) for card in cards), default=0)
 
 
 def _last_grid(folder: Path) -> Path:

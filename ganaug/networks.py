@@ -11,12 +11,11 @@ from ganaug.spec import Spec
 DEVIATION = 0.02  # of the initial weights: Radford et al. 2015, section 4
 
 
-class ConditionalBatchNorm2d(nn.Module):
-    """Batch normalisation whose gain and bias belong to the condition (Dumoulin et al. 2017, arXiv 1610.07629)."""
+class ConditionalInstanceNorm2d(nn.Module):
+    """Instance normalisation whose gain and bias belong to the condition (Dumoulin et al. 2017, arXiv 1610.07629)."""
 
     def __init__(self, channels: int, conditions: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
         self.gain = nn.Embedding(conditions, channels)
         self.bias = nn.Embedding(conditions, channels)
         nn.init.ones_(self.gain.weight)
@@ -24,9 +23,23 @@ class ConditionalBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias = self.gain(condition)[:, :, None, None], self.bias(condition)[:, :, None, None]
-        normalised: Tensor = self.norm(x)
-        result: Tensor = normalised * gain + bias
+        result: Tensor = self.normalise(x) * gain + bias
         return result
+
+    def normalise(self, x: Tensor) -> Tensor:
+        return F.instance_norm(x)
+
+
+class ConditionalBatchNorm2d(ConditionalInstanceNorm2d):
+    """The same over the batch."""
+
+    def __init__(self, channels: int, conditions: int) -> None:
+        super().__init__(channels, conditions)
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(x)
+        return normalised
 
 
 class ResizeConv2d(nn.Conv2d):

@@ -20,7 +20,6 @@ from ganaug.monitor import Finding
 from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
 from ganaug.sampling import full_size, to_float, to_uint8
-from ganaug.spec import Spec
 
 LOG_EVERY = 20  # steps between two rows of the history
 # Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
@@ -84,7 +83,13 @@ class Trainer:
         _check(family, images, conditions, n_conditions, options)
         _check_guides(family, images, guides)
         self.family, self.options, self.device, self.perceive = family, options, torch.device(device), perceive
-        self.spec = _spec(family, images, n_conditions, options, guides)
+        self.spec = family.spec(
+            options,
+            size=images.shape[-1],
+            channels=images.shape[1],
+            conditions=n_conditions,
+            guide=() if guides is None else tuple(guides.shape[1:]),
+        )
         self.images = images.to(self.device)
         self.guides = None if guides is None else guides.to(self.device)
         found: Tensor = conditions.unique()  # type: ignore[no-untyped-call]
@@ -441,21 +446,6 @@ def check_options(family: Family, options: Options) -> None:
             "gan.critic_norm = batch: a gradient penalty needs a critic that judges each image by itself; "
             "set gan.gp_weight and gan.r1_weight to 0"
         )
-
-
-def _spec(family: Family, images: Tensor, n_conditions: int, options: Options, guides: Tensor | None) -> Spec:
-    return Spec(
-        size=images.shape[-1],
-        channels=images.shape[1],
-        conditions=n_conditions,
-        latent=options.latent,
-        width=options.width,
-        guide=0 if guides is None else guides.shape[1],
-        variant=options.variant or family.variants[0],
-        critic_norm=options.critic_norm,
-        noise=options.noise,
-        scale=1 if guides is None or guides.ndim == 2 else images.shape[-1] // guides.shape[-1],
-    )
 
 
 def _check_guides(family: Family, images: Tensor, guides: Tensor | None) -> None:

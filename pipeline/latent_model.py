@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from classifiers.scattering import Scattering
 from ganaug.explore import Layout, layout_of
-from ganaug.families import Family, get_family
+from ganaug.families import Family
 from ganaug.sampling import BATCH, generate, latents, to_float
 from ganaug.spec import Spec
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.job import recall_job
 from pipeline.stages import guides
+from pipeline.stages.generate import generator_of
 from pipeline.stages.records import Pack, load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 
@@ -126,15 +127,11 @@ def load_model(run: RunFolder, name: str, condition: int | None = None, *, guide
     if condition is not None and condition not in known:
         raise InputError(f"--condition {condition}: class {name} is drawn by {', '.join(map(str, known))}.")
     try:
-        family, spec = get_family(card["family"]), Spec(**card["spec"])
-        generator = family.generator(spec)
-        generator.load_state_dict(load_tensors(run.model(name))[0])
+        family, spec, generator = generator_of(load_tensors(run.model(name))[0], card, config)
     except (ValueError, TypeError, RuntimeError):
         raise JobError(
             f"{run.model(name)} is of another version; `ganaug train --out {run.out}` trains it anew."
         ) from None
-    if family.truncates:
-        generator.truncation = config.generate.truncation  # type: ignore[assignment]
     asked = known[0] if condition is None else condition
     return Model(run, config, name, card, family, spec, generator, asked, guided_by)
 

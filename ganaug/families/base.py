@@ -82,3 +82,18 @@ class Family:
     latents: Callable[[int, Spec, Codes | None, Generator], Tensor] = draw_noise
     phase: Callable[[float, Spec], Phase] | None = None
     truncates: bool = False  # its generator has an attribute `truncation`: 1 full variety, 0 one image a condition
+
+    def spec(self, options: Options, *, size: int, channels: int, conditions: int, guide: tuple[int, ...] = ()) -> Spec:
+        """The shape of the pair that `options` ask for; `guide` is the shape of one guide, empty for none."""
+        return Spec(
+            size=size,
+            channels=channels,
+            conditions=conditions,
+            latent=options.latent,
+            width=options.width,
+            guide=guide[0] if guide else 0,
+            variant=options.variant or self.variants[0],
+            critic_norm=options.critic_norm,
+            noise=options.noise,
+            scale=size // guide[-1] if len(guide) > 1 else 1,  # a vector has no side
+        )

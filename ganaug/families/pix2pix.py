@@ -15,26 +15,11 @@ from torch import Tensor, nn
 
 from ganaug.families.base import Family, Made, Objective
 from ganaug.losses import bce_discriminator, non_saturating_generator, saturating_generator
+from ganaug.networks import ConditionalInstanceNorm2d
 from ganaug.options import Options
 from ganaug.spec import Spec
 
 DROPPED = 3  # decoder blocks with dropout, counted from the innermost: CD512-CD512-CD512
-
-
-class ConditionalInstanceNorm2d(nn.Module):
-    """Instance normalisation whose gain and bias belong to the condition (Dumoulin et al. 2017, arXiv 1610.07629)."""
-
-    def __init__(self, channels: int, conditions: int) -> None:
-        super().__init__()
-        self.gain = nn.Embedding(conditions, channels)
-        self.bias = nn.Embedding(conditions, channels)
-        nn.init.ones_(self.gain.weight)
-        nn.init.zeros_(self.bias.weight)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        gain, bias = self.gain(condition)[:, :, None, None], self.bias(condition)[:, :, None, None]
-        result: Tensor = F.instance_norm(x) * gain + bias
-        return result
 
 
 class NoiseDropout(nn.Module):

@@ -5,7 +5,7 @@ from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.inception_score import inception_score
 from ganaug.metrics.kernel import kernel_distance, kernel_distance_subsets
 from ganaug.metrics.neighbours import Manifold, manifold, nearest, realism
-from ganaug.metrics.scores import FeatureScores, feature_scores, feature_scores_over
+from ganaug.metrics.scores import FeatureScores, feature_scores, feature_scores_over, training_scores
 from ganaug.metrics.sliced import sliced_wasserstein
 from ganaug.metrics.spread import Spread, spread
 from ganaug.metrics.yardstick import disjoint_halves, matched_distance, matched_sets, real_against_real
@@ -31,4 +31,5 @@ __all__ = [
     "realism",
     "sliced_wasserstein",
     "spread",
+    "training_scores",
 ]

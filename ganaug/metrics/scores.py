@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ganaug.metrics.authenticity import authenticity
+from ganaug.metrics.diversity import mode_recall, relative_spread
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.kernel import kernel_distance
 from ganaug.metrics.neighbours import manifold
@@ -39,3 +40,16 @@ def feature_scores_over(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Spr
     """Summarise ``feature_scores`` over pairs of sets (generated, real), by score; at least one pair."""
     table = torch.tensor([feature_scores(generated, real) for generated, real in pairs], dtype=torch.float64)
     return {name: spread(column) for name, column in zip(FeatureScores._fields, table.T, strict=True)}
+
+
+def training_scores(generated: Tensor, real: Tensor, conditions: Tensor, modes: Tensor) -> dict[str, float]:
+    """What `ganaug/monitor.py` wants of a generator now and then; `modes` as of ``find_modes``.
+
+    ``generated, real [N, D]``, row i of both of condition ``conditions[i]``, ``int64 [N]``.
+    """
+    return {
+        "fid": frechet_distance(generated, real),
+        "kid": kernel_distance(generated, real),
+        "spread": relative_spread(generated, real, conditions),
+        "modes": mode_recall(generated, real, conditions, modes),
+    }

@@ -1,21 +1,20 @@
 """Draw candidates from the trained generators, each reproducible from its generator and its own seed."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganaug.families import get_family
+from ganaug.families import Family, get_family
 from ganaug.sampling import generate as sample
 from ganaug.spec import Spec
 from pipeline.config import Config
 from pipeline.log import RunLog, progress
 from pipeline.stages.guides import draw, embedding_of
 from pipeline.stages.records import Candidates, Pack, Prepared, Trained, load_pack
-from pipeline.stages.train import by_task
-from pipeline.store import RunFolder, cached_tensors, digest, load_tensors
+from pipeline.stages.train import Averaged, averaged, by_task
+from pipeline.store import RunFolder, cached_tensors, digest
 from pipeline.workers import resolve_device, run_jobs, workers
 
 FEWEST, MOST = 400, 2000
@@ -64,7 +63,8 @@ def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str, Traine
     file = run.stored("candidates", key)
 
     def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        card = load_tensors(Path(record.model))[1]
+        painter = averaged(record)
+        card = painter[1]
         seeds = (config.seed * len(prepared.classes) + label) * MOST * 50 + torch.arange(count)
         asked_by = torch.tensor(record.conditions[name])
         conditions = asked_by[torch.arange(count) % len(asked_by)]
@@ -78,9 +78,9 @@ def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str, Traine
             tensors |= {"guide_rows": rows, "guide_symmetries": turns}
             if card["guide"] == "text":
                 said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
-        images = _sample(record, config, seeds, conditions, guides)
+        images = _sample(painter, config, seeds, conditions, guides)
         if enlarger:
-            images = _sample(enlarger, config, seeds, torch.full_like(seeds, label), images)
+            images = _sample(averaged(enlarger), config, seeds, torch.full_like(seeds, label), images)
         return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
 
     tensors, _ = cached_tensors(file, build)
@@ -95,12 +95,17 @@ def _asked(run: RunFolder, pack: Pack, sentence: str) -> Tensor:
     return embedding([sentence])
 
 
-def _sample(record: Trained, config: Config, seeds: Tensor, conditions: Tensor, guides: Tensor | None) -> Tensor:
-    tensors, card = load_tensors(Path(record.model))
-    family, spec = get_family(card["family"]), Spec(**card["spec"])
-    generator = family.generator(spec)
-    generator.load_state_dict({k.removeprefix("ema."): t for k, t in tensors.items() if k.startswith("ema.")})
-    if family.truncates:
-        generator.truncation = config.generate.truncation  # type: ignore[assignment]
+def _sample(made: Averaged, config: Config, seeds: Tensor, conditions: Tensor, guides: Tensor | None) -> Tensor:
+    family, spec, generator = generator_of(*made, config)
     device = resolve_device(config.device)
     return sample(family, generator, spec, seeds, conditions, guides=guides, device=device)
+
+
+def generator_of(weights: dict[str, Tensor], card: Mapping[str, Any], config: Config) -> tuple[Family, Spec, nn.Module]:
+    """The generator that a card describes, as the configuration draws with it."""
+    family, spec = get_family(card["family"]), Spec(**card["spec"])
+    generator = family.generator(spec)
+    generator.load_state_dict(weights)
+    if family.truncates:
+        generator.truncation = config.generate.truncation  # type: ignore[assignment]
+    return family, spec, generator

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from ganaug.footprint import training_bytes
-from ganaug.spec import Spec
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.stages.guides import GUIDES, usable_kind
@@ -19,11 +18,11 @@ GIB = 1024**3
 
 def require_memory(config: Config, prepared: Prepared) -> None:
     """Raise InputError, with both figures, where the generators' training steps need more memory than is free."""
-    device = resolve_device(config.device)
+    device, options = resolve_device(config.device), options_for(config)
     needed, free = planned_memory(config, prepared), free_memory(device)
     if free is not None and needed > free:
         raise InputError(
-            f"A training step with gan.batch = {options_for(config).batch} and gan.width = {options_for(config).width} "
+            f"A training step with gan.batch = {options.batch} and gan.width = {options.width} "
             f"needs about {needed / GIB:.1f} GiB and {free / GIB:.1f} GiB are free on {device}; "
             "lower gan.batch, gan.width, data.image_size or workers."
         )
@@ -36,10 +35,7 @@ def planned_memory(config: Config, prepared: Prepared) -> int:
     kind, _ = usable_kind(config, family, pack)
     guide = () if kind == "none" else tuple(GUIDES[kind](pack, pack.of("train")[:1], side).shape[1:])
     conditions = config.gan.modes if config.gan.scope == "per_class" else len(prepared.classes)
-    spec = Spec(
-        side, prepared.channels, conditions, options.latent, options.width, guide=guide[0] if guide else 0,
-        variant=options.variant or family.variants[0], critic_norm=options.critic_norm, noise=options.noise,
-    )  # fmt: skip
+    spec = family.spec(options, size=side, channels=prepared.channels, conditions=conditions, guide=guide)
     at_once = workers(config) if config.gan.scope == "per_class" else 1
     return training_bytes(family, spec, options, guide) * min(at_once, len(prepared.classes))
 

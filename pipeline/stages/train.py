@@ -13,8 +13,8 @@ from torch import Tensor
 from classifiers.perception import perceive
 from classifiers.scattering import Scattering
 from ganaug.families import get_family
-from ganaug.metrics import frechet_distance, kernel_distance
-from ganaug.metrics.diversity import find_modes, mode_recall, relative_spread
+from ganaug.metrics import training_scores
+from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
 from ganaug.options import Options
 from ganaug.training import DivergedError, Hooks, Trainer, check_options
@@ -29,6 +29,9 @@ from pipeline.store import RunFolder, StoreError, code_version, digest, load_ten
 from pipeline.workers import in_own_process, resolve_device, torch_threads
 
 SHARED, ENLARGER = "all classes", "enlarger"
+Averaged = tuple[
+    dict[str, Tensor], dict[str, Any]
+]  # the weights that images are made with, and their training's record
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps", "guide"}
 
 
@@ -286,13 +289,7 @@ def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Traine
     modes = find_modes(features, asked, seed=job.seed)
 
     def score(trainer: Trainer) -> dict[str, float]:
-        fake = extractor(trainer.sample(asked, seed=job.seed))
-        return {
-            "fid": frechet_distance(fake, features),
-            "kid": kernel_distance(fake, features),
-            "spread": relative_spread(fake, features, asked),
-            "modes": mode_recall(fake, features, asked, modes),
-        }
+        return training_scores(extractor(trainer.sample(asked, seed=job.seed)), features, asked, modes)
 
     return score
 
@@ -347,6 +344,7 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     if enlarger and not enlarger.model:
         raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
     pack = load_pack(prepared.pack)
+    enlarging, its_card = averaged(enlarger) if enlarger else ({}, {})
     drawn = {name for record in painters if record.model for name in record.conditions}
     for folder in run.generator("any").parent.glob("*"):
         if folder.name not in drawn:  # of a run with another configuration or data set
@@ -354,12 +352,12 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     for record in painters:
         if not record.model:
             continue
-        weights, card = _averaged(record)
+        weights, card = averaged(record)
         for name, conditions in record.conditions.items():
             save_tensors(run.model(name), weights, {"generator": record.digest})
             run.enlarger(name).unlink(missing_ok=True)
             if enlarger:
-                save_tensors(run.enlarger(name), _averaged(enlarger)[0], {"generator": enlarger.digest})
+                save_tensors(run.enlarger(name), enlarging, {"generator": enlarger.digest})
             run.sentences(name).unlink(missing_ok=True)
             if card["guide"] == "text":
                 save_tensors(run.sentences(name), *embedding_of(pack).state())
@@ -375,7 +373,7 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "config": config.gan.model_dump(mode="json"),
                     **_summary(card),
                     "guide": _guides_of(card, pack, prepared.classes.index(name)),
-                    "enlarger": _card_of(enlarger),
+                    "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
                 },
             )
 
@@ -385,14 +383,10 @@ def by_task(trained: Sequence[Trained]) -> tuple[list[Trained], Trained | None]:
     return [t for t in trained if t.scale == 1], next((t for t in trained if t.scale > 1), None)
 
 
-def _averaged(record: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def averaged(record: Trained) -> Averaged:
     """The weights that images are made with, and the record of the training."""
     tensors, card = load_tensors(Path(record.model))
     return {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}, card
-
-
-def _card_of(enlarger: Trained | None) -> dict[str, Any] | None:
-    return {"generator": enlarger.digest, **_summary(_averaged(enlarger)[1])} if enlarger else None
 
 
 def _summary(card: Mapping[str, Any]) -> dict[str, Any]:

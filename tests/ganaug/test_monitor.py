@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from classifiers.scattering import Scattering
 from ganaug import training
 from ganaug.families import FAMILIES, Family, get_family
-from ganaug.metrics import frechet_distance, kernel_distance
+from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes, mode_recall, relative_spread
 from ganaug.monitor import (
     ADVICE,
@@ -290,13 +290,7 @@ def score() -> Callable[[Trainer], Row]:
     modes = find_modes(real, CONDITIONS, seed=0)
 
     def measure(trainer: Trainer) -> Row:
-        fake = extractor(trainer.sample(CONDITIONS, seed=0))
-        return {
-            "fid": frechet_distance(fake, real),
-            "kid": kernel_distance(fake, real),
-            "spread": relative_spread(fake, real, CONDITIONS),
-            "modes": mode_recall(fake, real, CONDITIONS, modes),
-        }
+        return training_scores(extractor(trainer.sample(CONDITIONS, seed=0)), real, CONDITIONS, modes)
 
     return measure
 

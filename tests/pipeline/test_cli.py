@@ -3,35 +3,15 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flows import cli
 from ganaug.families import FAMILIES
 from pipeline.store import RunFolder
 from tests import tiny
 from tests.conftest import Finished
-
-Ganaug = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ganaug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ganaug:
-    """Run the command; returns exit status, standard output and standard error."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ganaug", *words])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capfd.readouterr()
-        return status, said.out, said.err
-
-    return call
+from tests.pipeline.conftest import Ganaug
 
 
 def test_families_are_listed_with_paper_and_defaults(ganaug: Ganaug) -> None:

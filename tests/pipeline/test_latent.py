@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import cv2
 import pytest
 import torch
 
-from flows import cli
 from ganaug import explore
 from pipeline.config import Config
 from pipeline.job import run_job
@@ -20,26 +19,15 @@ from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
 from tests.conftest import Finished
+from tests.pipeline.conftest import Ganaug
 
-Ganaug = Callable[..., tuple[int, str, str]]
 ARITHMETIC = ("--with", "1,2,3", "--without", "4,5", "--target", "6")
 
 
 @pytest.fixture
-def ganaug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ganaug:
-    """Run `ganaug latent`; returns exit status, standard output and standard error."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ganaug", "latent", *words])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capfd.readouterr()
-        return status, said.out, said.err
-
-    return call
+def latent(ganaug: Ganaug) -> Ganaug:
+    """Run `ganaug latent`."""
+    return partial(ganaug, "latent")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +68,8 @@ def test_seeds_stand_for_the_candidates_that_were_generated(plain: RunFolder, fi
     assert model.pictures(model.latents(stored["seeds"].tolist())).equal(stored["images"])
 
 
-def test_interpolation_saves_pictures_and_says_how_smooth_they_are(ganaug: Ganaug, plain: RunFolder) -> None:
-    status, out, err = ganaug(
+def test_interpolation_saves_pictures_and_says_how_smooth_they_are(latent: Ganaug, plain: RunFolder) -> None:
+    status, out, err = latent(
         "interpolate", "--out", str(plain.out), "--class", "lines", "--seeds", "3,5,8", "--steps", "4"
     )
     facts = result(plain, "lines", "interpolate")
@@ -102,9 +90,9 @@ def test_a_walk_begins_and_ends_on_its_seeds(plain: RunFolder) -> None:
     assert model.pictures(ends).equal(model.pictures(torch.stack([a, b])))
 
 
-def test_traversal_follows_directions_where_there_are_no_codes(ganaug: Ganaug, plain: RunFolder) -> None:
+def test_traversal_follows_directions_where_there_are_no_codes(latent: Ganaug, plain: RunFolder) -> None:
     words = ("--class", "blobs", "--seeds", "7", "--directions", "3", "--steps", "5")
-    status, _, err = ganaug("traverse", "--out", str(plain.out), *words)
+    status, _, err = latent("traverse", "--out", str(plain.out), *words)
     found = result(plain, "blobs", "traverse")["directions"]
     assert (status, err) == (0, "") and len(found["vectors"]) == 3
     assert found["shares"] == sorted(found["shares"], reverse=True) and 0 < sum(found["shares"]) <= 1
@@ -112,15 +100,15 @@ def test_traversal_follows_directions_where_there_are_no_codes(ganaug: Ganaug, p
     assert height > 3 * 96 and width > 5 * 96
 
 
-def test_traversal_shows_every_code_of_infogan(ganaug: Ganaug, with_codes: RunFolder) -> None:
-    status, _, err = ganaug("traverse", "--out", str(with_codes.out), "--class", "grain", "--seeds", "1,2")
+def test_traversal_shows_every_code_of_infogan(latent: Ganaug, with_codes: RunFolder) -> None:
+    status, _, err = latent("traverse", "--out", str(with_codes.out), "--class", "grain", "--seeds", "1,2")
     facts = result(with_codes, "grain", "traverse")
     assert (status, err) == (0, "") and facts["codes"] == {"categorical": 4, "continuous": 2}
     assert facts["family"] == "infogan" and sheet(with_codes, "grain", "traverse")[0] > 2 * 3 * 96
 
 
-def test_arithmetic_shows_the_result_as_every_class_of_the_generator(ganaug: Ganaug, plain: RunFolder) -> None:
-    status, _, err = ganaug("arithmetic", "--out", str(plain.out), "--class", "grain", *ARITHMETIC)
+def test_arithmetic_shows_the_result_as_every_class_of_the_generator(latent: Ganaug, plain: RunFolder) -> None:
+    status, _, err = latent("arithmetic", "--out", str(plain.out), "--class", "grain", *ARITHMETIC)
     facts = result(plain, "grain", "arithmetic")
     assert (status, err) == (0, "") and facts["groups"] == {"with": [1, 2, 3], "without": [4, 5], "target": [6]}
     model = load_model(plain, "grain")
@@ -129,12 +117,12 @@ def test_arithmetic_shows_the_result_as_every_class_of_the_generator(ganaug: Gan
     assert sheet(plain, "grain", "arithmetic")[0] > 5 * 96
 
 
-def test_a_mode_of_a_class_can_be_asked_for(ganaug: Ganaug, tmp_path: Path, textures_folder: Path) -> None:
+def test_a_mode_of_a_class_can_be_asked_for(latent: Ganaug, tmp_path: Path, textures_folder: Path) -> None:
     run, _ = trained(tmp_path, textures_folder, "gan.scope=per_class", "gan.modes=2", "gan.steps=5")
     assert read_json(run.card("grain"))["conditions"] == [0, 1]
     words = ("arithmetic", "--out", str(run.out), "--class", "grain", *ARITHMETIC)
-    assert ganaug(*words, "--condition", "1")[0] == 0 and result(run, "grain", "arithmetic")["condition"] == 1
-    status, _, err = ganaug(*words, "--condition", "2")
+    assert latent(*words, "--condition", "1")[0] == 0 and result(run, "grain", "arithmetic")["condition"] == 1
+    status, _, err = latent(*words, "--condition", "2")
     assert status == 2 and "--condition 2: class grain is drawn by 0, 1" in err
 
 
@@ -149,40 +137,40 @@ def test_a_mode_of_a_class_can_be_asked_for(ganaug: Ganaug, tmp_path: Path, text
         (("interpolate", "--class", "grain", "--steps", "1"), "--steps"),
     ],
 )
-def test_a_wrong_word_is_exit_status_2(ganaug: Ganaug, plain: RunFolder, words: tuple[str, ...], said: str) -> None:
-    status, out, err = ganaug(*words, "--out", str(plain.out))
+def test_a_wrong_word_is_exit_status_2(latent: Ganaug, plain: RunFolder, words: tuple[str, ...], said: str) -> None:
+    status, out, err = latent(*words, "--out", str(plain.out))
     assert (status, out) == (2, "") and said in err
 
 
 def test_a_folder_without_a_run_or_a_generator_says_how_to_get_one(
-    ganaug: Ganaug, plain: RunFolder, tmp_path: Path
+    latent: Ganaug, plain: RunFolder, tmp_path: Path
 ) -> None:
-    status, _, err = ganaug("traverse", "--class", "grain", "--out", str(tmp_path / "nothing"))
+    status, _, err = latent("traverse", "--class", "grain", "--out", str(tmp_path / "nothing"))
     assert status == 2 and "holds no run" in err and not (tmp_path / "nothing").exists()
     shutil.copytree(plain.out, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "generators" / "grain")
-    status, _, err = ganaug("traverse", "--class", "grain", "--out", str(tmp_path / "run"))
+    status, _, err = latent("traverse", "--class", "grain", "--out", str(tmp_path / "run"))
     assert status == 2 and "Class grain has no generator" in err and "blobs, lines" in err
     shutil.rmtree(tmp_path / "run" / "generators")
-    status, _, err = ganaug("traverse", "--class", "grain", "--out", str(tmp_path / "run"))
+    status, _, err = latent("traverse", "--class", "grain", "--out", str(tmp_path / "run"))
     assert status == 2 and "has no generator yet; `ganaug train" in err
 
 
-def test_without_the_real_images_pictures_are_still_to_be_had(ganaug: Ganaug, plain: RunFolder, tmp_path: Path) -> None:
+def test_without_the_real_images_pictures_are_still_to_be_had(latent: Ganaug, plain: RunFolder, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     shutil.copytree(plain.out, run.out)
     shutil.rmtree(run.store)
-    assert ganaug("arithmetic", "--class", "grain", "--out", str(run.out), *ARITHMETIC)[0] == 0
-    status, _, err = ganaug("interpolate", "--class", "grain", "--out", str(run.out))
+    assert latent("arithmetic", "--class", "grain", "--out", str(run.out), *ARITHMETIC)[0] == 0
+    status, _, err = latent("interpolate", "--class", "grain", "--out", str(run.out))
     assert status == 2 and "`ganaug train --out" in err
 
 
 @pytest.mark.parametrize("settings", [("gan.family=pix2pix",), ("gan.family=stackgan",), ("generate.upscale=2",)])
 def test_guides_stay_the_same_along_a_walk_and_an_enlarger_is_left_out(
-    ganaug: Ganaug, tmp_path: Path, textures_folder: Path, settings: tuple[str, ...]
+    latent: Ganaug, tmp_path: Path, textures_folder: Path, settings: tuple[str, ...]
 ) -> None:
     run, _ = trained(tmp_path, textures_folder, "gan.steps=2", *settings)
-    status, _, err = ganaug("interpolate", "--seeds", "5,6", "--class", "grain", "--out", str(run.out))
+    status, _, err = latent("interpolate", "--seeds", "5,6", "--class", "grain", "--out", str(run.out))
     assert status == 0, err
     model = load_model(run, "grain", guided_by=5)
     if model.guide is None:
@@ -193,12 +181,12 @@ def test_guides_stay_the_same_along_a_walk_and_an_enlarger_is_left_out(
 
 
 def test_weights_of_another_version_are_not_read_as_something_else(
-    ganaug: Ganaug, plain: RunFolder, tmp_path: Path
+    latent: Ganaug, plain: RunFolder, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
     shutil.copytree(plain.out, run.out)
     card = read_json(run.card("grain"))
     card["spec"]["width"] *= 2
     run.card("grain").write_text(json.dumps(card))
-    status, _, err = ganaug("traverse", "--class", "grain", "--out", str(run.out))
+    status, _, err = latent("traverse", "--class", "grain", "--out", str(run.out))
     assert status == 1 and "is of another version" in err and "ganaug train" in err

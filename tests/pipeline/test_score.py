@@ -1,7 +1,7 @@
 """`ganaug score`: two folders in, every score with its yardstick out, or one line that says what to mend."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,19 @@ import pytest
 import torch
 from torchvision.models import inception_v3
 
-from flows import cli
 from pipeline.score import LEAST
 from tests import tiny
 from tests.conftest import Finished
+from tests.pipeline.conftest import Ganaug
 from tests.pipeline.samples import save
 
-Ganaug = Callable[..., tuple[int, str, str]]
 ALWAYS = {"fid", "kid", "precision", "recall", "density", "coverage", "authenticity", "swd"}
 
 
 @pytest.fixture
-def score(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ganaug:
-    """Run `ganaug score`; returns exit status, standard output and standard error."""
-
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["ganaug", "score", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capfd.readouterr()
-        return status, said.out, said.err
-
-    return call
+def score(ganaug: Ganaug) -> Ganaug:
+    """Run `ganaug score`."""
+    return partial(ganaug, "score")
 
 
 def flat(root: Path, count: int, *, size: int = 32, channels: int = 1, first_seed: int = 0) -> Path:

@@ -63,6 +63,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "translation": translation,
     "cutout": cutout,
 }
+GEOMETRIC = (translation, cutout)
 
 
 def parse_policy(policy: str) -> list[Augmentation]:
@@ -78,8 +79,16 @@ def parse_policy(policy: str) -> list[Augmentation]:
     return [AUGMENTATIONS[name] for name in names]
 
 
-def diffaugment(x: Tensor, policy: list[Augmentation], rng: torch.Generator) -> Tensor:
-    """Apply `policy` to float images `[N, C, S, S]`; differentiable in `x`."""
+def diffaugment(policy: list[Augmentation], rng: torch.Generator, x: Tensor, *pictures: Tensor) -> tuple[Tensor, ...]:
+    """Apply `policy` to float images `[N, C, S, S]`, differentiable in `x`.
+
+    Pictures `[N, P, S, S]` that the images were made from are shifted and cut out with them, but keep their colours.
+    """
+    together = [x, *pictures]
     for augmentation in policy:
-        x = augmentation(x, rng)
-    return x
+        if augmentation in GEOMETRIC:
+            planes = [t.shape[1] for t in together]
+            together = list(torch.split(augmentation(torch.cat(together, dim=1), rng), planes, dim=1))
+        else:
+            together[0] = augmentation(together[0], rng)
+    return tuple(together)

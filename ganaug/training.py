@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganaug.batches import Batches
+from ganaug.checks import check_guides, check_images, check_options
 from ganaug.diffaugment import diffaugment, parse_policy
 from ganaug.families import Family, Made, Phase, Told
 from ganaug.hacks import Anchors, flip_labels, instance_noise, label_ramp, spectral
@@ -19,7 +21,7 @@ from ganaug.losses import gradient_penalty, lecam_penalty, r1_penalty
 from ganaug.monitor import Finding
 from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
-from ganaug.sampling import full_size, to_float, to_uint8
+from ganaug.sampling import full_size, to_uint8
 
 LOG_EVERY = 20  # steps between two rows of the history
 # Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
@@ -80,8 +82,9 @@ class Trainer:
         guides: Tensor | None = None,
         perceive: Callable[[Tensor], Tensor] = lambda images: images.flatten(1),
     ) -> None:
-        _check(family, images, conditions, n_conditions, options)
-        _check_guides(family, images, guides)
+        check_images(images, conditions, n_conditions)
+        check_options(family, options)
+        check_guides(family, images, guides)
         self.family, self.options, self.device, self.perceive = family, options, torch.device(device), perceive
         self.spec = family.spec(
             options,
@@ -90,13 +93,11 @@ class Trainer:
             conditions=n_conditions,
             guide=() if guides is None else tuple(guides.shape[1:]),
         )
-        self.images = images.to(self.device)
-        self.guides = None if guides is None else guides.to(self.device)
-        found: Tensor = conditions.unique()  # type: ignore[no-untyped-call]
-        self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in found.tolist()]
-        self.pool_conditions = found
         self.policy = parse_policy(options.diffaugment)
         self.rng = torch.Generator().manual_seed(seed)
+        self.batches = Batches(
+            images, conditions, guides, size=options.batch, flips=options.flips, rng=self.rng, device=self.device
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = _placed(family.generator(self.spec), self.device)
@@ -215,17 +216,17 @@ class Trainer:
         z = self._noise(len(real))
         with torch.no_grad():
             fake = self.generator(z, *told)
-        seen_real, seen_fake = self._shown(real), self._shown(fake)
+        (seen_real, *told_real), (seen_fake, *told_fake) = self._shown(real, *told), self._shown(fake, *told)
 
         def critic(x: Tensor) -> Tensor:
-            logits: Tensor = self.discriminator(x, *told)
+            logits: Tensor = self.discriminator(x, *told_real)
             return logits
 
         if o.separate_batches:
-            real_logits, fake_logits = critic(seen_real), critic(seen_fake)
+            real_logits, fake_logits = critic(seen_real), self.discriminator(seen_fake, *told_fake)
         else:
-            both = self.discriminator(torch.cat([seen_real, seen_fake]), *(torch.cat([t, t]) for t in told))
-            real_logits, fake_logits = both.chunk(2)
+            joined = (torch.cat(pair) for pair in zip(told_real, told_fake, strict=True))
+            real_logits, fake_logits = self.discriminator(torch.cat([seen_real, seen_fake]), *joined).chunk(2)
         loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
         if o.gp_weight:
             mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
@@ -236,7 +237,7 @@ class Trainer:
             loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
             self.anchors.update(real_logits, fake_logits)
         if self.family.objective.auxiliary and o.auxiliary_weight:
-            made = Made(fake, z, told, real, self.perceive, self._shown)
+            made = Made(fake, z, told, real, self.perceive, self._shown_alone)
             loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
         self.optimizer_d.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -256,14 +257,14 @@ class Trainer:
     def _generator_update(self) -> Row:
         """One update of the generator; the discriminator is frozen and judges what it made as real."""
         o, objective = self.options, self.family.objective
-        paired = self.guides is not None or objective.content is not None
-        real, told = self._real_batch() if paired else (None, (self._blurred(self._draw_conditions(o.batch)),))
+        paired = self.batches.guides is not None or objective.content is not None
+        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(o.batch)),))
         z = self._noise(o.batch)
         self.discriminator.requires_grad_(False)
         fake = self.generator(z, *told)
         adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
-        loss = adversarial(self.discriminator(self._shown(fake), *told))
-        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown)
+        loss = adversarial(self.discriminator(*self._shown(fake, *told)))
+        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown_alone)
         if objective.auxiliary and o.auxiliary_weight:
             loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
         if objective.content and o.content_weight:
@@ -282,32 +283,18 @@ class Trainer:
         for mine, other in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
             mine.copy_(other)
 
-    def _draw_conditions(self, n: int) -> Tensor:
-        return self.pool_conditions[torch.randint(len(self.pools), (n,), generator=self.rng)].to(self.device)
-
     def _blurred(self, conditions: Tensor) -> Tensor:
         """The conditions as the networks are told them: early on, with `delay_condition`, they say nothing."""
         if not self.options.delay_condition:
             return conditions
-        hidden = torch.rand(len(conditions), generator=self.rng) >= label_ramp(
-            self.progress, self.options.delay_condition
-        )
-        return torch.where(hidden.to(self.device), self._draw_conditions(len(conditions)), conditions)
+        told = label_ramp(self.progress, self.options.delay_condition)
+        hidden = torch.rand(len(conditions), generator=self.rng) >= told
+        return torch.where(hidden.to(self.device), self.batches.conditions(len(conditions)), conditions)
 
     def _real_batch(self) -> tuple[Tensor, Told]:
         """Images of one batch at the size of the phase, and what both networks are told about them."""
-        pools = torch.randint(len(self.pools), (self.options.batch,), generator=self.rng)
-        draws = torch.rand(self.options.batch, generator=self.rng)
-        index = torch.stack(
-            [self.pools[p][int(u * len(self.pools[p]))] for p, u in zip(pools.tolist(), draws.tolist(), strict=True)]
-        ).to(self.device)
-        given = [to_float(self.images[index])] + ([] if self.guides is None else [to_float(self.guides[index])])
-        if self.options.flips:
-            flipped = (torch.rand(len(index), generator=self.rng) < 0.5).to(self.device)[:, None, None, None]
-            given = [torch.where(flipped, t.flip(3), t) if t.ndim == 4 else t for t in given]
-        real, *guide = given
-        told = (self._blurred(self.pool_conditions[pools].to(self.device)), *guide)
-        return self._at_phase(real), told
+        real, conditions, *guide = self.batches.draw()
+        return self._at_phase(real), (self._blurred(conditions), *guide)
 
     def _at_phase(self, real: Tensor) -> Tensor:
         """Shrink real images to what a growing generator makes: while a layer fades in, so do the real details."""
@@ -323,11 +310,17 @@ class Trainer:
     def _noise(self, n: int) -> Tensor:
         return self.family.latents(n, self.spec, self.family.codes, self.rng).to(self.device)
 
-    def _shown(self, x: Tensor) -> Tensor:
-        """What the discriminator gets to see of float images."""
+    def _shown(self, x: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
+        """What the discriminator gets to see of float images and is told: a picture moves with its image."""
         if self.options.instance_noise:
             x = instance_noise(x, self.options.instance_noise * (1 - self.progress), self.rng)
-        return diffaugment(x, self.policy, self.rng).contiguous(memory_format=torch.channels_last)
+        moving = [t for t in told if t.shape[2:] == x.shape[2:]]  # pictures of the image's side; sentences do not move
+        x, *moved = diffaugment(self.policy, self.rng, x, *moving)
+        still = told[: len(told) - len(moved)]
+        return x.contiguous(memory_format=torch.channels_last), *still, *moved
+
+    def _shown_alone(self, x: Tensor) -> Tensor:
+        return self._shown(x)[0]
 
     def _targets(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Targets of real and fake logits: one-sided smoothing, then flips of `label_noise` of them."""
@@ -344,12 +337,7 @@ class Trainer:
         """
         rng = torch.Generator().manual_seed(seed)
         z = self.family.latents(len(conditions), self.spec, self.family.codes, rng)
-        told = [conditions.to(self.device)]
-        if self.guides is not None:
-            of = dict(zip(self.pool_conditions.tolist(), self.pools, strict=True))
-            draws = torch.rand(len(conditions), generator=rng).tolist()
-            index = [int(of[c][int(u * len(of[c]))]) for c, u in zip(conditions.tolist(), draws, strict=True)]
-            told.append(to_float(self.guides[index]))
+        told = (conditions.to(self.device), *self.batches.guides_of(conditions, rng))
         with torch.no_grad():
             images: Tensor = self.ema(z.to(self.device), *told)
         return to_uint8(full_size(images, self.spec))
@@ -405,63 +393,6 @@ class Trainer:
         self.rng.manual_seed(self.rng.initial_seed() + rollbacks)
         for optimizer, rate in ((self.optimizer_g, self.options.rate_g), (self.optimizer_d, self.options.rate_d)):
             optimizer.param_groups[0]["lr"] = rate * 0.5**rollbacks
-
-
-def _check(family: Family, images: Tensor, conditions: Tensor, n_conditions: int, options: Options) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
-        raise ValueError(f"images must be uint8 [N, C, S, S], not {images.dtype} {list(images.shape)}")
-    if conditions.dtype != torch.int64 or conditions.shape != images.shape[:1]:
-        raise ValueError(f"conditions must be int64 [{len(images)}], not {conditions.dtype} {list(conditions.shape)}")
-    if len(images) < 2:
-        raise ValueError(f"{len(images)} training images: a GAN needs at least 2")
-    if not 0 <= int(conditions.min()) <= int(conditions.max()) < n_conditions:
-        raise ValueError(f"conditions must lie in 0..{n_conditions - 1}")
-    check_options(family, options)
-
-
-def check_options(family: Family, options: Options) -> None:
-    """Raise ValueError for options that have no meaning for the family or name an unknown augmentation."""
-    parse_policy(options.diffaugment)
-    if family.objective.wasserstein and options.r1_weight:
-        raise ValueError(
-            f"gan.r1_weight has no meaning for the Wasserstein family {family.name}; set it to 0, or use gan.gp_weight"
-        )
-    if family.codes and options.latent <= family.codes.size:
-        raise ValueError(
-            f"gan.latent = {options.latent}: the codes of gan.family {family.name} take {family.codes.size} of it; "
-            f"set it to {family.codes.size + 1} or more"
-        )
-    if options.saturating and family.objective.saturating is None:
-        raise ValueError(f"gan.saturating: the loss of gan.family {family.name} does not saturate; set it to false")
-    if options.variant and options.variant not in family.variants:
-        known = ", ".join(variant for variant in family.variants if variant) or "leave it empty"
-        raise ValueError(f"gan.variant = {options.variant!r} of gan.family {family.name}: choose one of {known}")
-    if options.critic_norm not in family.critic_norms:
-        raise ValueError(
-            f"gan.critic_norm = {options.critic_norm} breaks gan.family {family.name}; "
-            f"choose one of {', '.join(family.critic_norms)}"
-        )
-    if options.critic_norm == "batch" and (options.gp_weight or options.r1_weight):
-        raise ValueError(
-            "gan.critic_norm = batch: a gradient penalty needs a critic that judges each image by itself; "
-            "set gan.gp_weight and gan.r1_weight to 0"
-        )
-
-
-def _check_guides(family: Family, images: Tensor, guides: Tensor | None) -> None:
-    if guides is None:
-        if "none" not in family.guides:
-            raise ValueError(f"gan.family {family.name} makes images from a guide: {', '.join(family.guides)}")
-        return
-    if family.guides == ("none",):
-        raise ValueError(f"gan.family {family.name} takes no guide; set gan.guide to none")
-    if len(guides) != len(images) or not (
-        (guides.dtype == torch.uint8 and guides.ndim == 4) or (guides.dtype == torch.float32 and guides.ndim == 2)
-    ):
-        raise ValueError(
-            f"guides must be uint8 [{len(images)}, P, S, S] or float32 [{len(images)}, E], "
-            f"not {guides.dtype} {list(guides.shape)}"
-        )
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:

@@ -153,7 +153,7 @@ PIX2PIX = Family(
         rate_g=2e-4,
         rate_d=2e-4,
         betas=(0.5, 0.999),
-        diffaugment="brightness,saturation,contrast",  # a shift or a hole would tear image and guide apart
+        diffaugment="brightness,saturation,contrast,translation",  # image and guide move together: the paper's jitter
         r1_weight=0.05,
         content_weight=100.0,
     ),

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from classifiers.perception import perceive
 from classifiers.scattering import Scattering
+from ganaug.checks import check_options
 from ganaug.families import get_family
 from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
 from ganaug.options import Options
-from ganaug.training import DivergedError, Hooks, Trainer, check_options
+from ganaug.training import DivergedError, Hooks, Trainer
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
@@ -235,7 +236,7 @@ def _train(
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
     folder, log = run.out / "training" / job.name, RunLog(run.log)
-    scorer = _scorer(trainer.images.cpu(), conditions, job)
+    scorer = _scorer(trainer.batches.images.cpu(), conditions, job)
     shown = conditions.unique().repeat_interleave(8)
     with progress(f"train {job.name}", job.options.steps) as bar:
         at = [0]

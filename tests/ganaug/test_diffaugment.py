@@ -21,9 +21,9 @@ def draw(n: int = 6, channels: int = 3, size: int = 8, dtype: torch.dtype = torc
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_keeps_the_shape_and_is_differentiable(name: str, channels: int) -> None:
     x = draw(3, channels).requires_grad_(True)
-    found = diffaugment(x, parse_policy(name), rng())
+    found = diffaugment(parse_policy(name), rng(), x)[0]
     assert found.shape == x.shape and found.dtype == x.dtype
-    assert torch.autograd.gradcheck(lambda image: diffaugment(image, parse_policy(name), rng()), x)
+    assert torch.autograd.gradcheck(lambda image: diffaugment(parse_policy(name), rng(), image)[0], x)
     found.square().sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
 
@@ -31,7 +31,7 @@ def test_it_keeps_the_shape_and_is_differentiable(name: str, channels: int) -> N
 @pytest.mark.parametrize("name", EVERY)
 def test_the_draw_is_the_generators_and_differs_between_images(name: str) -> None:
     x = draw()[:1].expand(6, -1, -1, -1)
-    first, again, other = (diffaugment(x, parse_policy(name), rng(seed)) for seed in (3, 3, 4))
+    first, again, other = (diffaugment(parse_policy(name), rng(seed), x)[0] for seed in (3, 3, 4))
     assert first.equal(again) and not first.equal(other)
     assert not all(first[0].equal(image) for image in first[1:])
 
@@ -90,7 +90,17 @@ def test_cutout_blanks_one_square_of_half_the_side() -> None:
 
 
 def test_a_policy_is_a_list_of_names() -> None:
-    assert parse_policy("") == [] and diffaugment(x := draw(), [], rng()) is x
+    assert parse_policy("") == [] and diffaugment([], rng(), x := draw())[0] is x
     assert parse_policy(" cutout, brightness ") == [AUGMENTATIONS["cutout"], AUGMENTATIONS["brightness"]]
     with pytest.raises(ValueError, match=r"'zoom'.*brightness, saturation, contrast, translation, cutout"):
         parse_policy("cutout,zoom")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_picture_moves_with_its_image_and_keeps_its_colours(seed: int) -> None:
+    x, picture = draw(), torch.ones(6, 1, 8, 8, dtype=torch.float64)
+    seen, moved = diffaugment(parse_policy("translation,brightness,cutout"), rng(seed), x, picture)
+    assert seen.equal(diffaugment(parse_policy("translation,brightness,cutout"), rng(seed), x)[0])
+    assert set(moved.unique().tolist()) == {0.0, 1.0}
+    hole = (seen == 0).all(1, keepdim=True)
+    assert hole.any() and (moved[hole] == 0).all()

@@ -207,7 +207,7 @@ def test_separate_batches_keep_statistics_apart(apart: bool) -> None:
     trainer.discriminator.register_forward_pre_hook(lambda _, given: images.append(given[0].detach()))
     norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     trainer.train_step()
-    real = trainer.images.float() / 127.5 - 1
+    real = trainer.batches.images.float() / 127.5 - 1
 
     def is_real(image: Tensor) -> bool:
         return bool((image == real).flatten(1).all(1).any())
@@ -224,7 +224,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(name: s
     assert layers
     trainer.run()
     trainer.discriminator.requires_grad_(False)
-    real = (trainer.images.float() / 127.5 - 1)[:4]
+    real = (trainer.batches.images.float() / 127.5 - 1)[:4]
     told = trainer._real_batch()[1]
     for _ in range(100):  # the power iteration goes one round a forward pass, the weights now at rest
         trainer.discriminator(real, *told)
@@ -258,7 +258,7 @@ def test_lecam_averages_are_of_all_scores_so_far() -> None:
 def test_labels_are_told_late(name: str) -> None:
     """Both kinds of pictures are told a random label until a quarter of the training, their own from a half on."""
     trainer = make(FAMILIES[name], **PLAIN | {"steps": 80, "delay_condition": 0.25, "critic_steps": 1, "latent": 16})
-    known = trainer.images.float() / 127.5 - 1
+    known = trainer.batches.images.float() / 127.5 - 1
     of = torch.arange(12) % 2
     agree: list[float] = []
     told_to_generator: list[Tensor] = []

@@ -14,7 +14,7 @@ from ganaug.families import Family, Objective, get_family
 from ganaug.losses import bce_discriminator, non_saturating_generator
 from ganaug.training import LOG_EVERY, MAX_ROLLBACKS, SNAPSHOT_EVERY, DivergedError, Hooks, Row, State, Trainer
 
-DCGAN, WGAN = get_family("dcgan"), get_family("wgan_gp")
+DCGAN, PIX2PIX, WGAN = get_family("dcgan"), get_family("pix2pix"), get_family("wgan_gp")
 PLAIN = {"r1_weight": 0.0, "diffaugment": "", "flips": False}
 
 
@@ -204,7 +204,7 @@ def real_inputs(trainer: Trainer, steps: int = 40) -> tuple[Tensor, Tensor]:
 def test_flips_mirror_half_of_the_real_images_left_to_right(flips: bool) -> None:
     trainer = make(**PLAIN | {"flips": flips})
     shown, conditions = real_inputs(trainer)
-    known = trainer.images.float() / 127.5 - 1
+    known = trainer.batches.images.float() / 127.5 - 1
     as_is = (shown[:, None] == known).flatten(2).all(2)  # [M, N]
     mirrored = (shown[:, None] == known.flip(3)).flatten(2).all(2)
     assert (as_is | mirrored).any(1).all()
@@ -374,3 +374,21 @@ def test_what_cannot_be_trained_on_is_refused(change: dict[str, Any], message: s
     given |= change
     with pytest.raises(ValueError, match=message):
         Trainer(DCGAN, given["images"], given["conditions"], n_conditions=2, options=given["options"], seed=0)
+
+
+def test_the_discriminator_sees_a_picture_shifted_and_cut_out_with_its_image() -> None:
+    images = pictures(8)
+    options = replace(PIX2PIX.defaults, batch=4, width=4, latent=8, diffaugment="translation,cutout")
+    labels = torch.zeros(8, dtype=torch.int64)
+    trainer = Trainer(PIX2PIX, images, labels, n_conditions=1, options=options, seed=0, guides=images)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def look(_: torch.nn.Module, arguments: tuple[Tensor, Tensor, Tensor]) -> None:
+        if len(arguments[0]) == 8:  # real and fake in one batch
+            seen.append((arguments[0][:4], arguments[2]))
+
+    trainer.discriminator.register_forward_pre_hook(look)
+    trainer.train_step()
+    real, pictures_told = seen[0]
+    assert real.equal(pictures_told[:4])  # these guides are the images themselves
+    assert not pictures_told[:4].equal(pictures_told[4:])  # generated images move in another way, guides with them

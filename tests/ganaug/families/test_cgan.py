@@ -55,7 +55,7 @@ def test_it_takes_edges_or_masks_and_nothing_else() -> None:
 
 
 def test_it_learns_to_draw_where_the_mask_says() -> None:
-    trainer = make(CGAN, guide="mask", steps=150, ema=0.9, diffaugment="brightness,contrast")
+    trainer = make(CGAN, guide="mask", steps=150, ema=0.9)
     trainer.run()
     z, masks = torch.randn(12, 32, generator=torch.Generator().manual_seed(5)), guides_for(CGAN, pictures(), "mask")
     assert masks is not None

@@ -193,7 +193,7 @@ def test_the_objective_is_l1_times_a_hundred_and_half_a_discriminator_loss() -> 
         2e-4,
     )
     assert PIX2PIX.guides == ("mask", "edges")
-    assert not {"translation", "cutout"} & set(defaults.diffaugment.split(","))
+    assert "cutout" not in defaults.diffaugment  # a hole of half a side hides more than a whole patch
 
 
 def test_it_learns_to_put_the_defect_where_the_mask_says() -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ganaug import training
+from ganaug.checks import check_options
 from ganaug.families import get_family
-from ganaug.training import check_options
 from tests.ganaug.families.examples import chain, kinds, make, spec
 
 WGAN_GP = get_family("wgan_gp")

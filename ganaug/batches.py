@@ -1,0 +1,59 @@
+"""Class-balanced batches of the training images, which are kept in memory as uint8."""
+
+import torch
+from torch import Tensor
+
+from ganaug.sampling import to_float
+
+
+class Batches:
+    """Draws labelled images, and the guides that belong to them.
+
+    Args:
+        images: `uint8 [N, C, S, S]`.
+        conditions: `int64 [N]`; every condition that occurs is drawn equally often, whatever its number of images.
+        guides: `[N, ...]` pictures (uint8), which are flipped with their images, or vectors; None for none.
+        rng: the stream that every draw comes from.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        conditions: Tensor,
+        guides: Tensor | None,
+        *,
+        size: int,
+        flips: bool,
+        rng: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.images, self.guides = images.to(device), None if guides is None else guides.to(device)
+        self.found: Tensor = conditions.unique()  # type: ignore[no-untyped-call]
+        self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in self.found.tolist()]
+        self.size, self.flips, self.rng, self.device = size, flips, rng, device
+
+    def conditions(self, n: int) -> Tensor:
+        """Conditions `[n]` alone, as those of a batch."""
+        return self.found[torch.randint(len(self.pools), (n,), generator=self.rng)].to(self.device)
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """One batch: float images `[size, C, S, S]` in [-1, 1], conditions `[size]`, and guides if there are any."""
+        pools = torch.randint(len(self.pools), (self.size,), generator=self.rng)
+        index = self._pick(pools, self.rng)
+        given = [to_float(t[index]) for t in (self.images, self.guides) if t is not None]
+        if self.flips:
+            flipped = (torch.rand(self.size, generator=self.rng) < 0.5).to(self.device)[:, None, None, None]
+            given = [torch.where(flipped, t.flip(3), t) if t.ndim == 4 else t for t in given]
+        images, *guides = given
+        return images, self.found[pools].to(self.device), *guides
+
+    def guides_of(self, conditions: Tensor, rng: torch.Generator) -> list[Tensor]:
+        """Float guides `[n, ...]`, each of a random image of its condition, from a stream of their own; [] for none."""
+        if self.guides is None:
+            return []
+        return [to_float(self.guides[self._pick(torch.searchsorted(self.found, conditions.cpu()), rng)])]
+
+    def _pick(self, pools: Tensor, rng: torch.Generator) -> Tensor:
+        draws = torch.rand(len(pools), generator=rng).tolist()
+        picked = [self.pools[p][int(u * len(self.pools[p]))] for p, u in zip(pools.tolist(), draws, strict=True)]
+        return torch.stack(picked).to(self.device)

@@ -8,23 +8,13 @@ common to the arms cancels. Near-duplicate images are redrawn together, as one g
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from numpy.typing import ArrayLike
+from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-ALPHA = 0.05  # intervals are 95 %
+from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, wilson
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure (a mean, or a difference of means) and its confidence interval, as shares: 0.021 is 2.1 points."""
-
-    mean: float
-    lo: float
-    hi: float
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -84,9 +74,9 @@ def summarise(
     truth, predictions, groups = _checked(truth, predictions, groups, classes)
     counts = _Counts(truth, predictions, groups, classes)
     point = counts.scores(np.ones((1, counts.groups)))[:, 0]
-    weights, seed_draws = _draws(counts.groups, len(predictions), resamples, seed)
+    weights, seed_draws = draw(counts.groups, len(predictions), resamples, seed)
     draws = counts.scores(weights)
-    accuracy, macro_f1 = (_interval(point[:, m], draws[:, :, m], seed_draws, ALPHA, least=0.0) for m in (0, 1))
+    accuracy, macro_f1 = (interval(point[:, m], draws[:, :, m], seed_draws, within=(0.0, 1.0)) for m in (0, 1))
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     images = np.bincount(truth, minlength=classes)
@@ -94,7 +84,7 @@ def summarise(
     return ArmSummary(
         accuracy=accuracy,
         macro_f1=macro_f1,
-        recall=[_wilson(float(f), int(n)) for f, n in zip(found, images, strict=True)],
+        recall=[wilson(float(f), int(n)) for f, n in zip(found, images, strict=True)],
         per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
         confusion=confusion,
     )
@@ -121,11 +111,11 @@ def gain(
         raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
     arms = [_Counts(truth, predictions, groups, classes) for predictions in (baseline, augmented)]
     before, after = (arm.scores(np.ones((1, arm.groups)))[:, 0] for arm in arms)
-    weights, seed_draws = _draws(arms[0].groups, len(baseline), resamples, seed)
+    weights, seed_draws = draw(arms[0].groups, len(baseline), resamples, seed)
     point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
     levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
     intervals = [
-        _interval(point[:, m], draws[:, :, m], seed_draws, level, least=-1.0) for m, level in enumerate(levels)
+        interval(point[:, m], draws[:, :, m], seed_draws, level, within=(-1.0, 1.0)) for m, level in enumerate(levels)
     ]
     return Gain(
         accuracy=intervals[0],
@@ -139,12 +129,21 @@ def gain(
     )
 
 
+def detectable(found: Gain) -> float:
+    """The gain in accuracy that a test like this finds in `POWER` of tries: z(1 - alpha/2) + z(power) standard errors.
+
+    The standard error is read off the interval (Cohen 1988, "Statistical Power Analysis").
+    """
+    half = (found.accuracy.hi - found.accuracy.lo) / 2
+    return float(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)))
+
+
 def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, *, classes: int) -> float:
     """McNemar's exact two-sided p (McNemar 1947) on the arms' majority votes over the seeds (ties: the lower class).
 
     The vote makes one prediction an image, which is what the test is about; it looks at fewer data than the bootstrap.
     """
-    right, wrong = (_vote(predictions, classes) == truth for predictions in (baseline, augmented))
+    right, wrong = (vote(predictions, classes) == truth for predictions in (baseline, augmented))
     table = [[np.sum(right & wrong), np.sum(right & ~wrong)], [np.sum(~right & wrong), np.sum(~right & ~wrong)]]
     return float(mcnemar(table, exact=True).pvalue)
 
@@ -177,40 +176,6 @@ class _Counts:
         return np.concatenate([(found.sum(-1) / truth.sum(-1))[..., None], macro_f1[..., None], recall], axis=-1)
 
 
-def _draws(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, Ints]:
-    """Group weights [R, G] (how often each was drawn) and drawn seeds [R, seeds]."""
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=resamples).astype(np.float64)
-    return weights, rng.integers(seeds, size=(resamples, seeds))
-
-
-def _interval(point: Floats, draws: Floats, seed_draws: Ints, alpha: float, *, least: float) -> Interval:
-    """Percentile interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
-
-    Redrawing images and seeds in one go counts the noise of single predictions three times (Owen 2007, "The pigeonhole
-    bootstrap"), which would hide real gains. So the mean over the seeds is redrawn over images, and to it the redrawn
-    deviations of the seeds are added, shrunk to what they vary beyond that noise:
-        noise = (mean_s Var_r draws_s - Var_r mean_s draws_s) S / (S - 1)        of one seed, gone in the mean over S
-        shrink^2 = max(0, 1 - noise / Var_s point)
-    and widened by sqrt(S / (S - 1)) and Student's t over the normal quantile, because S is small. No end lies beyond
-    `least` or 1, which are as far as the score can go.
-    """
-    mean, total = float(point.mean()), draws.mean(axis=0)
-    usable = np.isfinite(total)
-    if not np.isfinite(mean) or not usable.any():
-        return Interval(float("nan"), float("nan"), float("nan"))
-    seeds = len(point)
-    total = total[usable]
-    if seeds > 1 and (spread := float(point.var(ddof=1))) > 0:
-        small = seeds / (seeds - 1)
-        noise = small * float(draws[:, usable].var(axis=1).mean() - total.var())
-        shrink = np.sqrt(max(0.0, 1.0 - noise / spread))
-        widen = np.sqrt(small) * t.ppf(1 - alpha / 2, seeds - 1) / norm.ppf(1 - alpha / 2)
-        total = total + shrink * widen * (point - mean)[seed_draws[usable]].mean(axis=1)
-    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2]).clip(least, 1.0)
-    return Interval(mean, min(float(lo), mean), max(float(hi), mean))
-
-
 def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
     """Two-sided p a class that its groups' changes [G, S, K] are symmetric about 0 (Fisher's randomisation test)."""
     change = change.mean(axis=1)
@@ -220,15 +185,8 @@ def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
     return [float(p) for p in (1 + extreme.sum(axis=0)) / (1 + resamples)]
 
 
-def _wilson(found: float, images: int) -> Interval:
-    if images == 0:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    lo, hi = proportion_confint(found, images, alpha=ALPHA, method="wilson")
-    share = found / images
-    return Interval(share, min(float(lo), share), max(float(hi), share))  # at 0 and 1 rounding may miss the end
-
-
-def _vote(predictions: Ints, classes: int) -> Ints:
+def vote(predictions: Ints, classes: int) -> Ints:
+    """The class that most of predictions `[seeds, N]` name for each image; ties go to the lower label."""
     votes = np.stack([(predictions == k).sum(axis=0) for k in range(classes)])
     winners: Ints = votes.argmax(axis=0)
     return winners

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from classifiers.comparison import ALPHA, Gain, Interval
+from classifiers.bootstrap import ALPHA, Interval
+from classifiers.comparison import Gain
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01

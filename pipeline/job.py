@@ -22,6 +22,7 @@ from pipeline.stages.guides import asked_kind
 from pipeline.stages.memory import require_memory
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
+from pipeline.stages.quality import good_class
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
 from pipeline.stages.train import (
@@ -77,6 +78,7 @@ def run_job(
         _remember(run, config, source)
         with clock("prepare"):
             prepared = step("prepare", prepare, run, config, source)
+            good_class(config, prepared.classes)  # a name that is none is better said now than after the training
         if until == "prepare":
             return {}
         run.prepare(planned_bytes(prepared, config))

@@ -20,6 +20,14 @@ def score(mean: float) -> dict[str, Any]:
     return {"mean": mean, "ci95": [mean - 0.02, mean + 0.02]}
 
 
+def rates(miss: float) -> dict[str, Any]:
+    return {
+        "miss_rate": score(miss), "false_reject_rate": score(2 * miss), "missed": {},
+        "missed_ppm": {"mean": 20_000 * miss, "ci95": [900.0, 3100.0]},
+        "false_reject_ppm": {"mean": 1_960_000 * miss, "ci95": [90_000.0, 310_000.0]},
+    }  # fmt: skip
+
+
 def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
     return {
         "schema": 1,
@@ -51,6 +59,20 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         "gain": {
             "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.06, "ci95": [0.013, 0.087]},
             "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
+            "detectable": 0.031,
+        },
+        "quality": {
+            "good": classes[0], "prevalence": 0.02, "costs": {"miss": 100.0, "false_reject": 2.0}, "kappa": 0.87,
+            "baseline": rates(0.1), "augmented": rates(0.06),
+            "change": {
+                "miss_rate": {"delta": -0.04, "ci95": [-0.07, -0.01]},
+                "false_reject_rate": {"delta": 0.01, "ci95": [-0.02, 0.04]},
+                "saved_per_part": {"delta": 0.06, "ci95": [0.01, 0.11]},
+            },
+        },
+        "worth": {
+            "images_per_class": {"mean": 14.2, "ci95": [2.1, 180.0]}, "most": 9.0,
+            "curve": [{"images_per_class": n, "accuracy": 0.7} for n in (5.0, 10.0, 20.0)],
         },
         "seconds": {"train": 1731.0, "filter": 4.2},
     }  # fmt: skip

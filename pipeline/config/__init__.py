@@ -10,6 +10,7 @@ from pipeline.config.models import (
     FilterConfig,
     GanConfig,
     GenerateConfig,
+    QualityConfig,
 )
 from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
 from pipeline.masking import mask_secrets
@@ -24,6 +25,7 @@ __all__ = [
     "FilterConfig",
     "GanConfig",
     "GenerateConfig",
+    "QualityConfig",
     "dump_config",
     "known_keys",
     "load_config",

@@ -252,6 +252,35 @@ class EvaluateConfig(Section):
         return self
 
 
+class QualityConfig(Section):
+    """What the line needs to know beside accuracy: its good class, how rare defects are, what mistakes cost."""
+
+    good: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Class of the good parts. Empty: a class called good, ok, free, normal or the like, if there is "
+        "one.",
+    )
+    prevalence: float = Field(
+        default=0.01, gt=0, lt=1, description="Share of defective parts on the line, for parts per million and costs."
+    )
+    cost_miss: float | None = Field(
+        default=None, ge=0, description="What a defect that slips through costs, in any currency."
+    )
+    cost_false_reject: float | None = Field(
+        default=None, ge=0, description="What a good part that is rejected costs, in the same currency."
+    )
+    learning_curve: bool = Field(
+        default=True, description="Measure how many more real images would have brought the same gain."
+    )
+
+    @model_validator(mode="after")
+    def _has_both_costs(self) -> Self:
+        if (self.cost_miss is None) != (self.cost_false_reject is None):
+            raise ValueError("cost_miss and cost_false_reject go together: set both or none")
+        return self
+
+
 class Config(Section):
     """Everything a run can be told."""
 
@@ -270,3 +299,4 @@ class Config(Section):
     generate: GenerateConfig = Field(default=GenerateConfig(), description="Drawing candidates.")
     filter: FilterConfig = Field(default=FilterConfig(), description="Choosing among the candidates.")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
+    quality: QualityConfig = Field(default=QualityConfig(), description="What the comparison means on the line.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.masking import mask_secrets
 from pipeline.report import plots, words
 from pipeline.report.data import Estimate, ReportData
+from pipeline.report.line import line_rows, worth_said
 from pipeline.report.pictures import png
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -77,6 +78,9 @@ def _view(data: ReportData) -> dict[str, Any]:
         "other_matrices": {
             arm: list(_matrix(counted)) for arm, counted in data.confusion.items() if arm not in compared
         },
+        "quality": metrics.get("quality") or {},
+        "line_rows": line_rows(metrics.get("quality") or {}),
+        "worth_said": worth_said(metrics.get("worth")),
         "figures": _figures(data, classes, baseline, augmented),
         "histories": {
             name: plots.history_plot(history) for name, history in data.history.items() if len(history["step"])

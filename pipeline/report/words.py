@@ -67,6 +67,15 @@ def points_range(low: float | None, high: float | None) -> str:
     return MISSING if low is None or high is None else f"{points(low)} to {points(high)}"
 
 
+def count(value: float, sign: str = "") -> str:
+    """A number of parts, with separators between thousands."""
+    return f"{value:{sign},.0f}".replace("-", MINUS)
+
+
+def count_range(low: float, high: float) -> str:
+    return f"{count(low)} to {count(high)}"
+
+
 def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -13,7 +13,7 @@ import torch
 
 from classifiers.crossfit import repeated_folds
 from classifiers.policies import POLICIES
-from pipeline.config import SYNTHETIC_ARMS, Config
+from pipeline.config import SYNTHETIC_ARMS, Arm, Config
 from pipeline.errors import InputError
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
@@ -59,7 +59,6 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     pack, arms = load_pack(prepared.pack), set(config.evaluate.arms)
     splits = _splits(config, prepared, pack)
     policy_scores: dict[str, float] = {}
-    arm_scores: dict[str, float] = {}
 
     def score(stage: str, options: dict[str, tuple[str, bool, int, bool]]) -> dict[str, float]:
         """Option -> (policy, balanced, ratio or 0, filtered) to option -> mean score."""
@@ -79,21 +78,24 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     ratio = int(max(ratio_scores, key=ratio_scores.__getitem__))
     arm_scores = {"real": policy_scores["none"], "classical": policy_scores[policy]}
     arm_scores["classical_gan"] = ratio_scores[str(ratio)]
-    rest = {"balanced": ("none", True, 0, True), "gan": ("none", False, ratio, True)}
+    rest = {
+        "balanced": ("none", True, 0, True),
+        "gan": ("none", False, ratio, True),
+    }
     rest["gan_unfiltered"] = ("none", False, ratio, False)
     arm_scores |= score("choose arms", {arm: option for arm, option in rest.items() if arm in arms})
     arm_scores = {arm: s for arm, s in arm_scores.items() if arm in arms}
     return Choices(
         policy=policy,
         ratio=ratio,
-        baseline=_best(arm_scores, [a for a in arm_scores if a not in SYNTHETIC_ARMS]),
-        augmented=_best(arm_scores, [a for a in arm_scores if a in MERGEABLE] or ["gan_unfiltered"]),
+        baseline=_best(arm_scores, [a for a in config.evaluate.arms if a not in SYNTHETIC_ARMS]),
+        augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE] or ["gan_unfiltered"]),
         scores={"policy": policy_scores, "ratio": ratio_scores, "arm": arm_scores},
         method=_method(config, prepared),
     )
 
 
-def _best(scores: dict[str, float], among: list[str]) -> str:
+def _best(scores: dict[str, float], among: Sequence[Arm]) -> Arm:
     return max(among, key=scores.__getitem__)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.comparison import ArmSummary, Gain, Interval, gain, summarise
+from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.verdict import decide
 from pipeline.config import Arm, Config
 from pipeline.stages.choose import synthetic_parts
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
+from pipeline.stages.quality import estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, write_json
 
@@ -33,14 +34,16 @@ def evaluate(
     """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details."""
     pack = load_pack(prepared.pack)
     test = pack.of("test")
-    jobs = [
-        _job(config, prepared, selected, choices, arm, seed, tuple(pack.of("train").tolist()), tuple(test.tolist()))
+    train = tuple(pack.of("train").tolist())
+    jobs = {
+        arm: [
+            _job(config, prepared, selected, choices, arm, seed, train, tuple(test.tolist()))
+            for seed in range(config.evaluate.seeds)
+        ]
         for arm in config.evaluate.arms
-        for seed in range(config.evaluate.seeds)
-    ]
-    flat = run_fits(run, config, "evaluate", jobs)
-    n = config.evaluate.seeds
-    predictions = {arm: np.stack(flat[i * n : (i + 1) * n]) for i, arm in enumerate(config.evaluate.arms)}
+    }
+    flat = iter(run_fits(run, config, "evaluate", [job for of_arm in jobs.values() for job in of_arm]))
+    predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     common: dict[str, Any] = {
         "classes": len(prepared.classes),
@@ -48,8 +51,10 @@ def evaluate(
         "seed": config.seed,
     }
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
-    won = gain(truth, predictions[choices.baseline], predictions[choices.augmented], groups, **common)  # type: ignore[index]
-    verdict = decide(won, accepted=sum(one.accepted for one in selected), class_names=prepared.classes)
+    before, after = predictions[choices.baseline], predictions[choices.augmented]
+    won = gain(truth, before, after, groups, **common)
+    accepted = sum(one.accepted for one in selected)
+    verdict = decide(won, accepted=accepted, class_names=prepared.classes)
     metrics = {
         "schema": 1,
         "verdict": verdict.decision,
@@ -65,6 +70,8 @@ def evaluate(
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
         "gain": _gain_metrics(won, choices),
+        "quality": quality_numbers(config, prepared, truth, groups, before, after),
+        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
     details = {
         "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
@@ -118,8 +125,8 @@ def _class_metrics(one: Selected, judgement: Judgement) -> dict[str, Any]:
 
 def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
     return {
-        "accuracy": _interval(summary.accuracy, "mean"),
-        "macro_f1": _interval(summary.macro_f1, "mean"),
+        "accuracy": estimate(summary.accuracy, "mean"),
+        "macro_f1": estimate(summary.macro_f1, "mean"),
         "recall": {name: interval.mean for name, interval in zip(classes, summary.recall, strict=True)},
         "seeds": [{"seed": i, **asdict(score)} for i, score in enumerate(summary.per_seed)],
     }
@@ -129,11 +136,8 @@ def _gain_metrics(won: Gain, choices: Choices) -> dict[str, Any]:
     return {
         "baseline": choices.baseline,
         "augmented": choices.augmented,
-        "accuracy": _interval(won.accuracy, "delta"),
-        "macro_f1": _interval(won.macro_f1, "delta"),
+        "accuracy": estimate(won.accuracy, "delta"),
+        "macro_f1": estimate(won.macro_f1, "delta"),
         "mcnemar_p": won.mcnemar_p,
+        "detectable": detectable(won),
     }
-
-
-def _interval(interval: Interval, name: str) -> dict[str, Any]:
-    return {name: interval.mean, "ci95": [interval.lo, interval.hi]}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from classifiers.bootstrap import Ints
 from classifiers.training import Recipe, fit, predict
 from pipeline.config import Config
 from pipeline.log import progress
@@ -60,7 +60,7 @@ def _content(path: Path, changed: int) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[NDArray[np.int64]]:
+def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[Ints]:
     """Predicted labels of every job's held-out images; fits that are in the store are not repeated."""
     files = [run.store / "fits" / f"{digest(*_identity(job))[:32]}.json" for job in jobs]
     missing = {file: job for file, job in zip(files, jobs, strict=True) if not file.exists()}

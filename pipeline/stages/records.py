@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.config import Arm
 from pipeline.store import load_tensors
 
 
@@ -97,8 +98,8 @@ class Choices:
 
     policy: str
     ratio: int
-    baseline: str
-    augmented: str
+    baseline: Arm
+    augmented: Arm
     scores: dict[str, dict[str, float]]
     method: str
 

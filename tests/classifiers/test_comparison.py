@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from classifiers.comparison import Interval, gain, mcnemar_exact, summarise
+from classifiers.bootstrap import Interval
+from classifiers.comparison import gain, mcnemar_exact, summarise
 
 K = 3
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classifiers.comparison import Gain, Interval, gain
+from classifiers.bootstrap import Interval
+from classifiers.comparison import Gain, gain
 from classifiers.verdict import decide
 
 NAMES = ["dent", "scratch", "stain"]

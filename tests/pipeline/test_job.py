@@ -24,6 +24,7 @@ from pipeline.job import run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.stages import fits
+from pipeline.stages.quality import PARTS
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
@@ -55,6 +56,10 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         generated=COUNT, accepted=COUNT, rejected=each({"type": "integer", "minimum": 1}), fid=distance, kid=distance,
         fid_real_vs_real=distance, kid_real_vs_real=distance, features={"type": "string"},
     ) | {"additionalProperties": distance}  # fmt: skip
+    rates = record(
+        miss_rate=interval("mean", SHARE), missed_ppm=interval("mean"), missed=each(interval("mean", SHARE)),
+        false_reject_rate={"type": "null"}, false_reject_ppm={"type": "null"},
+    )  # fmt: skip
     return record(
         schema={"const": 1},
         verdict={"enum": ["merge", "do_not_merge", "inconclusive"]},
@@ -79,8 +84,19 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         ),
         gain=record(
             baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
-            macro_f1=interval("delta"), mcnemar_p=SHARE,
+            macro_f1=interval("delta"), mcnemar_p=SHARE, detectable=SHARE,
         ),
+        quality=record(
+            good={"type": "null"}, prevalence=SHARE, baseline=rates, augmented=rates, kappa=NUMBER,
+            change=record(
+                miss_rate=interval("delta"), false_reject_rate={"type": "null"}, saved_per_part={"type": "null"}
+            ),
+        ),
+        worth=record(
+            images_per_class=interval("mean"), most=NUMBER,
+            curve={"type": "array", "minItems": 3, "items": record(images_per_class=NUMBER, accuracy=SHARE)},
+        )
+        | {"type": ["object", "null"]},
         seconds=each({"type": "number", "minimum": 0}, ["train", "generate", "filter", "merge", "evaluate"]),
     )  # fmt: skip
 
@@ -197,7 +213,7 @@ def test_more_seeds_retrain_no_generator_and_no_scorer(finished: Finished, tmp_p
     metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source)
     after = tiny.times(run.store)
     new = {name for name in after if after[name] != before.get(name)} - {"comparison.json"}
-    assert len(new) == len(ARMS) and all(name.startswith("fits/") for name in new)
+    assert len(new) == len(ARMS) + len(PARTS) and all(name.startswith("fits/") for name in new)
     for arm, row in metrics["arms"].items():
         assert row["seeds"][:2] == finished.metrics["arms"][arm]["seeds"] and len(row["seeds"]) == 3
     changes = [event for event in read_log(run.log) if event["event"] == "configuration changed"]

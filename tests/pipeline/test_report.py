@@ -30,6 +30,11 @@ class Page(HTMLParser):
         self.text += data
 
 
+def spaced(html: str) -> str:
+    """The text of a page with single spaces, between cells and tags too."""
+    return " ".join(Page(html.replace("<", " <")).text.split())
+
+
 def figures(html: str) -> list[ElementTree.Element]:
     found = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
     return [ElementTree.fromstring(base64.b64decode(text)) for text in found]
@@ -124,3 +129,27 @@ def test_what_was_seen_in_training_is_said_below_its_curves() -> None:
     page = Page(render_report(data))
     assert page.text.index("How the generators learned") < page.text.index("Steps 500 to 900: <b>collapse</b>.")
     assert "hunter2" not in page.text
+
+
+def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers() -> None:
+    text = spaced(render_report(report_data(["good", "scratch"])))
+    for said in (
+        "Defects missed 10.0 %", "\N{MINUS SIGN}4.0 points", "Good parts rejected, per million parts 196,000",
+        "2.0 % of all parts are defective", "Saved on 1,000 parts, at your costs", "kappa = 0.87",
+        "worth about 14 more labelled real images of each class, beside the 20 that there are",
+        "(95 % interval 2 to more than 180;",
+        "finds a gain of 3.1 points or more in 8 of 10 cases",
+    ):  # fmt: skip
+        assert said in text, said
+
+
+def test_without_good_parts_costs_and_curve_their_rows_are_left_out() -> None:
+    data = report_data(["good", "scratch"])
+    quality = dict(data.metrics["quality"])
+    for arm in ("baseline", "augmented"):
+        quality[arm] = quality[arm] | {"false_reject_rate": None, "false_reject_ppm": None}
+    quality["good"] = None
+    quality["change"] = {"miss_rate": quality["change"]["miss_rate"], "false_reject_rate": None, "saved_per_part": None}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality, "worth": None})))
+    assert "Defects given a wrong class 10.0 %" in text and "No class holds good parts" in text
+    assert "Good parts rejected" not in text and "Saved on" not in text and "worth about" not in text

@@ -1,0 +1,61 @@
+"""What a gain is worth in labelled images: how many more real ones would have brought it.
+
+A classifier's error falls as a power of the number of training images n (Cortes et al. 1993, "Learning curves"):
+    error(n) = a n^-b,   so   error(n') = e   at   n' = n (error(n) / e)^(1/b)
+b is the slope of a straight line through the logarithms of errors that were measured with a part of the images.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classifiers.bootstrap import ALPHA, Floats, Interval, draw
+
+MOST = 9.0  # times the images that there are: further out a power law is a guess
+
+
+def worth(
+    truth: ArrayLike,
+    curve: Mapping[float, ArrayLike],
+    augmented: ArrayLike,
+    groups: ArrayLike,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Further real images a class that would do what the synthetic ones do; `MOST` times those there are at most.
+
+    `curve` maps training images a class to predictions int64 [seeds, N]; its largest key is the baseline itself.
+    `augmented` int64 [seeds, N] are the predictions with synthetic images. Negative: the synthetic images cost as much
+    as losing so many real ones. Images (by group) and seeds are redrawn together for the interval.
+
+    Raises:
+        ValueError: fewer than two sizes in the curve.
+    """
+    if len(curve) < 2:
+        raise ValueError("a learning curve needs at least two sizes")
+    sizes = sorted(curve)
+    truth, (_, group) = np.asarray(truth), np.unique(groups, return_inverse=True)
+    wrong = np.stack([np.asarray(p) != truth for p in (*(curve[n] for n in sizes), augmented)])  # [C + 1, S, N]
+    by_group = np.zeros((int(group.max()) + 1, *wrong.shape[:2]))
+    np.add.at(by_group, group, np.moveaxis(wrong, 2, 0).astype(np.float64))
+    weights, seed_draws = draw(len(by_group), wrong.shape[1], resamples, seed)
+    images = weights @ np.bincount(group)
+    drawn = np.einsum("rg,gcs->rsc", weights, by_group)  # [R, S, C + 1]
+    drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1) / images[:, None]
+    point = _further(wrong.mean((1, 2))[None], np.array(sizes), len(truth))[0]
+    lo, hi = np.quantile(_further(drawn, np.array(sizes), len(truth)), [ALPHA / 2, 1 - ALPHA / 2])
+    return Interval(float(point), min(float(lo), float(point)), max(float(hi), float(point)))
+
+
+def _further(errors: Floats, sizes: Floats, images: int) -> Floats:
+    """Images a class beyond the largest size, [R], from errors [R, C + 1]; no error counts as half an image."""
+    logs = np.log(np.maximum(errors, 0.5 / images))
+    x = np.log(sizes) - np.log(sizes).mean()
+    slope = -(logs[:, :-1] @ x) / (x @ x)  # b
+    better = logs[:, -2] - logs[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.exp(np.where(better == 0, 0.0, better / np.maximum(slope, 0.0)).clip(-50, 50))
+    further: Floats = sizes[-1] * np.minimum(factor - 1, MOST)
+    return further

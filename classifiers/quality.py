@@ -1,0 +1,148 @@
+"""What a line cares about: defects that slip through, good parts that are thrown away, and what both cost.
+
+A part is *missed* when it has a defect and the classifier calls it good; without a class of good parts, when it is
+given a wrong class. A part is *falsely rejected* when it is good and is called defective. Both are shares of the test
+images of their kind, means over the seeds. `prevalence` is the share of defective parts on the line, which a test set
+of picked images cannot tell; defects are taken to be mixed as in the test set.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import cohen_kappa_score
+
+from classifiers.bootstrap import Floats, Interval, Ints, draw, interval, wilson
+from classifiers.comparison import vote
+
+MILLION = 1_000_000
+Bools = NDArray[np.bool_]
+Change = tuple[Floats, Floats]  # after minus before: of each seed [S], and under redrawn images [S, R]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a missed defect and a falsely rejected good part cost, in one currency."""
+
+    miss: float
+    false_reject: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of one arm with Wilson intervals; `false_reject` is None without good parts, `missed` is by class."""
+
+    miss: Interval
+    false_reject: Interval | None
+    missed: dict[int, Interval]
+
+    def escapes(self, prevalence: float) -> Interval:
+        """Defective parts that pass as good, in a million parts."""
+        return _scaled(self.miss, MILLION * prevalence)
+
+    def scrap(self, prevalence: float) -> Interval | None:
+        """Good parts that are rejected, in a million parts."""
+        return None if self.false_reject is None else _scaled(self.false_reject, MILLION * (1 - prevalence))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Two arms, and what changes from the first to the second (bootstrap intervals, as those of the gain).
+
+    `saved` is what a part costs less, on average over good and defective ones; None without costs. `kappa` is Cohen's
+    (1960) agreement of the arms' majority votes: 1 when they say the same of every image, 0 when it is chance.
+    """
+
+    before: Rates
+    after: Rates
+    miss: Interval
+    false_reject: Interval | None
+    saved: Interval | None
+    kappa: float
+
+
+def quality(
+    truth: ArrayLike,
+    baseline: ArrayLike,
+    augmented: ArrayLike,
+    groups: ArrayLike,
+    *,
+    classes: int,
+    good: int | None,
+    prevalence: float,
+    costs: Costs | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Quality:
+    """Compare two arms: truth int64 [N], predictions int64 [seeds, N] each, groups int64 [N]; `good` is a label.
+
+    Raises:
+        ValueError: no defective test image, or arms with different numbers of seeds.
+    """
+    truth, groups = np.asarray(truth), np.asarray(groups)
+    arms = [np.asarray(predictions) for predictions in (baseline, augmented)]
+    if arms[0].shape != arms[1].shape:
+        raise ValueError(f"the arms must share their seeds: baseline has {len(arms[0])}, augmented {len(arms[1])}")
+    fine = truth == (-1 if good is None else good)
+    if fine.all():
+        raise ValueError("no test image has a defect, so nothing can be missed")
+    events = [_events(truth, predictions, good) for predictions in arms]
+    weights, seed_draws = draw(len(np.unique(groups)), len(arms[0]), resamples, seed)
+
+    def change(kind: int, among: Bools) -> Change:
+        (a, a_draws), (b, b_draws) = (_share(event[kind], among, groups, weights) for event in events)
+        return b - a, b_draws - a_draws
+
+    missed = change(0, ~fine)
+    rejected = change(1, fine) if fine.any() else None
+    votes = [vote(predictions, classes) for predictions in arms]
+    return Quality(
+        before=_rates(truth, *events[0], fine),
+        after=_rates(truth, *events[1], fine),
+        miss=interval(*missed, seed_draws, within=(-1.0, 1.0)),
+        false_reject=interval(*rejected, seed_draws, within=(-1.0, 1.0)) if rejected else None,
+        saved=_saved(missed, rejected, seed_draws, prevalence, costs) if costs else None,
+        kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
+    )
+
+
+def _saved(missed: Change, rejected: Change | None, seed_draws: Ints, prevalence: float, costs: Costs) -> Interval:
+    point, draws = (-prevalence * costs.miss * x for x in missed)
+    if rejected is not None:
+        point, draws = (
+            x - (1 - prevalence) * costs.false_reject * y for x, y in zip((point, draws), rejected, strict=True)
+        )
+    return interval(point, draws, seed_draws, within=(-np.inf, np.inf))
+
+
+def _events(truth: Ints, predictions: Ints, good: int | None) -> tuple[Bools, Bools]:
+    """What went wrong, bool [seeds, N]: missed, falsely rejected."""
+    if good is None:
+        return predictions != truth, np.zeros_like(predictions, dtype=bool)
+    return (predictions == good) & (truth != good), (predictions != good) & (truth == good)
+
+
+def _share(event: Bools, among: Bools, groups: Ints, weights: Floats) -> tuple[Floats, Floats]:
+    """Share of `among` [N] to which `event` [S, N] happened: as observed [S], and under redrawn groups [S, R]."""
+    _, group = np.unique(groups, return_inverse=True)
+    happened = np.zeros((weights.shape[1], len(event)))
+    np.add.at(happened, group, event.T.astype(np.float64))
+    of = np.bincount(group, weights=among, minlength=weights.shape[1])
+    drawn = weights @ of
+    shares = np.where(drawn[:, None] > 0, weights @ happened / np.maximum(drawn, 1.0)[:, None], np.nan)
+    return event.sum(axis=1) / among.sum(), shares.T
+
+
+def _rates(truth: Ints, missed: Bools, rejected: Bools, fine: Bools) -> Rates:
+    def rate(event: Bools, among: Bools) -> Interval:
+        return wilson(float(event[:, among].sum() / len(event)), int(among.sum()))
+
+    return Rates(
+        miss=rate(missed, ~fine),
+        false_reject=rate(rejected, fine) if fine.any() else None,
+        missed={int(k): rate(missed, truth == k) for k in np.unique(truth[~fine])},
+    )
+
+
+def _scaled(rate: Interval, by: float) -> Interval:
+    return Interval(by * rate.mean, by * rate.lo, by * rate.hi)

@@ -1,0 +1,72 @@
+"""The quality department's numbers in a real run: the good class, what is missed, and the learning curve."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.job import run_job
+from pipeline.stages.quality import PARTS, good_class
+from pipeline.store import RunFolder
+from tests import tiny
+from tests.conftest import Finished
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "found"),
+    [
+        (["crack", "free"], None, "free"),
+        (["Good", "crack"], None, "Good"),
+        (["crack", "pit"], None, None),
+        (["good", "ok"], None, None),  # which of them, a person must say
+        (["good", "ok"], "ok", "ok"),
+        (["crack", "pit"], "pit", "pit"),
+    ],
+)
+def test_the_good_class_is_the_one_named_so(classes: list[str], asked: str | None, found: str | None) -> None:
+    config = tiny.settings(*([] if asked is None else [f"quality.good={asked}"]))
+    assert good_class(config, classes) == found
+
+
+def test_a_good_class_that_is_none_is_refused_before_training(tmp_path: Path, textures_folder: Path) -> None:
+    run = RunFolder(tmp_path / "out")
+    run.prepare()
+    with pytest.raises(InputError, match=r"quality\.good = 'fine' is no class; choose among blobs, grain, lines"):
+        run_job(run, tiny.settings("quality.good=fine"), textures_folder)
+    assert not (run.out / "generators").exists()
+
+
+def test_one_cost_alone_is_refused() -> None:
+    with pytest.raises(InputError, match="cost_miss and cost_false_reject go together"):
+        tiny.settings("quality.cost_miss=3")
+
+
+def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Finished) -> None:
+    fits = set((finished.run.store / "fits").iterdir())
+    settings = ("quality.good=grain", "quality.cost_miss=50", "quality.cost_false_reject=1", "quality.prevalence=0.1")
+    metrics = run_job(finished.run, tiny.settings(*settings), finished.source)
+    assert set((finished.run.store / "fits").iterdir()) == fits
+    quality, arms = metrics["quality"], metrics["arms"]
+    assert quality["good"] == "grain" and quality["prevalence"] == 0.1
+    for role in ("baseline", "augmented"):
+        rates, recall = quality[role], arms[metrics["gain"][role]]["recall"]
+        assert rates["false_reject_rate"]["mean"] == pytest.approx(1 - recall["grain"])
+        assert rates["missed"].keys() == {"blobs", "lines"}
+        assert rates["missed_ppm"]["mean"] == pytest.approx(1e5 * rates["miss_rate"]["mean"])
+    change = quality["change"]
+    saved = 0.1 * 50 * change["miss_rate"]["delta"] + 0.9 * change["false_reject_rate"]["delta"]
+    assert change["saved_per_part"]["delta"] == pytest.approx(-saved)
+
+
+def test_the_curve_ends_at_the_baseline(finished: Finished) -> None:
+    metrics = finished.metrics
+    curve = metrics["worth"]["curve"]
+    of_each = sum(metrics["dataset"]["counts"]["train"].values()) / len(tiny.TEXTURES)
+    assert len(curve) == len(PARTS) + 1 and curve[-1]["images_per_class"] == of_each
+    assert curve[-1]["accuracy"] == pytest.approx(metrics["arms"][metrics["gain"]["baseline"]]["accuracy"]["mean"])
+    assert [point["images_per_class"] for point in curve] == sorted(point["images_per_class"] for point in curve)
+
+
+def test_the_curve_can_be_left_out(finished: Finished) -> None:
+    metrics = run_job(finished.run, tiny.settings("quality.learning_curve=false"), finished.source)
+    assert metrics["worth"] is None

@@ -103,7 +103,15 @@ def report_data(classes: list[str], verdict: str = "merge") -> ReportData:
         samples={name: [Pair(image(), image(), 0.31, 1.2)] for name in classes},
         unfiltered={name: [image()] for name in classes},
         reading=Reading({"files_found": 63}, ["a.png: empty file"], ["Whole images were used."]),
-        choices=Choices("3-fold cross-validation.", {"none": 0.81, "flips": 0.86}, "flips", {1: 0.85, 2: 0.87}, 2),
+        choices=Choices(
+            "3-fold cross-validation.",
+            {"none": 0.81, "flips": 0.86},
+            "flips",
+            policies_with={"flips": 0.87, "flips_light": 0.88},
+            policy_with="flips_light",
+            ratios={1: 0.85, 2: 0.87},
+            ratio=2,
+        ),
         config_yaml="seed: 0\n",
         provenance={
             "date": "2026-01-02",

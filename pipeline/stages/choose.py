@@ -7,23 +7,35 @@ otherwise the folds would favour whatever copies most.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from classifiers.crossfit import repeated_folds
 from classifiers.policies import POLICIES
-from pipeline.config import SYNTHETIC_ARMS, Arm, Config
+from pipeline.config import SYNTHETIC_ARMS, Config
 from pipeline.errors import InputError
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, load_tensors
 
 Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
+Name = TypeVar("Name", bound=str)
+TRIED = 3  # policies, the best ones without synthetic images, that are tried with them
 SCREEN = ("none", "flips", "flips_rotate", "flips_shift", "flips_light", "flips_crop")
 
 # Arms that are never merged are never the augmented arm of the verdict: gan_unfiltered is a control.
 MERGEABLE = tuple(arm for arm in SYNTHETIC_ARMS if arm != "gan_unfiltered")
+
+
+class Option(NamedTuple):
+    """A way of making the training set; `ratio` 0 means no synthetic images."""
+
+    policy: str
+    ratio: int = 0
+    balanced: bool = False
+    filtered: bool = True
 
 
 def policies(config: Config) -> tuple[str, ...]:
@@ -56,13 +68,12 @@ def synthetic_parts(
 
 def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequence[Selected]) -> Choices:
     """Score the options and choose; see the module for how."""
-    pack, arms = load_pack(prepared.pack), set(config.evaluate.arms)
+    pack = load_pack(prepared.pack)
     splits = _splits(config, prepared, pack)
-    policy_scores: dict[str, float] = {}
 
-    def score(stage: str, options: dict[str, tuple[str, bool, int, bool]]) -> dict[str, float]:
-        """Option -> (policy, balanced, ratio or 0, filtered) to option -> mean score."""
-        jobs = [_job(config, prepared, split, selected, *option) for option in options.values() for split in splits]
+    def score(stage: str, options: dict[str, Option]) -> dict[str, float]:
+        """Name -> mean score."""
+        jobs = [_job(config, prepared, split, selected, option) for option in options.values() for split in splits]
         predicted = run_fits(run, config, stage, jobs)
         per = len(splits)
         return {
@@ -70,32 +81,39 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
             for i, name in enumerate(options)
         }
 
-    policy_scores = score("choose policy", {name: (name, False, 0, True) for name in policies(config)})
-    augmenting = {name: s for name, s in policy_scores.items() if name != "none"} or policy_scores
-    policy = max(augmenting, key=augmenting.__getitem__)
+    policy_scores = score("choose policy", {name: Option(name) for name in policies(config)})
+    ranked = sorted(policy_scores, key=policy_scores.__getitem__, reverse=True)
+    augmenting = [name for name in ranked if name != "none"] or ranked
+    policy = augmenting[0]
     ratios = sorted(set(config.evaluate.ratios))
-    ratio_scores = score("choose ratio", {str(r): (policy, False, r, True) for r in ratios})
-    ratio = int(max(ratio_scores, key=ratio_scores.__getitem__))
-    arm_scores = {"real": policy_scores["none"], "classical": policy_scores[policy]}
-    arm_scores["classical_gan"] = ratio_scores[str(ratio)]
+    ratio_scores = score("choose ratio", {str(ratio): Option(policy, ratio) for ratio in ratios})
+    ratio = int(_best(ratio_scores, list(ratio_scores)))
+    # Synthetic images and a policy can do the same work or get in each other's way, so that with them another may win.
+    joint_scores = {policy: ratio_scores[str(ratio)]}
+    joint_scores |= score("choose policy with synthetic", {name: Option(name, ratio) for name in augmenting[1:TRIED]})
     rest = {
-        "balanced": ("none", True, 0, True),
-        "gan": ("none", False, ratio, True),
+        "balanced": Option("none", balanced=True),
+        "gan": Option("none", ratio),
+        "gan_unfiltered": Option("none", ratio, filtered=False),
     }
-    rest["gan_unfiltered"] = ("none", False, ratio, False)
-    arm_scores |= score("choose arms", {arm: option for arm, option in rest.items() if arm in arms})
-    arm_scores = {arm: s for arm, s in arm_scores.items() if arm in arms}
+    arm_scores = {"real": policy_scores["none"], "classical": policy_scores[policy]}
+    arm_scores["classical_gan"] = max(joint_scores.values())
+    arm_scores |= score("choose arms", {arm: option for arm, option in rest.items() if arm in config.evaluate.arms})
     return Choices(
         policy=policy,
+        policy_with=_best(joint_scores, list(joint_scores)),
         ratio=ratio,
         baseline=_best(arm_scores, [a for a in config.evaluate.arms if a not in SYNTHETIC_ARMS]),
         augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE] or ["gan_unfiltered"]),
-        scores={"policy": policy_scores, "ratio": ratio_scores, "arm": arm_scores},
+        scores={
+            "policy": policy_scores, "ratio": ratio_scores, "policy_with": joint_scores,
+            "arm": {arm: arm_scores[arm] for arm in config.evaluate.arms},
+        },
         method=_method(config, prepared),
-    )
+    )  # fmt: skip
 
 
-def _best(scores: dict[str, float], among: Sequence[Arm]) -> Arm:
+def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
     return max(among, key=scores.__getitem__)
 
 
@@ -121,20 +139,13 @@ def _splits(config: Config, prepared: Prepared, pack: Pack) -> list[Split]:
     ]
 
 
-def _job(
-    config: Config,
-    prepared: Prepared,
-    split: Split,
-    selected: Sequence[Selected],
-    policy: str,
-    balanced: bool,
-    ratio: int,
-    filtered: bool,
-) -> FitJob:
+def _job(config: Config, prepared: Prepared, split: Split, selected: Sequence[Selected], option: Option) -> FitJob:
     train, held_out, seed = split
     known = frozenset(train)
-    synthetic = synthetic_parts(selected, ratio, filtered=filtered, keep=known.__contains__) if ratio else ()
-    recipe = recipe_for(config, policy=policy, balanced=balanced)
+    synthetic: tuple[SyntheticPart, ...] = ()
+    if option.ratio:
+        synthetic = synthetic_parts(selected, option.ratio, filtered=option.filtered, keep=known.__contains__)
+    recipe = recipe_for(config, policy=option.policy, balanced=option.balanced)
     return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
 
 

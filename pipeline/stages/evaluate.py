@@ -95,7 +95,7 @@ def _job(
     train: tuple[int, ...],
     test: tuple[int, ...],
 ) -> FitJob:
-    policy = choices.policy if arm in ("classical", "classical_gan") else "none"
+    policy = {"classical": choices.policy, "classical_gan": choices.policy_with}.get(arm, "none")
     recipe = recipe_for(config, policy=policy, balanced=arm == "balanced")
     synthetic = arm_images(selected, choices, arm)
     return FitJob(

@@ -25,10 +25,10 @@ def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]
     return metrics
 
 
-def run_augment(dataset: str, out: str, config: Config) -> dict[str, Any]:
-    """Run the flow here with as many training tasks at a time as there are workers."""
+def run_here(flow: Any, config: Config, *arguments: Any) -> dict[str, Any]:
+    """Run a flow in this process with as many training tasks at a time as there are workers."""
     runner: Any = ThreadPoolTaskRunner(max_workers=workers(config))  # Any: Prefect's type of runners is invariant
-    metrics: dict[str, Any] = augment.with_options(task_runner=runner)(dataset, out, config)
+    metrics: dict[str, Any] = flow.with_options(task_runner=runner)(*arguments)
     return metrics
 
 

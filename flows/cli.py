@@ -8,18 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from flows.server import quiet_prefect
+from pipeline.class_commands import Where, classes
 from pipeline.cli import SAMPLE, ConfigFile, Out, Overrides, app
 from pipeline.config import load_config
 from pipeline.errors import InputError, JobError
 from pipeline.job import check_names
 from pipeline.masking import mask_secrets
 from pipeline.store import RunFolder
+from pipeline.workspace import Workspace, remove_class
 
 # What a wrong option raises: click's exception in older releases of typer, a copy of its own in newer ones.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 Dataset = Annotated[
     Path, typer.Argument(help="Image folder, MVTec AD folder or CSV manifest.", show_default="data/sample")
 ]
+
+
+Train = Annotated[bool, typer.Option(help="Train what is missing and compare now, or only record it.")]
 
 
 @app.command()
@@ -32,10 +37,54 @@ def run(
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     RunFolder(out).prepare()
-    from flows.augment import run_augment  # after quiet_prefect in main: Prefect reads its settings at import
+    from flows.augment import augment, run_here  # after quiet_prefect in main: Prefect reads its settings at import
 
-    metrics = run_augment(str(dataset), str(out), settings)
-    typer.echo(f"\n{metrics['verdict'].replace('_', ' ').upper()}: {metrics['reason']}\nReport: {out / 'report.html'}")
+    metrics = run_here(augment, settings, str(dataset), str(out), settings)
+    typer.echo(_verdict(metrics, RunFolder(out)))
+
+
+@classes.command("add")
+def add_class_command(
+    name: str,
+    paths: Annotated[list[Path], typer.Argument(help="A folder, a ZIP archive, or image files.")],
+    workspace: Where = Path("workspace"),
+    train: Train = True,
+    overrides: Overrides = None,
+) -> None:
+    """Add images to class NAME, new or known, and train only what they make necessary."""
+    settings = Workspace(workspace).settings(overrides)
+    check_names(settings)
+    from flows.augment import run_here  # after quiet_prefect in main, as above
+    from flows.workspace import NewImages, add_class
+
+    images = NewImages(workspace=str(workspace), name=name, paths=[str(path) for path in paths], train=train)
+    _tell(run_here(add_class, settings, images, overrides), workspace, train)
+
+
+@classes.command("remove")
+def remove_class_command(
+    name: str, workspace: Where = Path("workspace"), train: Train = True, overrides: Overrides = None
+) -> None:
+    """Take class NAME out; its images are moved to a folder of the workspace, none is deleted."""
+    settings = Workspace(workspace).settings(overrides)
+    check_names(settings)
+    typer.echo(f"{name}: taken out; its images are in {remove_class(Workspace(workspace), name)}.")
+    if train:
+        from flows.augment import run_here
+        from flows.workspace import update
+
+        _tell(run_here(update, settings, str(workspace), overrides), workspace, train)
+
+
+def _tell(metrics: dict[str, Any], workspace: Path, train: bool) -> None:
+    if metrics:
+        typer.echo(_verdict(metrics, Workspace(workspace).run))
+    else:
+        typer.echo(f"Recorded in {workspace}." + (" Add a second class to train and compare." if train else ""))
+
+
+def _verdict(metrics: dict[str, Any], run: RunFolder) -> str:
+    return f"\n{metrics['verdict'].replace('_', ' ').upper()}: {metrics['reason']}\nReport: {run.report}"
 
 
 def main() -> None:

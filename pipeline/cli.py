@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ganaug.families import FAMILIES
+from pipeline.class_commands import classes
 from pipeline.config import Config, load_config
 from pipeline.job import recall_job, run_job
 from pipeline.latent_commands import latent
@@ -19,6 +20,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(latent, name="latent")
+app.add_typer(classes, name="class")
 
 Out = Annotated[Path, typer.Option("--out", help="The run's folder.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file with configuration keys.")]

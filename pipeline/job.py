@@ -19,22 +19,22 @@ from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.generate import generate, planned_bytes
 from pipeline.stages.guides import asked_kind
-from pipeline.stages.memory import require_memory
-from pipeline.stages.merge import merge
-from pipeline.stages.prepare import prepare
-from pipeline.stages.quality import good_class
-from pipeline.stages.records import Trained
-from pipeline.stages.report import report
-from pipeline.stages.train import (
+from pipeline.stages.jobs import (
     enlarging_jobs,
     fine_tune_jobs,
     first_jobs,
+    given_base,
     options_for,
-    publish,
-    train,
-    train_apart,
     without_generator,
 )
+from pipeline.stages.memory import require_memory
+from pipeline.stages.merge import merge
+from pipeline.stages.prepare import prepare
+from pipeline.stages.publish import publish
+from pipeline.stages.quality import good_class
+from pipeline.stages.records import Trained
+from pipeline.stages.report import report
+from pipeline.stages.train import train, train_apart
 from pipeline.stages.upscale import scale_of
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 
@@ -120,7 +120,8 @@ def run_job(
 
 def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> list[Trained]:
     work = train_apart if config.runner == "process" else train
-    trained = fan_out("train", work, first_jobs(run, config, prepared))
+    base = given_base(run, config, prepared)
+    trained = [base] if base else fan_out("train", work, first_jobs(run, config, prepared))
     if config.gan.scope == "specialise" and trained and trained[0].model:
         trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]))
     return trained + fan_out("train", work, enlarging_jobs(run, config, prepared))

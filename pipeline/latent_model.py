@@ -18,7 +18,7 @@ from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.job import recall_job
 from pipeline.stages import guides
-from pipeline.stages.generate import generator_of
+from pipeline.stages.models import generator_of
 from pipeline.stages.records import Pack, load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 

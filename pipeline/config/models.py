@@ -88,6 +88,12 @@ class GanConfig(Section):
     modes: int = Field(
         default=3, ge=1, le=64, description="per_class: appearance modes within a class that can be asked for."
     )
+    base: str | None = Field(
+        default=None,
+        min_length=1,
+        description="specialise: file of a trained generator to fine-tune from (store/generator-*.safetensors of a "
+        "run). Empty: one is trained on all classes first.",
+    )
     finetune_steps: int = Field(
         default=1000, ge=1, le=1_000_000, description="specialise: steps of each class's fine-tune."
     )
@@ -169,6 +175,12 @@ class GanConfig(Section):
     guide: Literal["none", "edges", "mask", "small", "text"] | None = Field(
         default=None, description=f"What images are made from beside class and noise. {FAMILY_DEFAULT}"
     )
+
+    @model_validator(mode="after")
+    def _has_a_use_for_its_base(self) -> Self:
+        if self.base and self.scope != "specialise":
+            raise ValueError("base needs scope = specialise, which fine-tunes it for each class")
+        return self
 
 
 class GenerateConfig(Section):

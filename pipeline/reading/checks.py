@@ -15,7 +15,7 @@ def faults(reading: Reading, *, max_bad_fraction: float, conflicts: bool = True)
 
     ``conflicts`` False leaves out the same image in two classes, for callers that list those pairs themselves.
     """
-    found = [_too_many_bad(reading, max_bad_fraction), *_empty_classes(reading), _too_few_classes(reading)]
+    found = [too_many_bad(reading, max_bad_fraction), *_empty_classes(reading), _too_few_classes(reading)]
     if conflicts:
         found.append(_conflict(reading))
     return [fault for fault in found if fault]
@@ -38,7 +38,8 @@ def without_empty_classes(reading: Reading) -> Reading:
     )
 
 
-def _too_many_bad(reading: Reading, limit: float) -> str:
+def too_many_bad(reading: Reading, limit: float) -> str:
+    """A sentence when more than `limit` of the files could not be read, else nothing."""
     bad = len(reading.problems)
     total = bad + len(reading.images)
     if bad <= limit * total:

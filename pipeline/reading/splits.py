@@ -1,7 +1,8 @@
 """Train, validation and test: stratified by class, never through a group, and a given split is kept."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ def assign_splits(
     groups: NDArray[np.int64],
     given: Sequence[str],
     *,
+    keys: Sequence[str],
     test_fraction: float,
     val_fraction: float,
     seed: int,
@@ -21,7 +23,9 @@ def assign_splits(
 ) -> list[str]:
     """Give every image one of "train", "val", "test" or "unused".
 
-    ``labels``, ``groups`` int64 and ``given`` ("" or a split) all have length N; fractions are of each class's images.
+    ``labels``, ``groups`` int64, ``given`` ("" or a split) and ``keys`` all have length N; fractions are of each
+    class's images. Chance enters by ``seed`` and ``keys``, each image's digest, so that other classes and the order of
+    the images change nothing for a class.
     A given split is kept: test (or val) images are drawn only where the data set has none of its own. A class always
     keeps a group in train; with one group it has no test image. ``train_per_class`` keeps that many training images a
     class: the rest of train becomes "unused", which leaves no group half in train and half in test. Raises InputError
@@ -31,12 +35,12 @@ def assign_splits(
     splits = [split or "train" for split in given]
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if name not in given and fraction > 0:
-            _carve(splits, labels, groups, name, fraction, np.random.default_rng([seed, len(name)]))
+            _carve(splits, labels, groups, name, fraction, _ranks(groups, keys, f"{seed}/{name}"))
     bare = sorted(set(labels) - {label for label, split in zip(labels, splits, strict=True) if split == "train"})
     if bare:
         raise InputError(f"No training image of {', '.join(bare)}; put some of its images into the train split.")
     if train_per_class is not None:
-        _keep(splits, labels, groups, train_per_class, np.random.default_rng([seed, 0]))
+        _keep(splits, labels, groups, train_per_class, _ranks(groups, keys, f"{seed}/keep"))
     return splits
 
 
@@ -56,7 +60,7 @@ def _carve(
     groups: NDArray[np.int64],
     name: str,
     fraction: float,
-    rng: np.random.Generator,
+    rank: Mapping[int, str],
 ) -> None:
     """Move whole groups from train to ``name``: drawn at random, taken while every class they touch stays in quota.
 
@@ -75,7 +79,7 @@ def _carve(
         for i in members.pop(group):
             splits[i] = name
 
-    for group in rng.permutation(sorted(members)).tolist():
+    for group in sorted(members, key=rank.__getitem__):
         content = contents[group]
         if all(taken[label] + count <= quota[label] and left[label] > 1 for label, count in content.items()):
             take(group)
@@ -98,15 +102,22 @@ def _members(splits: Sequence[str], groups: NDArray[np.int64]) -> dict[int, list
     return members
 
 
+def _ranks(groups: NDArray[np.int64], keys: Sequence[str], salt: str) -> dict[int, str]:
+    """Group -> its place in a random order, as text to sort by: the least digest among its images."""
+    drawn = [hashlib.sha256(f"{salt}/{key}".encode()).hexdigest() for key in keys]
+    ranks: dict[int, str] = {}
+    for group, text in zip(groups.tolist(), drawn, strict=True):
+        ranks[group] = min(text, ranks.get(group, text))
+    return ranks
+
+
 def _keep(
-    splits: list[str], labels: Sequence[str], groups: NDArray[np.int64], count: int, rng: np.random.Generator
+    splits: list[str], labels: Sequence[str], groups: NDArray[np.int64], count: int, rank: Mapping[int, str]
 ) -> None:
     """Keep ``count`` training images a class, whole groups first; the last group is cut where nothing else fits.
 
     What is cut off is unused, in no split, so that no spot is ever on both sides of the comparison.
     """
-    order = rng.permutation(len(np.unique(groups)))
-    rank = dict(zip(np.unique(groups).tolist(), order.tolist(), strict=True))
     for label in sorted(set(labels)):
         rows = [i for i, split in enumerate(splits) if split == "train" and labels[i] == label]
         whole: dict[int, list[int]] = {}

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from classifiers.training import Recipe, fit, predict
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack
-from pipeline.store import RunFolder, cached_json, digest
+from pipeline.store import RunFolder, cached_json, digest, file_digest
 from pipeline.workers import resolve_device, run_jobs, workers
 
 
@@ -51,13 +50,8 @@ def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) 
 def identity_of(recipe: Recipe) -> dict[str, object]:
     """What a recipe means to a digest: a file of weights counts by its content, not by its name."""
     path = Path(recipe.weights)
-    weights = _content(path, path.stat().st_mtime_ns) if path.is_file() else recipe.weights
+    weights = file_digest(path) if path.is_file() else recipe.weights
     return asdict(recipe) | {"weights": weights}
-
-
-@lru_cache
-def _content(path: Path, changed: int) -> str:
-    return sha256(path.read_bytes()).hexdigest()
 
 
 def run_fits(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[Ints]:

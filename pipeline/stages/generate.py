@@ -1,19 +1,20 @@
 """Draw candidates from the trained generators, each reproducible from its generator and its own seed."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganaug.families import Family, get_family
 from ganaug.sampling import generate as sample
-from ganaug.spec import Spec
 from pipeline.config import Config
 from pipeline.log import RunLog, progress
-from pipeline.stages.guides import draw, embedding_of
+from pipeline.stages.guides import draw, embedding_of, usable_kind
+from pipeline.stages.models import Averaged, averaged, by_task, generator_of
 from pipeline.stages.records import Candidates, Pack, Prepared, Trained, load_pack
-from pipeline.stages.train import Averaged, averaged, by_task
+from pipeline.stages.upscale import drawing_family
 from pipeline.store import RunFolder, cached_tensors, digest
 from pipeline.workers import resolve_device, run_jobs, workers
 
@@ -59,32 +60,40 @@ def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str, Traine
     label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
     made_by = [record, *([enlarger] if enlarger else [])]
     asked = (config.generate.truncation, config.generate.description)
-    key = digest([one.digest for one in made_by], name, count, config.seed, asked)
+    pack = load_pack(prepared.pack)
+    guided = usable_kind(config, drawing_family(config), pack)[0] != "none"
+    # Guides are other images' and named by their place in the pack; all else of a class is its own.
+    key = digest([one.digest for one in made_by], name, count, config.seed, asked, prepared.digest if guided else "")
     file = run.stored("candidates", key)
 
     def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        painter = averaged(record)
+        painter = averaged(Path(record.model))
         card = painter[1]
-        seeds = (config.seed * len(prepared.classes) + label) * MOST * 50 + torch.arange(count)
+        seeds = first_seed(config.seed, name) + torch.arange(count)
         asked_by = torch.tensor(record.conditions[name])
         conditions = asked_by[torch.arange(count) % len(asked_by)]
         tensors, guides, said = {"seeds": seeds, "conditions": conditions}, None, {}
         if card["guide"] == "text" and config.generate.description:
             said = {"descriptions": [config.generate.description] * count}
-            guides = _asked(run, load_pack(prepared.pack), config.generate.description).expand(count, -1)
+            guides = _asked(run, pack, config.generate.description).expand(count, -1)
         elif card["guide"] != "none":
-            pack, side = load_pack(prepared.pack), card["spec"]["size"] // card["spec"]["scale"]
+            side = card["spec"]["size"] // card["spec"]["scale"]
             guides, rows, turns = draw(card["guide"], pack, label, seeds, side)
             tensors |= {"guide_rows": rows, "guide_symmetries": turns}
             if card["guide"] == "text":
                 said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
         images = _sample(painter, config, seeds, conditions, guides)
         if enlarger:
-            images = _sample(averaged(enlarger), config, seeds, torch.full_like(seeds, label), images)
+            images = _sample(averaged(Path(enlarger.model)), config, seeds, torch.full_like(seeds, label), images)
         return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
 
     tensors, _ = cached_tensors(file, build)
     return Candidates(label, name, str(file), "+".join(one.digest[:16] for one in made_by), len(tensors["images"]))
+
+
+def first_seed(seed: int, class_name: str) -> int:
+    """Where a class's seeds begin, in 0..2^48: far from those of other classes, whichever these are."""
+    return int(hashlib.sha256(f"{seed}/{class_name}".encode()).hexdigest()[:12], 16)
 
 
 def _asked(run: RunFolder, pack: Pack, sentence: str) -> Tensor:
@@ -99,13 +108,3 @@ def _sample(made: Averaged, config: Config, seeds: Tensor, conditions: Tensor, g
     family, spec, generator = generator_of(*made, config)
     device = resolve_device(config.device)
     return sample(family, generator, spec, seeds, conditions, guides=guides, device=device)
-
-
-def generator_of(weights: dict[str, Tensor], card: Mapping[str, Any], config: Config) -> tuple[Family, Spec, nn.Module]:
-    """The generator that a card describes, as the configuration draws with it."""
-    family, spec = get_family(card["family"]), Spec(**card["spec"])
-    generator = family.generator(spec)
-    generator.load_state_dict(weights)
-    if family.truncates:
-        generator.truncation = config.generate.truncation  # type: ignore[assignment]
-    return family, spec, generator

@@ -8,8 +8,8 @@ from ganaug.footprint import training_bytes
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.stages.guides import GUIDES, usable_kind
+from pipeline.stages.jobs import options_for
 from pipeline.stages.records import Prepared, load_pack
-from pipeline.stages.train import options_for
 from pipeline.stages.upscale import drawing_family, scale_of
 from pipeline.workers import resolve_device, workers
 

@@ -154,6 +154,7 @@ def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[
             labels,
             groups,
             given,
+            keys=reading.frame["sha256"].tolist(),
             test_fraction=config.data.test_fraction,
             val_fraction=val_fraction,
             seed=config.seed,

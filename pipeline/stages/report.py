@@ -15,8 +15,8 @@ from pipeline.config import Config, dump_config
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
+from pipeline.stages.jobs import without_generator
 from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
-from pipeline.stages.train import without_generator
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12

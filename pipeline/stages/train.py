@@ -1,169 +1,29 @@
-"""Train the generators: which jobs the strategy asks for, and one job from its images to a saved model."""
+"""Train one generator, from a job's images to a saved model; which jobs there are says `jobs.py`."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from classifiers.perception import perceive
 from classifiers.scattering import Scattering
-from ganaug.checks import check_options
 from ganaug.families import get_family
 from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
-from ganaug.options import Options
 from ganaug.training import DivergedError, Hooks, Trainer
-from pipeline.config import Config
-from pipeline.errors import InputError, JobError
+from pipeline.errors import JobError
 from pipeline.log import RunLog, progress
 from pipeline.report.training import save_curves, save_grid
-from pipeline.stages.guides import GUIDES, embedding_of, shrunk, training_images, usable_kind
-from pipeline.stages.records import Pack, Prepared, Trained, load_pack
-from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
-from pipeline.store import RunFolder, StoreError, code_version, digest, load_tensors, save_tensors, write_json
-from pipeline.workers import in_own_process, resolve_device, torch_threads
-
-SHARED, ENLARGER = "all classes", "enlarger"
-Averaged = tuple[
-    dict[str, Tensor], dict[str, Any]
-]  # the weights that images are made with, and their training's record
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "finetune_steps", "steps", "guide"}
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """One generator to train. `labels` are the classes whose images it sees; `base` is the model it starts from."""
-
-    name: str
-    pack: str
-    labels: tuple[int, ...]
-    family: str
-    options: Options
-    modes: int  # above 0: condition on this many appearance modes of the one class instead of on the class
-    minutes: float | None
-    seed: int
-    device: str
-    threads: int
-    out: str
-    base: str = ""
-    guide: str = "none"  # a kind of pipeline/stages/guides.py
-    shrink: int = 1  # side of the pack's images over that of the images it learns to make
-    scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
-
-    @property
-    def digest(self) -> str:
-        """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
-        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack")}
-        return digest(identity, Path(self.pack).name, Path(self.base).name)
-
-
-def options_for(config: Config) -> Options:
-    """The family's defaults with the configuration's overrides.
-
-    Raises:
-        InputError: an unknown family, or a value the family cannot take.
-    """
-    chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True)
-    if chosen.get("diffaugment") == "none":
-        chosen["diffaugment"] = ""
-    if config.gan.steps is not None:
-        chosen["steps"] = config.gan.steps
-    try:
-        family = get_family(config.gan.family)
-        options = replace(family.defaults, **chosen)
-        check_options(family, options)
-        if config.generate.truncation != 1 and not family.truncates:
-            raise ValueError(f"generate.truncation: gan.family {family.name} has no styles to truncate; set it to 1")
-        return options
-    except ValueError as error:
-        raise InputError(str(error)) from None
-
-
-def drawing_options(config: Config) -> Options:
-    """Options of the family that draws; its defaults where `gan.family` is the one that enlarges."""
-    if config.gan.family != ENLARGES:
-        return options_for(config)
-    return replace(drawing_family(config).defaults, steps=options_for(config).steps)
-
-
-def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
-    """Class -> label for the classes with enough training images for a GAN of the chosen family."""
-    least = drawing_family(config).min_images
-    return {
-        name: label for label, name in enumerate(prepared.classes) if prepared.counts["train"].get(name, 0) >= least
-    }
-
-
-def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
-    """Class -> why no generator is trained for it, for the classes that are too small."""
-    family, wanted = drawing_family(config), trainable(prepared, config)
-    return {
-        name: f"Class {name} has {prepared.counts['train'][name]} training image(s) and {family.name} needs "
-        f"{family.min_images}: no generator for it, classical augmentation only."
-        for name in prepared.classes
-        if name not in wanted
-    }
-
-
-def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
-    """The generators that need no other: one for all classes, or one a class (strategy `per_class`)."""
-    options, classes = drawing_options(config), trainable(prepared, config)
-    if not classes:
-        return []
-    for note in usable_kind(config, drawing_family(config), load_pack(prepared.pack))[1]:
-        RunLog(run.log).write("train", "guides", note=note)
-    if config.gan.scope != "per_class":
-        return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
-    return [
-        _job(run, config, prepared, name, (label,), options, modes=config.gan.modes) for name, label in classes.items()
-    ]
-
-
-def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:
-    """Strategy `specialise`: one short fine-tune a class from the shared generator."""
-    options = replace(drawing_options(config), steps=config.gan.finetune_steps)
-    return [
-        _job(run, config, prepared, name, (label,), options, base=base.model)
-        for name, label in trainable(prepared, config).items()
-    ]
-
-
-def enlarging_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
-    """The SRGAN that enlarges the candidates of all classes, if they are to be enlarged."""
-    labels, scale = tuple(trainable(prepared, config).values()), scale_of(config)
-    if scale == 1 or not labels:
-        return []
-    options = options_for(config) if config.gan.family == ENLARGES else enlarging_options(config)
-    job = _job(run, config, prepared, ENLARGER, labels, options)
-    return [replace(job, family=ENLARGES, guide="small", shrink=1, scale=scale)]
-
-
-def _job(
-    run: RunFolder,
-    config: Config,
-    prepared: Prepared,
-    name: str,
-    labels: tuple[int, ...],
-    options: Options,
-    **more: Any,
-) -> TrainJob:
-    device = resolve_device(config.device)
-    shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
-    alone = shared or name == ENLARGER
-    # Whatever the runner: another number of threads gives other bits.
-    threads = torch.get_num_threads() if alone or device != "cpu" else 1
-    family = drawing_family(config)
-    guide, _ = usable_kind(config, family, load_pack(prepared.pack))
-    return TrainJob(
-        name, prepared.pack, labels, family.name, options, more.pop("modes", 0), config.gan.minutes,
-        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config), **more,
-    )  # fmt: skip
+from pipeline.stages.conditions import conditions_of
+from pipeline.stages.guides import GUIDES, shrunk
+from pipeline.stages.jobs import TrainJob, images_of
+from pipeline.stages.records import Trained, load_pack
+from pipeline.store import RunFolder, StoreError, load_tensors, save_tensors, write_json
+from pipeline.workers import in_own_process, torch_threads
 
 
 def train(job: TrainJob) -> Trained:
@@ -173,21 +33,22 @@ def train(job: TrainJob) -> Trained:
     """
     run = RunFolder(Path(job.out))
     log, model = RunLog(run.log), run.stored("generator", job.digest)
-    pack = load_pack(job.pack)
-    conditions, of_class, n_conditions = _conditions(job, pack)
-    finished = Trained(job.name, str(model), job.digest, of_class, 0.0, scale=job.scale)
     if model.exists():
         try:
-            return replace(finished, seconds=load_tensors(model)[1]["seconds"])
+            return _trained(job, model, load_tensors(model)[1])
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
     try:
         with torch_threads(job.threads):
-            return replace(finished, seconds=_train(job, run, log, model, pack, conditions, n_conditions))
+            return _trained(job, model, _train(job, run, log, model))
     except (DivergedError, MemoryError, RuntimeError) as error:
         if not isinstance(error, DivergedError) and not _lacks_memory(error):
             raise
         return _failed(job, log, str(error))
+
+
+def _trained(job: TrainJob, model: Path, record: Mapping[str, Any]) -> Trained:
+    return Trained(job.name, str(model), job.digest, record["asked"], record["seconds"], scale=job.scale)
 
 
 def train_apart(job: TrainJob) -> Trained:
@@ -207,11 +68,11 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _train(
-    job: TrainJob, run: RunFolder, log: RunLog, model: Path, pack: Pack, conditions: Tensor, n_conditions: int
-) -> float:
-    """Train to the end and save; returns the seconds of training in all."""
-    index = _images_of(job, pack)
+def _train(job: TrainJob, run: RunFolder, log: RunLog, model: Path) -> dict[str, Any]:
+    """Train to the end and save; returns the record that is saved beside the weights."""
+    pack = load_pack(job.pack)
+    index = images_of(job, pack)
+    conditions, asked, n_conditions = conditions_of(job, pack)
     side = pack.images.shape[-1] // job.shrink
     base = load_tensors(Path(job.base))[0] if job.base else None
     trainer = Trainer(
@@ -227,11 +88,13 @@ def _train(
     keep = {
         key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
     }
-    save_tensors(model, keep, record | {"name": job.name, "guide": job.guide, "monitor": monitored(trainer)})
+    record |= {"name": job.name, "guide": job.guide, "asked": asked, "monitor": monitored(trainer)}
+    record["base"] = Path(job.base).name
+    save_tensors(model, keep, record)
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
     log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
-    return trainer.seconds
+    return record
 
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
@@ -295,26 +158,6 @@ def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Traine
     return score
 
 
-def _conditions(job: TrainJob, pack: Pack) -> tuple[Tensor, dict[str, list[int]], int]:
-    """Condition of each training image, the conditions each class is asked by, and how many there are."""
-    index, labels = _images_of(job, pack), pack.labels
-    names = {int(labels[i]): pack.rows[i]["label"] for i in index.tolist()}
-    if not job.modes:
-        return labels[index], {name: [label] for label, name in names.items()}, int(labels.max()) + 1
-    modes = min(job.modes, max(1, len(index) // 4))
-    features = Scattering.fit(pack.images[index])(pack.images[index])
-    found = KMeans(modes, n_init=10, random_state=job.seed).fit_predict(features.numpy())
-    conditions = torch.from_numpy(found).long()
-    # asked for as often as they occur: a condition is listed once for each of its images
-    order = torch.randperm(len(index), generator=torch.Generator().manual_seed(job.seed))  # the first few of each too
-    return conditions, {names[job.labels[0]]: conditions[order].tolist()}, modes
-
-
-def _images_of(job: TrainJob, pack: Pack) -> Tensor:
-    train = pack.of("train")
-    return train[torch.isin(pack.labels[train], torch.tensor(job.labels))]
-
-
 def _previous(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".previous.safetensors")
 
@@ -331,79 +174,3 @@ def _resume(trainer: Trainer, checkpoint: Path, log: RunLog, job: TrainJob) -> N
             continue
         log.write("train", "resumed", generator=job.name, step=trainer.step, checkpoint=file.name)
         return
-
-
-def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
-    """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
-
-    Raises:
-        JobError: no generator was trained at all, or none that enlarges what the others draw.
-    """
-    painters, enlarger = by_task(trained)
-    if painters and not any(t.model for t in painters):
-        raise JobError(f"Every generator failed to train: {painters[0].failure}")
-    if enlarger and not enlarger.model:
-        raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
-    pack = load_pack(prepared.pack)
-    enlarging, its_card = averaged(enlarger) if enlarger else ({}, {})
-    drawn = {name for record in painters if record.model for name in record.conditions}
-    for folder in run.generator("any").parent.glob("*"):
-        if folder.name not in drawn:  # of a run with another configuration or data set
-            shutil.rmtree(folder)
-    for record in painters:
-        if not record.model:
-            continue
-        weights, card = averaged(record)
-        for name, conditions in record.conditions.items():
-            save_tensors(run.model(name), weights, {"generator": record.digest})
-            run.enlarger(name).unlink(missing_ok=True)
-            if enlarger:
-                save_tensors(run.enlarger(name), enlarging, {"generator": enlarger.digest})
-            run.sentences(name).unlink(missing_ok=True)
-            if card["guide"] == "text":
-                save_tensors(run.sentences(name), *embedding_of(pack).state())
-            write_json(
-                run.card(name),
-                {
-                    "class": name,
-                    "generator": record.digest,
-                    "conditions": sorted(set(conditions)),
-                    "data_digest": prepared.digest,
-                    "seed": config.seed,
-                    "code_version": code_version(),
-                    "config": config.gan.model_dump(mode="json"),
-                    **_summary(card),
-                    "guide": _guides_of(card, pack, prepared.classes.index(name)),
-                    "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
-                },
-            )
-
-
-def by_task(trained: Sequence[Trained]) -> tuple[list[Trained], Trained | None]:
-    """The generators that draw, and the one that enlarges what they drew, if there is one."""
-    return [t for t in trained if t.scale == 1], next((t for t in trained if t.scale > 1), None)
-
-
-def averaged(record: Trained) -> Averaged:
-    """The weights that images are made with, and the record of the training."""
-    tensors, card = load_tensors(Path(record.model))
-    return {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}, card
-
-
-def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "family": card["family"],
-        "spec": card["spec"],
-        "options": card["options"],
-        "steps": card["step"],
-        "seconds": card["seconds"],
-        "metrics": card["history"][-1] if card["history"] else {},
-        "monitor": card["monitor"],
-    }
-
-
-def _guides_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
-    """The images whose guides are drawn, in the order that `pipeline/stages/guides.py: draw` counts them in."""
-    if card["guide"] == "none":
-        return None
-    return {"kind": card["guide"], "images": [pack.rows[i]["path"] for i in training_images(pack, label).tolist()]}

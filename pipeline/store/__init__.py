@@ -1,6 +1,6 @@
 """What a run keeps on disk: whole or not at all, verified when read, named by the digest of what it was made from."""
 
-from pipeline.store.digests import code_version, digest, jsonable
+from pipeline.store.digests import code_version, digest, file_digest, jsonable
 from pipeline.store.files import (
     StoreError,
     cached_json,
@@ -11,7 +11,7 @@ from pipeline.store.files import (
     write_atomically,
     write_json,
 )
-from pipeline.store.runfolder import SPLITS, RunFolder
+from pipeline.store.runfolder import SPLITS, RunFolder, hold
 
 __all__ = [
     "SPLITS",
@@ -21,6 +21,8 @@ __all__ = [
     "cached_tensors",
     "code_version",
     "digest",
+    "file_digest",
+    "hold",
     "jsonable",
     "load_tensors",
     "read_json",

@@ -47,6 +47,17 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, read again only when the file has changed."""
+    return _file_digest(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache
+def _file_digest(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def canonical(value: Any) -> Any:
     """What `json` cannot write, as something that it can; `TypeError` where that would not be stable."""
     match value:

@@ -108,28 +108,34 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for this process. The operating system frees the lock of a process that died.
-
-        Raises:
-            InputError: another run holds it; names its process.
-        """
+        """Hold the folder for this process, and clear what one that died left half written; InputError as `hold`."""
         self.prepare()
-        holder = self.out / ".lock.json"
-        lock = FileLock(self.out / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"Another run ({_describe(holder)}) is working in {self.out}; wait for it, or choose another --out."
-            ) from None
-        try:
+        with hold(self.out):
             for left_behind in self.out.rglob(f"{TEMPORARY}*"):
                 left_behind.unlink(missing_ok=True)
-            record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-            write_atomically(holder, json.dumps(record).encode())
             yield
-        finally:
-            lock.release()
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process. The operating system frees the lock of a process that died.
+
+    Raises:
+        InputError: another process holds it; names that.
+    """
+    holder, lock = folder / ".lock.json", FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"Another run ({_describe(holder)}) is working in {folder}; wait for it, or choose another folder."
+        ) from None
+    try:
+        record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_atomically(holder, json.dumps(record).encode())
+        yield
+    finally:
+        lock.release()
 
 
 def _describe(holder: Path) -> str:

@@ -16,7 +16,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from pytest import CaptureFixture, MonkeyPatch
 
 from flows import cli
-from flows.augment import as_tasks, augment, run_augment
+from flows.augment import as_tasks, augment, run_here
 from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
 from pipeline.log import read_log
@@ -59,7 +59,7 @@ def call(monkeypatch: MonkeyPatch, *words: str) -> int:
 def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folder: Path, runner: str) -> None:
     out = tmp_path / "run"
     config = tiny.settings("gan.scope=per_class", f"runner={runner}", "workers=2", "evaluate.seeds=1")
-    metrics = run_augment(str(textures_folder), str(out), config)
+    metrics = run_here(augment, config, str(textures_folder), str(out), config)
     assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     run = latest()
     assert run.state is not None and run.state.is_completed()

@@ -21,9 +21,11 @@ from pipeline.job import check_names
 from pipeline.log import read_log
 from pipeline.stages.generate import generate
 from pipeline.stages.guides import GUIDES, embedding_of
+from pipeline.stages.jobs import first_jobs
 from pipeline.stages.prepare import prepare
+from pipeline.stages.publish import publish
 from pipeline.stages.records import load_pack
-from pipeline.stages.train import first_jobs, publish, train
+from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors
 from tests import tiny
 

@@ -1,5 +1,6 @@
 """The quality department's numbers in a real run: the good class, what is missed, and the learning curve."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,18 @@ def test_one_cost_alone_is_refused() -> None:
         tiny.settings("quality.cost_miss=3")
 
 
-def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Finished) -> None:
-    fits = set((finished.run.store / "fits").iterdir())
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path) -> RunFolder:
+    """A finished run of its own, to be run again with other settings."""
+    shutil.copytree(finished.run.out, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Finished, copied: RunFolder) -> None:
+    fits = set((copied.store / "fits").iterdir())
     settings = ("quality.good=grain", "quality.cost_miss=50", "quality.cost_false_reject=1", "quality.prevalence=0.1")
-    metrics = run_job(finished.run, tiny.settings(*settings), finished.source)
-    assert set((finished.run.store / "fits").iterdir()) == fits
+    metrics = run_job(copied, tiny.settings(*settings), finished.source)
+    assert set((copied.store / "fits").iterdir()) == fits
     quality, arms = metrics["quality"], metrics["arms"]
     assert quality["good"] == "grain" and quality["prevalence"] == 0.1
     for role in ("baseline", "augmented"):
@@ -67,6 +75,6 @@ def test_the_curve_ends_at_the_baseline(finished: Finished) -> None:
     assert [point["images_per_class"] for point in curve] == sorted(point["images_per_class"] for point in curve)
 
 
-def test_the_curve_can_be_left_out(finished: Finished) -> None:
-    metrics = run_job(finished.run, tiny.settings("quality.learning_curve=false"), finished.source)
+def test_the_curve_can_be_left_out(finished: Finished, copied: RunFolder) -> None:
+    metrics = run_job(copied, tiny.settings("quality.learning_curve=false"), finished.source)
     assert metrics["worth"] is None

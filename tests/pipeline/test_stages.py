@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from ganaug.families import get_family
 from ganaug.options import Options
 from ganaug.training import Hooks, Trainer
 from pipeline.errors import JobError
@@ -25,9 +26,11 @@ from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.stages import train as training
 from pipeline.stages.generate import generate
+from pipeline.stages.jobs import TrainJob, first_jobs
 from pipeline.stages.prepare import prepare
+from pipeline.stages.publish import publish
 from pipeline.stages.records import Prepared, load_pack
-from pipeline.stages.train import TrainJob, first_jobs, publish, train
+from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
 from tests import tiny
 from tests.conftest import Finished
@@ -61,11 +64,11 @@ def train_in_child(job: TrainJob) -> subprocess.Popen[str]:
     code = (
         "import json, sys\n"
         "from ganaug.options import Options\n"
-        "from pipeline.stages.train import TrainJob, train\n"
+        "from pipeline.stages.jobs import TrainJob\nfrom pipeline.stages.train import train\n"
         "fields = json.loads(sys.argv[1])\n"
         "options = fields.pop('options')\n"
         "options['betas'] = tuple(options['betas'])\n"
-        "fields['labels'] = tuple(fields['labels'])\n"
+        "fields |= {name: tuple(fields[name]) for name in ('labels', 'classes')}\n"
         "train(TrainJob(**fields, options=Options(**options)))\n"
     )
     return subprocess.Popen(
@@ -152,7 +155,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 def test_a_state_survives_the_disk_bit_for_bit(tmp_path: Path) -> None:
     def make() -> Trainer:
         images = torch.randint(0, 256, (8, 1, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-        family = training.get_family("dcgan")
+        family = get_family("dcgan")
         options = replace(family.defaults, batch=4, width=4, latent=8)
         return Trainer(family, images, torch.arange(8) % 2, n_conditions=2, options=options, seed=3)
 
@@ -339,7 +342,7 @@ def test_files_that_share_a_stem_stay_apart(tmp_path: Path) -> None:
 
 def test_options_come_from_the_family_unless_they_are_given(textures_folder: Path, tmp_path: Path) -> None:
     _, _, (job,) = prepared_in(tmp_path, textures_folder, "gan.r1_weight=0.5", "gan.diffaugment=none")
-    family = training.get_family("dcgan")
+    family = get_family("dcgan")
     expected = replace(
         family.defaults, steps=40, width=8, batch=8, latent=16, rate_g=0.02, rate_d=0.005, ema=0.0, diffaugment="",
         r1_weight=0.5,

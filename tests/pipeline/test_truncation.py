@@ -7,8 +7,9 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.stages.generate import generate
+from pipeline.stages.jobs import first_jobs
 from pipeline.stages.prepare import prepare
-from pipeline.stages.train import first_jobs, train
+from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors
 from tests import tiny
 

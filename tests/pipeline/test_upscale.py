@@ -12,8 +12,8 @@ from pipeline.errors import InputError, JobError
 from pipeline.job import check_names, run_job
 from pipeline.manifest import read_manifest
 from pipeline.stages import train as training
+from pipeline.stages.jobs import TrainJob, enlarging_jobs, first_jobs
 from pipeline.stages.prepare import prepare
-from pipeline.stages.train import enlarging_jobs, first_jobs
 from pipeline.stages.upscale import drawing_family, scale_of
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
@@ -40,7 +40,7 @@ def test_too_small_to_draw_is_refused_by_its_key() -> None:
 
 
 def test_the_overrides_belong_to_the_family_that_is_named(tmp_path: Path, textures_folder: Path) -> None:
-    def jobs(*overrides: str) -> tuple[training.TrainJob, training.TrainJob]:
+    def jobs(*overrides: str) -> tuple[TrainJob, TrainJob]:
         config = tiny.settings(*overrides)
         run = RunFolder(tmp_path)
         prepared = prepare(run, config, textures_folder)

@@ -59,7 +59,9 @@ def test_tiles_are_split_by_part_and_cropped_to_the_defect(tiles: Reading) -> No
     labels, digests = tiles.frame["label"].tolist(), tiles.frame["sha256"].tolist()
     found = find_duplicates(tiles.images, digests)
     require_clean(tiles.frame, found)
-    splits = assign_splits(labels, found.groups, [""] * len(labels), test_fraction=0.3, val_fraction=0.1, seed=0)
+    splits = assign_splits(
+        labels, found.groups, [""] * len(labels), keys=digests, test_fraction=0.3, val_fraction=0.1, seed=0
+    )
     for group in set(found.groups.tolist()):
         assert len({splits[i] for i in np.flatnonzero(found.groups == group)}) == 1
     tested = Counter(label for label, split in zip(labels, splits, strict=True) if split == "test")

@@ -1,0 +1,167 @@
+"""How often the whole decision is right where the truth is known: `python benchmarks/verdict.py --help`.
+
+Every repetition renders a small data set of its own (`data/render.py`), puts images of a known kind in the place of
+what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run does. Right is
+"merge" for images that help, and anything but "merge" for the others. Finished repetitions are not repeated.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from statsmodels.stats.proportion import proportion_confint
+from torch import Tensor
+
+from data.render import DEFECTS, render
+from pipeline.config import load_config
+from pipeline.stages.choose import choose
+from pipeline.stages.evaluate import evaluate
+from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.prepare import prepare
+from pipeline.stages.records import Candidates, Prepared, load_pack
+from pipeline.store import RunFolder, save_tensors
+
+SIDE, TRAIN, TEST, DRAWN = 32, 12, 60, 60  # pixels; images a class
+OTHER = "patch"  # the class that the data sets lack
+CLASSES = sorted(set(DEFECTS) - {OTHER})
+SETTINGS = (
+    f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
+    "evaluate.policies=[flips_rotate]", "evaluate.ratios=[4]", "evaluate.folds=2", "evaluate.repeats=1",
+    "evaluate.seeds=5", "evaluate.steps=150", "quality.learning_curve=false",
+)  # fmt: skip
+
+
+def fresh(label: str, seed: int, *, first: int = TRAIN) -> Tensor:
+    """Rendered images `uint8 [DRAWN, 1, S, S]`, as photographs of further parts would show the class."""
+    pictures = (render(label, "train", first + i, seed) for i in range(DRAWN))
+    small = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in pictures]
+    return torch.from_numpy(np.stack(small))[:, None]
+
+
+def copies(images: Tensor, seed: int) -> Tensor:
+    """The training images themselves, with the noise of a camera."""
+    rng = torch.Generator().manual_seed(seed)
+    chosen = images[torch.arange(DRAWN) % len(images)].float()
+    return (chosen + 4 * torch.randn(chosen.shape, generator=rng)).clamp(0, 255).to(torch.uint8)
+
+
+def noise(seed: int) -> Tensor:
+    """Grey noise."""
+    return torch.randint(0, 256, (DRAWN, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+
+
+# kind -> (class, its training images, seed) to what stands in for the generator
+KINDS: dict[str, Callable[[str, Tensor, int], Tensor]] = {
+    "helps": lambda label, real, seed: fresh(label, seed),
+    "copies": lambda label, real, seed: copies(real, seed),
+    "wrong label": lambda label, real, seed: fresh(CLASSES[CLASSES.index(label) - 1], seed),
+    "noise": lambda label, real, seed: noise(seed * 100 + CLASSES.index(label)),
+    "another defect": lambda label, real, seed: fresh(OTHER, seed, first=DRAWN * CLASSES.index(label)),
+}
+
+
+def main() -> None:
+    """Run the repetitions and print the table as markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=200, help="of all kinds together")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("out/verdict.jsonl"))
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    done = {row["seed"] for row in _rows(options.out)} if options.out.exists() else set()
+    todo = [(seed, options.overrides) for seed in range(options.repetitions) if seed not in done]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(options.at_once) as pool, options.out.open("a", encoding="utf-8") as file:
+        for row in pool.map(repetition, todo):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    print(table(list(_rows(options.out))))
+
+
+def repetition(job: tuple[int, list[str]]) -> dict[str, Any]:
+    """One data set, one kind of images, one verdict."""
+    seed, overrides = job
+    torch.set_num_threads(1)
+    kind = list(KINDS)[seed % len(KINDS)]
+    config = load_config(None, [*SETTINGS, f"seed={seed}", *overrides])
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as silent, redirect_stderr(silent):
+        _write_data(Path(folder) / "data", seed)
+        run = RunFolder(Path(folder) / "run")
+        run.prepare()
+        prepared = prepare(run, config, Path(folder) / "data")
+        candidates = list(_stand_in(run, prepared, kind, seed))
+        judgement = fit_judge(run, config, prepared)
+        selected = filter_candidates(run, config, prepared, judgement, candidates)
+        choices = choose(run, config, prepared, selected)
+        metrics = evaluate(run, config, prepared, judgement, selected, choices)
+    return {
+        "seed": seed,
+        "kind": kind,
+        "verdict": metrics["verdict"],
+        "accepted": sum(one.accepted for one in selected),
+        "gain": metrics["gain"]["accuracy"],
+        "reason": metrics["reason"],
+    }
+
+
+def _write_data(folder: Path, seed: int) -> None:
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        for label in CLASSES:
+            place = folder / split / label
+            place.mkdir(parents=True)
+            for i in range(count):
+                (place / f"{i:03d}.png").write_bytes(cv2.imencode(".png", render(label, split, i, seed))[1].tobytes())
+
+
+def _stand_in(run: RunFolder, prepared: Prepared, kind: str, seed: int) -> Iterator[Candidates]:
+    pack = load_pack(prepared.pack)
+    train = pack.of("train")
+    for label, name in enumerate(prepared.classes):
+        images = KINDS[kind](name, pack.images[train[pack.labels[train] == label]], seed)
+        file = run.store / f"candidates-{label}.safetensors"
+        save_tensors(file, {"images": images}, {})
+        yield Candidates(label, name, str(file), kind, len(images))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Verdicts by kind, and the two figures that are asked for, with Wilson intervals."""
+    lines = ["| images | repetitions | merge | inconclusive | do not merge | mean gain, points | accepted |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    by_kind = defaultdict(list)
+    for row in rows:
+        by_kind[row["kind"]].append(row)
+    for kind in KINDS:
+        of, said = by_kind[kind], Counter(row["verdict"] for row in by_kind[kind])
+        gain = 100 * np.mean([row["gain"]["delta"] for row in of]) if of else float("nan")
+        accepted = np.mean([row["accepted"] for row in of]) if of else float("nan")
+        counts = " | ".join(str(said[verdict]) for verdict in ("merge", "inconclusive", "do_not_merge"))
+        lines.append(f"| {kind} | {len(of)} | {counts} | {gain:+.1f} | {accepted:.0f} of {len(CLASSES) * DRAWN} |")
+    right = sum((row["verdict"] == "merge") == (row["kind"] == "helps") for row in rows)
+    others = [row for row in rows if row["kind"] != "helps"]
+    merged = sum(row["verdict"] == "merge" for row in others)
+    lines += ["", f"- right: {_share(right, len(rows))}", f"- merged though of no use: {_share(merged, len(others))}"]
+    return "\n".join(lines)
+
+
+def _share(count: int, of: int) -> str:
+    low, high = proportion_confint(count, of, method="wilson")
+    return f"{count} of {of}, {100 * count / of:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    yield from map(json.loads, file.read_text(encoding="utf-8").splitlines())
+
+
+if __name__ == "__main__":
+    main()

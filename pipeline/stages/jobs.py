@@ -1,0 +1,206 @@
+"""Which generators a strategy asks for, each as a job that says all it depends on."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganaug.checks import check_options
+from ganaug.families import get_family
+from ganaug.options import Options
+from pipeline.config import Config
+from pipeline.errors import InputError
+from pipeline.log import RunLog
+from pipeline.stages.guides import usable_kind
+from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
+from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tensors, write_atomically
+from pipeline.workers import resolve_device
+
+SHARED, ENLARGER = "all classes", "enlarger"
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "steps", "guide"}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One generator to train. `labels` are the classes whose images it sees; `base` is the model it starts from.
+
+    A generator of one class depends on the images of that class alone, and on its base, so that a class that joins the
+    data set leaves the others' generators as they are: `classes`, names by label, are empty for it.
+    """
+
+    name: str
+    pack: str
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    family: str
+    options: Options
+    modes: int  # above 0: condition on this many appearance modes of the one class instead of on the class
+    minutes: float | None
+    seed: int
+    device: str
+    threads: int
+    out: str
+    base: str = ""
+    guide: str = "none"  # a kind of pipeline/stages/guides.py
+    shrink: int = 1  # side of the pack's images over that of the images it learns to make
+    scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
+
+    @property
+    def digest(self) -> str:
+        """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
+        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack", "labels")}
+        return digest(identity, _content(self), Path(self.base).name)
+
+
+def _content(job: TrainJob) -> str:
+    """Digest of what the job trains on."""
+    pack = load_pack(job.pack)
+    if job.guide == "text":  # what a sentence means is learned from those of all images
+        return Path(job.pack).name
+    index = images_of(job, pack)
+    masks = None if job.guide == "none" or pack.masks is None else pack.masks[index]
+    return digest(pack.images[index], pack.labels[index] if job.classes else len(index), masks)
+
+
+def options_for(config: Config) -> Options:
+    """The family's defaults with the configuration's overrides.
+
+    Raises:
+        InputError: an unknown family, or a value the family cannot take.
+    """
+    chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True)
+    if chosen.get("diffaugment") == "none":
+        chosen["diffaugment"] = ""
+    if config.gan.steps is not None:
+        chosen["steps"] = config.gan.steps
+    try:
+        family = get_family(config.gan.family)
+        options = replace(family.defaults, **chosen)
+        check_options(family, options)
+        if config.generate.truncation != 1 and not family.truncates:
+            raise ValueError(f"generate.truncation: gan.family {family.name} has no styles to truncate; set it to 1")
+        return options
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def drawing_options(config: Config) -> Options:
+    """Options of the family that draws; its defaults where `gan.family` is the one that enlarges."""
+    if config.gan.family != ENLARGES:
+        return options_for(config)
+    return replace(drawing_family(config).defaults, steps=options_for(config).steps)
+
+
+def trainable(prepared: Prepared, config: Config) -> dict[str, int]:
+    """Class -> label for the classes with enough training images for a GAN of the chosen family."""
+    least = drawing_family(config).min_images
+    return {
+        name: label for label, name in enumerate(prepared.classes) if prepared.counts["train"].get(name, 0) >= least
+    }
+
+
+def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
+    """Class -> why no generator is trained for it, for the classes that are too small."""
+    family, wanted = drawing_family(config), trainable(prepared, config)
+    return {
+        name: f"Class {name} has {prepared.counts['train'][name]} training image(s) and {family.name} needs "
+        f"{family.min_images}: no generator for it, classical augmentation only."
+        for name in prepared.classes
+        if name not in wanted
+    }
+
+
+def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
+    """The generators that need no other: one for all classes, or one a class (strategy `per_class`)."""
+    options, classes = drawing_options(config), trainable(prepared, config)
+    if not classes:
+        return []
+    for note in usable_kind(config, drawing_family(config), load_pack(prepared.pack))[1]:
+        RunLog(run.log).write("train", "guides", note=note)
+    if config.gan.scope != "per_class":
+        return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
+    return [
+        _job(run, config, prepared, name, (label,), options, modes=config.gan.modes) for name, label in classes.items()
+    ]
+
+
+def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | None:
+    """The generator of `gan.base`, copied into the run's store if it is not there; None if one is to be trained.
+
+    Raises:
+        InputError: the file holds no generator, or one of another family or of images of another form.
+    """
+    if config.gan.base is None:
+        return None
+    file, family = Path(config.gan.base), drawing_family(config).name
+    try:
+        card = load_tensors(file)[1]
+        spec, asked = card["spec"], card["asked"]
+    except (OSError, StoreError, KeyError) as error:
+        raise InputError(
+            f"gan.base = {file} is no trained generator ({error}); give a file store/generator-*.safetensors of a run "
+            "with gan.scope = shared or specialise."
+        ) from None
+    wanted = (family, prepared.image_size // scale_of(config), prepared.channels)
+    if (card["family"], spec["size"], spec["channels"]) != wanted:
+        raise InputError(
+            f"gan.base = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} channel(s), but "
+            f"this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.base out."
+        )
+    content, stored = file_digest(file), file
+    if file.resolve().parent != run.store.resolve():
+        stored = run.stored("base", content)
+        if not stored.exists():
+            write_atomically(stored, file.read_bytes())
+    return Trained(SHARED, str(stored), content, asked, 0.0)
+
+
+def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:
+    """Strategy `specialise`: one short fine-tune a class from the shared generator."""
+    options = replace(drawing_options(config), steps=config.gan.finetune_steps)
+    return [
+        _job(run, config, prepared, name, (label,), options, base=base.model)
+        for name, label in trainable(prepared, config).items()
+    ]
+
+
+def enlarging_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
+    """The SRGAN that enlarges the candidates of all classes, if they are to be enlarged."""
+    labels, scale = tuple(trainable(prepared, config).values()), scale_of(config)
+    if scale == 1 or not labels:
+        return []
+    options = options_for(config) if config.gan.family == ENLARGES else enlarging_options(config)
+    job = _job(run, config, prepared, ENLARGER, labels, options)
+    return [replace(job, family=ENLARGES, guide="small", shrink=1, scale=scale)]
+
+
+def _job(
+    run: RunFolder,
+    config: Config,
+    prepared: Prepared,
+    name: str,
+    labels: tuple[int, ...],
+    options: Options,
+    **more: Any,
+) -> TrainJob:
+    device = resolve_device(config.device)
+    shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
+    alone = shared or name == ENLARGER
+    # Whatever the runner: another number of threads gives other bits.
+    threads = torch.get_num_threads() if alone or device != "cpu" else 1
+    family = drawing_family(config)
+    guide, _ = usable_kind(config, family, load_pack(prepared.pack))
+    return TrainJob(
+        name, prepared.pack, labels, tuple(prepared.classes) if alone else (), family.name, options,
+        more.pop("modes", 0), config.gan.minutes,
+        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config), **more,
+    )  # fmt: skip
+
+
+def images_of(job: TrainJob, pack: Pack) -> Tensor:
+    """Pack indices `int64` of the images that a job trains on."""
+    train = pack.of("train")
+    return train[torch.isin(pack.labels[train], torch.tensor(job.labels))]

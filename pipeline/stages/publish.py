@@ -1,0 +1,79 @@
+"""Put the trained generators where a person looks for them: `generators/CLASS/`, each with a card."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.errors import JobError
+from pipeline.stages.guides import embedding_of, training_images
+from pipeline.stages.models import averaged, by_task
+from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.store import RunFolder, code_version, save_tensors, write_json
+
+
+def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
+    """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
+
+    Raises:
+        JobError: no generator was trained at all, or none that enlarges what the others draw.
+    """
+    painters, enlarger = by_task(trained)
+    if painters and not any(t.model for t in painters):
+        raise JobError(f"Every generator failed to train: {painters[0].failure}")
+    if enlarger and not enlarger.model:
+        raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
+    pack = load_pack(prepared.pack)
+    enlarging, its_card = averaged(Path(enlarger.model)) if enlarger else ({}, {})
+    drawn = {name for record in painters if record.model for name in record.conditions}
+    for folder in run.generator("any").parent.glob("*"):
+        if folder.name not in drawn:  # of a run with another configuration or data set
+            shutil.rmtree(folder)
+    for record in painters:
+        if not record.model:
+            continue
+        weights, card = averaged(Path(record.model))
+        for name, conditions in record.conditions.items():
+            save_tensors(run.model(name), weights, {"generator": record.digest})
+            run.enlarger(name).unlink(missing_ok=True)
+            if enlarger:
+                save_tensors(run.enlarger(name), enlarging, {"generator": enlarger.digest})
+            run.sentences(name).unlink(missing_ok=True)
+            if card["guide"] == "text":
+                save_tensors(run.sentences(name), *embedding_of(pack).state())
+            write_json(
+                run.card(name),
+                {
+                    "class": name,
+                    "generator": record.digest,
+                    "conditions": sorted(set(conditions)),
+                    "data_digest": prepared.digest,
+                    "seed": config.seed,
+                    "code_version": code_version(),
+                    "config": config.gan.model_dump(mode="json"),
+                    **_summary(card),
+                    "guide": _guides_of(card, pack, prepared.classes.index(name)),
+                    "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
+                },
+            )
+
+
+def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "family": card["family"],
+        "base": card["base"],
+        "spec": card["spec"],
+        "options": card["options"],
+        "steps": card["step"],
+        "seconds": card["seconds"],
+        "metrics": card["history"][-1] if card["history"] else {},
+        "monitor": card["monitor"],
+    }
+
+
+def _guides_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
+    """The images whose guides are drawn, in the order that `pipeline/stages/guides.py: draw` counts them in."""
+    if card["guide"] == "none":
+        return None
+    return {"kind": card["guide"], "images": [pack.rows[i]["path"] for i in training_images(pack, label).tolist()]}

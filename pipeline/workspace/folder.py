@@ -1,0 +1,129 @@
+"""A workspace: the images of all defect classes, with their splits, and the run that is kept up to date with them."""
+
+import contextlib
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pipeline.config import Config, load_config
+from pipeline.errors import InputError
+from pipeline.store import RunFolder, hold, jsonable, read_json, write_atomically, write_json
+
+SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
+gan:
+  scope: specialise # a class that joins later is fine-tuned from what the first ones share
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the workspace; `path` and `mask` are relative to its folder of images, `original` is as it came."""
+
+    path: str
+    label: str
+    split: str
+    mask: str
+    sha256: str
+    added: str
+    original: str
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of a workspace under `root`; making the object touches nothing.
+
+    `images/manifest.csv` is the registry: it lists every image with its class and the split that it got when it came,
+    and is a data set for any other command too.
+    """
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def manifest(self) -> Path:
+        return self.images / "manifest.csv"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base.json"
+
+    @property
+    def run(self) -> RunFolder:
+        return RunFolder(self.root / "run")
+
+    def settings(self, overrides: Iterable[str] | None = None) -> Config:
+        """The workspace's own configuration with overrides, and the base that its classes share once it is trained.
+
+        Classes that come later are fine-tuned from the same base, until a setting changes that it depends on.
+        """
+        config = load_config(self.config if self.config.exists() else None, list(overrides or ()))
+        if config.gan.scope != "specialise" or config.gan.base or not self.base.exists():
+            return config
+        kept = read_json(self.base)
+        file = self.run.store / kept["file"]
+        if kept["for"] != jsonable(_base_settings(config)) or not file.exists():
+            return config
+        gan = config.gan.model_copy(update={"base": str(file)})
+        return config.model_copy(update={"gan": gan})
+
+    def keep_base(self, config: Config) -> None:
+        """Remember what the generators of the finished run were fine-tuned from."""
+        cards = [read_json(card) for card in sorted((self.run.out / "generators").glob("*/card.json"))]
+        bases = {card["base"] for card in cards if card["base"]}
+        if config.gan.scope == "specialise" and len(bases) == 1:
+            write_json(self.base, {"file": bases.pop(), "for": _base_settings(config)})
+
+    def require(self) -> None:
+        """Raise InputError where there is no workspace."""
+        if not self.manifest.exists():
+            raise InputError(
+                f"{self.root} is no workspace; `ganaug class add NAME PATH --workspace {self.root}` starts one."
+            )
+
+    def rows(self) -> list[Row]:
+        """All images, in the order in which they came; none where there is no workspace yet."""
+        if not self.manifest.exists():
+            return []
+        try:
+            table = csv.DictReader(io.StringIO(self.manifest.read_text(encoding="utf-8"), newline=""))
+            return [Row(**{column: row[column] for column in COLUMNS}) for row in table]
+        except (KeyError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{self.manifest} is damaged ({error!r}); restore it from a copy.") from None
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Replace the registry."""
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(asdict(row) for row in rows)
+        self.images.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.manifest, text.getvalue().encode())
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for this process; InputError names the one that holds it already."""
+        if self.root.is_dir() and not self.manifest.exists() and any(self.root.iterdir()):
+            raise InputError(f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        with hold(self.root):
+            if not self.config.exists():
+                write_atomically(self.config, SETTINGS.encode())
+            yield
+
+
+def _base_settings(config: Config) -> dict[str, object]:
+    """All that the training of a shared base depends on, but for the images."""
+    gan = config.gan.model_dump(exclude={"base", "finetune_steps", "minutes"})
+    return {**gan, "image_size": config.data.image_size, "upscale": config.generate.upscale, "seed": config.seed}
+
+
+COLUMNS = [field.name for field in fields(Row)]

@@ -1,0 +1,92 @@
+"""A workspace through the command: classes come and go, and only what they need is trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pytest import CaptureFixture, MonkeyPatch
+
+from pipeline.log import read_log
+from pipeline.store import read_json
+from pipeline.workspace import Workspace
+from tests import tiny
+from tests.flows.test_augment import call
+
+SETTINGS = tiny.as_arguments("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+
+
+def trained(workspace: Workspace) -> list[str]:
+    done = [e for e in read_log(workspace.run.log) if (e["stage"], e["event"]) == ("train", "done")]
+    return [event["generator"] for event in done if "generator" in event]
+
+
+def drawn(workspace: Workspace) -> dict[str, int]:
+    """Generators and candidates with their times."""
+    files = tiny.times(workspace.run.store).items()
+    return {name: time for name, time in files if name.startswith(("generator-", "candidates-"))}
+
+
+def listed(monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], workspace: Workspace) -> dict[str, dict[str, object]]:
+    capfd.readouterr()
+    assert call(monkeypatch, "class", "list", "--workspace", str(workspace.root), "--json") == 0
+    return {row["name"]: row for row in json.loads(capfd.readouterr().out)}
+
+
+def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    where = ("--workspace", str(workspace.root))
+
+    def add(name: str, *more: str, count: int = 12, first_seed: int = 0) -> int:
+        folder = tiny.write_dataset(tmp_path / f"{name}-{first_seed}", {name: count}, first_seed=first_seed) / name
+        return call(monkeypatch, "class", "add", name, str(folder), *where, *SETTINGS, *more)
+
+    assert add("blobs") == 0
+    told = capfd.readouterr().out
+    assert "blobs: 12 new image(s) (8 for train, 4 for test)" in told and "Add a second class" in told
+    assert not workspace.run.out.exists()
+
+    assert add("grain") == 0
+    assert "Report: " in capfd.readouterr().out
+    assert sorted(trained(workspace)) == ["all classes", "blobs", "grain"]
+    base = read_json(workspace.base)["file"]
+
+    before, made = trained(workspace), drawn(workspace)
+    assert add("lines") == 0
+    assert trained(workspace)[len(before) :] == ["lines"]
+    after = drawn(workspace)
+    assert after.items() > made.items() and len(after) == len(made) + 2  # one generator, one file of candidates
+    assert read_json(workspace.base)["file"] == base
+    metrics = read_json(workspace.run.metrics)
+    assert metrics["dataset"]["classes"] == ["blobs", "grain", "lines"]
+    assert "lines" in workspace.run.report.read_text(encoding="utf-8")
+    rows = listed(monkeypatch, capfd, workspace)
+    assert {name: row["generator"] for name, row in rows.items()} == dict.fromkeys(tiny.TEXTURES, "trained")
+    assert all(row["gain"] is not None and row["train"] == 8 and row["test"] == 4 for row in rows.values())
+
+    assert add("grain", "--no-train", count=3, first_seed=40) == 0
+    assert listed(monkeypatch, capfd, workspace)["grain"]["generator"] == "outdated"
+    before = trained(workspace)
+    assert call(monkeypatch, "class", "remove", "blobs", *where, *SETTINGS) == 0
+    assert trained(workspace)[len(before) :] == ["grain"]
+    assert listed(monkeypatch, capfd, workspace).keys() == {"grain", "lines"}
+    assert {path.name for path in (workspace.run.out / "generators").iterdir()} == {"grain", "lines"}
+
+
+@pytest.mark.parametrize("words", [("class", "list"), ("class", "remove", "grain")])
+def test_no_workspace_is_said_so(
+    tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert call(monkeypatch, *words, "--workspace", str(tmp_path / "none")) == 2
+    assert "is no workspace" in capfd.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    for name in ("blobs", "grain"):
+        folder = tiny.write_dataset(tmp_path / name, {name: 12}) / name
+        assert call(monkeypatch, "class", "add", name, str(folder), "--workspace", str(workspace.root), *SETTINGS) == 0
+    settings = [word for word in SETTINGS if word != "--set"]
+    assert workspace.settings(settings).gan.base is not None
+    assert workspace.settings([*settings, "gan.finetune_steps=9"]).gan.base is not None
+    assert workspace.settings([*settings, "gan.steps=9"]).gan.base is None
+    assert workspace.settings([*settings, "gan.scope=per_class"]).gan.base is None

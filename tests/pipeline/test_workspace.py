@@ -1,0 +1,220 @@
+"""Classes of a workspace: what is recorded, what is refused, and that nothing of the user's is lost."""
+
+import stat
+import tempfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.config import Config
+from pipeline.errors import InputError
+from pipeline.reading import read_dataset
+from pipeline.workspace import Workspace, add_images, remove_class
+from pipeline.workspace.archive import unpack
+from pipeline.workspace.listing import class_states
+from tests import tiny
+
+CONFIG = Config()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+def folder_of(tmp_path: Path, name: str, count: int = 10, first_seed: int = 0) -> Path:
+    return tiny.write_dataset(tmp_path / f"{name}-{first_seed}", {name: count}, first_seed=first_seed) / name
+
+
+def zipped(folder: Path, archive: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.iterdir()):
+            file.write(path, prefix + path.name)
+    return archive
+
+
+@pytest.mark.parametrize("how", ["folder", "files", "zip", "zip with a folder inside"])
+def test_images_come_as_a_folder_as_files_or_packed(tmp_path: Path, workspace: Workspace, how: str) -> None:
+    folder = folder_of(tmp_path, "grain")
+    sources = {
+        "folder": [folder],
+        "files": sorted(folder.iterdir()),
+        "zip": [zipped(folder, tmp_path / "a.zip")],
+        "zip with a folder inside": [zipped(folder, tmp_path / "b.ZIP", "grain/")],
+    }[how]
+    before = tiny.contents(folder)
+    added = add_images(workspace, "a defect", sources, CONFIG)
+    assert added.counts == {"train": 7, "test": 3} and added.known == 0 and not added.problems
+    rows = workspace.rows()
+    assert {row.original for row in rows} == set(before) and {row.label for row in rows} == {"a defect"}
+    assert {row.sha256 for row in rows} == set(before.values())
+    assert {tiny.contents(workspace.images)[row.path] for row in rows} == set(before.values())  # the very same bytes
+    assert tiny.contents(folder) == before
+    assert not list(workspace.root.glob(".incoming*"))
+
+
+def test_a_workspace_is_a_data_set(tmp_path: Path, workspace: Workspace) -> None:
+    for name in tiny.TEXTURES:
+        add_images(workspace, name, [folder_of(tmp_path, name)], CONFIG)
+    reading = read_dataset(workspace.images)
+    assert reading.classes == sorted(tiny.TEXTURES) and len(reading.images) == 30
+    assert Counter(reading.frame["split"]) == {"train": 21, "test": 9}
+
+
+def test_an_image_keeps_its_split_whatever_comes_later(tmp_path: Path, workspace: Workspace) -> None:
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    first = {row.sha256: row.split for row in workspace.rows()}
+    add_images(workspace, "blobs", [folder_of(tmp_path, "blobs")], CONFIG)
+    more = add_images(workspace, "grain", [folder_of(tmp_path, "grain", 14, 4)], CONFIG)
+    assert more.known == 6 and sum(more.counts.values()) == 8
+    now = {row.sha256: row.split for row in workspace.rows()}
+    assert first.items() <= now.items() and len(now) == 28
+
+
+def test_the_same_spot_joins_its_split(tmp_path: Path, workspace: Workspace) -> None:
+    folder = folder_of(tmp_path, "blobs")
+    add_images(workspace, "blobs", [folder], CONFIG)
+    again = tmp_path / "again"
+    again.mkdir()
+    for path in folder.iterdir():  # under a lamp that is a little brighter
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert image is not None
+        brighter = np.clip(image.astype(np.int16) + 12, 0, 255).astype(np.uint8)
+        (again / path.name).write_bytes(cv2.imencode(".png", brighter)[1].tobytes())
+    add_images(workspace, "blobs", [again], CONFIG)
+    splits: dict[str, set[str]] = {}
+    for row in workspace.rows():
+        splits.setdefault(row.original, set()).add(row.split)
+    assert len(workspace.rows()) == 20 and all(len(of) == 1 for of in splits.values())
+
+
+def test_masks_come_along(tmp_path: Path, workspace: Workspace) -> None:
+    folder = folder_of(tmp_path, "lines")
+    for path in sorted(folder.iterdir()):
+        mask = np.zeros((32, 32), np.uint8)
+        mask[8:20, 8:20] = 255
+        (folder / f"{path.stem}_mask.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    add_images(workspace, "lines", [folder], CONFIG)
+    rows = workspace.rows()
+    assert len(rows) == 10 and all((workspace.images / row.mask).is_file() and row.mask for row in rows)
+
+
+def test_what_cannot_be_recorded_leaves_the_workspace_as_it_was(tmp_path: Path, workspace: Workspace) -> None:
+    grain = folder_of(tmp_path, "grain")
+    add_images(workspace, "grain", [grain], CONFIG)
+    before = workspace.manifest.read_bytes()
+
+    def refused(name: str, *sources: Path) -> str:
+        with pytest.raises(InputError) as error:
+            add_images(workspace, name, sources, CONFIG)
+        return str(error.value)
+
+    assert "is in class 'grain' already" in refused("other", next(iter(sorted(grain.iterdir()))))
+    assert "is a path, not a name" in refused("../grain", grain)
+    assert "differ only by case" in refused("Grain", folder_of(tmp_path, "blobs"))
+    assert "does not exist" in refused("new", tmp_path / "nowhere")
+    assert "give the folder of one class" in refused("new", grain.parent)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_text("no image")
+    assert "none of its 1 image file(s) can be read" in refused("new", bad)
+    blobs = folder_of(tmp_path, "blobs", 3, 30)
+    (blobs / "a.png").write_text("no image")
+    assert "1 of 4 files are bad" in refused("new", blobs)
+    assert "or any number of image files" in refused("new", grain, blobs)
+    assert workspace.manifest.read_bytes() == before and not list(workspace.root.glob(".incoming*"))
+
+
+def test_a_folder_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear sir")
+    with pytest.raises(InputError, match="holds no workspace"):
+        add_images(Workspace(tmp_path), "grain", [folder_of(tmp_path.parent, "grain", 4, 90)], CONFIG)
+    assert {path.name for path in tmp_path.iterdir()} == {"letters.txt"}
+
+
+def test_a_class_that_is_removed_is_kept_aside(tmp_path: Path, workspace: Workspace) -> None:
+    for name in ("grain", "lines"):
+        add_images(workspace, name, [folder_of(tmp_path, name)], CONFIG)
+    images = set(tiny.contents(workspace.images / "grain").values())
+    removed = remove_class(workspace, "grain")
+    assert {row.label for row in workspace.rows()} == {"lines"}
+    assert set(tiny.contents(removed).values()) == images and not (workspace.images / "grain").exists()
+    with pytest.raises(InputError, match="has no class 'grain'; it has lines"):
+        remove_class(workspace, "grain")
+    add_images(workspace, "grain", [removed], CONFIG)
+    assert len(workspace.rows()) == 20
+
+
+def test_the_list_says_what_there_is(tmp_path: Path, workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="is no workspace"):
+        class_states(workspace)
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    (state,) = class_states(workspace)
+    assert (state.name, state.train, state.test, state.generator, state.gain) == ("grain", 7, 3, "none", None)
+
+
+# Archives (the folder they would be unpacked into must stay as it was)
+
+
+def packed(archive: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(archive, "w", compression) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return archive
+
+
+@pytest.mark.parametrize("name", ["../out.png", "a/../../out.png", "/etc/out.png", "C:/out.png", "a\\..\\out.png"])
+def test_an_entry_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    archive, into = packed(tmp_path / "a.zip", {"fine.png": b"x"}), tmp_path / "deep" / "into"
+    into.mkdir(parents=True)
+    entry = zipfile.ZipInfo("x")
+    entry.filename = name
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(entry, b"x")
+    with pytest.raises(InputError, match="leads out of the folder"):
+        unpack(archive, into)
+    assert list(into.iterdir()) == [] and not list(tmp_path.rglob("out.png"))
+
+
+def test_links_bombs_encryption_and_rubbish_are_refused(tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    into.mkdir()
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as file:
+        file.writestr(link, "/etc/passwd")
+    packed(tmp_path / "bomb.zip", {"a.png": b"\0" * 50_000_000}, zipfile.ZIP_DEFLATED)
+    (tmp_path / "text.zip").write_text("no archive")
+    packed(tmp_path / "empty.zip", {})
+    whole = packed(tmp_path / "whole.zip", {"a.png": b"x" * 1000}).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[:500])
+    secret = bytearray(whole)
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        secret[secret.index(mark) + offset] |= 1
+    (tmp_path / "secret.zip").write_bytes(secret)
+    for name, said in {
+        "link": "holds the link 'link.png'", "bomb": "would grow", "text": "cannot be unpacked", "empty": "is empty",
+        "cut": "cannot be unpacked", "secret": "is encrypted",
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            unpack(tmp_path / f"{name}.zip", into)
+        assert list(into.iterdir()) == []
+
+
+NAMES = st.from_regex(r"[a-zé ]{1,8}(/[a-z]{1,5})?\.png", fullmatch=True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(NAMES, st.binary(max_size=50), min_size=1))
+def test_plain_archives_come_out_as_they_went_in(entries: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        into = Path(folder) / "into"
+        into.mkdir()
+        unpack(packed(Path(folder) / "a.zip", entries), into)
+        assert {p.relative_to(into).as_posix(): p.read_bytes() for p in into.rglob("*") if p.is_file()} == entries

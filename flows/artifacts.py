@@ -1,13 +1,17 @@
-"""What a run leaves in Prefect: the verdict as markdown, arms and classes as tables."""
+"""What a run leaves in Prefect: the verdict as markdown, arms, classes and the last runs as tables."""
 
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from pipeline.history import history
+from pipeline.store import RunFolder
+
+LAST = 20  # runs in the comparison
 VERDICTS = {"merge": "Merge", "do_not_merge": "Do not merge", "inconclusive": "Inconclusive"}
 
 
-def publish_results(metrics: dict[str, Any], out: str) -> None:
+def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
     """Attach the artifacts to the flow run; their keys are fixed, so that Prefect shows their history."""
     gain = metrics["gain"]
     low, high = gain["accuracy"]["ci95"]
@@ -19,7 +23,7 @@ def publish_results(metrics: dict[str, Any], out: str) -> None:
             f"Gain of `{gain['augmented']}` over `{gain['baseline']}`: "
             f"{100 * gain['accuracy']['delta']:+.1f} points of accuracy "
             f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}).\n\n"
-            f"Report: `{out}/report.html`\n"
+            f"Report: `{run.report}`\n"
         ),
     )
     create_table_artifact(
@@ -41,6 +45,24 @@ def publish_results(metrics: dict[str, Any], out: str) -> None:
         table=[
             {"class": name, "generated": row["generated"], "accepted": row["accepted"], **row["rejected"]}
             for name, row in metrics["classes"].items()
+        ],
+    )
+
+    create_table_artifact(
+        key="ganaug-compare",
+        description="Gain, FID and misses of the last runs in this folder, the newest first",
+        table=[
+            {
+                "finished": row["time"],
+                "verdict": VERDICTS[row["verdict"]],
+                "classes": row["classes"],
+                "training images": row["images"],
+                "gain, points": f"{100 * row['gain']:+.1f}",
+                "95 % interval": " to ".join(f"{100 * end:+.1f}" for end in row["ci95"]),
+                "FID": None if row["fid"] is None else round(row["fid"], 1),
+                "defects missed": None if row["miss_rate"] is None else _percent(row["miss_rate"]),
+            }
+            for row in history(run, last=LAST)
         ],
     )
 

@@ -39,8 +39,7 @@ def run(
     RunFolder(out).prepare()
     from flows.augment import augment, run_here  # after quiet_prefect in main: Prefect reads its settings at import
 
-    metrics = run_here(augment, settings, str(dataset), str(out), settings)
-    typer.echo(_verdict(metrics, RunFolder(out)))
+    run_here(augment, settings, str(dataset), str(out), settings)
 
 
 @classes.command("add")
@@ -58,7 +57,7 @@ def add_class_command(
     from flows.workspace import NewImages, add_class
 
     images = NewImages(workspace=str(workspace), name=name, paths=[str(path) for path in paths], train=train)
-    _tell(run_here(add_class, settings, images, overrides), workspace, train)
+    _say_if_nothing_ran(run_here(add_class, settings, images, overrides), workspace, train)
 
 
 @classes.command("remove")
@@ -73,18 +72,26 @@ def remove_class_command(
         from flows.augment import run_here
         from flows.workspace import update
 
-        _tell(run_here(update, settings, str(workspace), overrides), workspace, train)
+        _say_if_nothing_ran(run_here(update, settings, str(workspace), overrides), workspace, train)
 
 
-def _tell(metrics: dict[str, Any], workspace: Path, train: bool) -> None:
-    if metrics:
-        typer.echo(_verdict(metrics, Workspace(workspace).run))
-    else:
+@app.command()
+def serve(
+    workspace: Where = Path("workspace"),
+    port: Annotated[int, typer.Option(help="Of Prefect's server, if one has to be started.", min=1, max=65535)] = 4200,
+    overrides: Overrides = None,
+) -> None:
+    """Run the flows of a workspace on their schedules (settings `serve.*`) until stopped."""
+    settings = Workspace(workspace).settings(overrides)
+    check_names(settings)
+    from flows.serve import serve_workspace  # after quiet_prefect in main, as above
+
+    serve_workspace(Workspace(workspace), settings, overrides, port)
+
+
+def _say_if_nothing_ran(metrics: dict[str, Any], workspace: Path, train: bool) -> None:
+    if not metrics:
         typer.echo(f"Recorded in {workspace}." + (" Add a second class to train and compare." if train else ""))
-
-
-def _verdict(metrics: dict[str, Any], run: RunFolder) -> str:
-    return f"\n{metrics['verdict'].replace('_', ' ').upper()}: {metrics['reason']}\nReport: {run.report}"
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.artifacts import publish_results
-from flows.augment import as_task, as_tasks
-from pipeline.job import run_job
+from flows.augment import CORES
+from flows.tasks import as_task, run_as_tasks
+from pipeline.errors import InputError
 from pipeline.workspace import Added, Workspace, add_images
+from pipeline.workspace.watch import arrivals, mark
 
 FEWEST_CLASSES = 2  # a classifier tells at least two apart
 
@@ -23,7 +24,7 @@ class NewImages(BaseModel):
     train: bool = Field(default=True, description="Train and compare now; else only record the images.")
 
 
-@flow(name="add-class", persist_result=False)
+@flow(name="add-class", task_runner=CORES, persist_result=False)
 def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str, Any]:
     """Returns the content of `metrics.json`, or an empty dict where nothing could be or was to be trained."""
     workspace = Workspace(Path(images.workspace))
@@ -35,19 +36,54 @@ def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str
     return _brought_up_to_date(workspace, overrides) if images.train else {}
 
 
-@flow(name="update", persist_result=False)
-def update(workspace: str, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`."""
-    return _brought_up_to_date(Workspace(Path(workspace)), overrides)
+@flow(name="update", task_runner=CORES, persist_result=False)
+def update(workspace: str, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
+    """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`.
+
+    With `fresh`, the base that its classes share is trained anew too, on the images of all of them.
+    """
+    place = Workspace(Path(workspace))
+    place.require()
+    if fresh:
+        place.forget_base()
+    return _brought_up_to_date(place, overrides)
+
+
+@flow(name="retrain", task_runner=CORES, persist_result=False)
+def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Compare anew on the images there are now, with the generators there are; trains classifiers only."""
+    place = Workspace(Path(workspace))
+    place.require()
+    return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
+
+
+@flow(name="collect", task_runner=CORES, persist_result=False)
+def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Add the images that have arrived in a watched folder and bring the run up to date; does nothing without any.
+
+    A class whose images are refused is reported once, after the others have been added.
+    """
+    place = Workspace(Path(workspace))
+    config, refused = place.settings(overrides), []
+    found = arrivals(place, Path(watch))
+    for name, files in found.items():
+        try:
+            print(said(name, as_task(f"record {name}", add_images, place, name, files, config)))
+        except InputError as error:
+            refused.append(f"{name}: {error}")
+        mark(place, files)
+    metrics = _brought_up_to_date(place, overrides) if len(found) > len(refused) else {}
+    if refused:
+        raise InputError(" ".join(refused))
+    return metrics
 
 
 def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None) -> dict[str, Any]:
     if len({row.label for row in workspace.rows()}) < FEWEST_CLASSES:
         return {}
     config = workspace.settings(overrides)
-    metrics = run_job(workspace.run, config, workspace.images, step=as_task, fan_out=as_tasks)
+    metrics = run_as_tasks(workspace.run, config, workspace.images)
     workspace.keep_base(config)
-    publish_results(metrics, str(workspace.run.out))
     return metrics
 
 

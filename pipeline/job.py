@@ -14,6 +14,7 @@ from ganaug.families import get_family
 from pipeline.config import Config, dump_config, load_config
 from pipeline.errors import InputError
 from pipeline.log import RunLog
+from pipeline.stages import train as training
 from pipeline.stages.choose import choose, policies
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
@@ -30,11 +31,10 @@ from pipeline.stages.jobs import (
 from pipeline.stages.memory import require_memory
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
-from pipeline.stages.publish import publish
+from pipeline.stages.publish import publish, published
 from pipeline.stages.quality import good_class
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
-from pipeline.stages.train import train, train_apart
 from pipeline.stages.upscale import scale_of
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 
@@ -60,10 +60,13 @@ def run_job(
     source: Path,
     *,
     until: str = "report",
+    train: bool = True,
     step: Step = directly,
     fan_out: FanOut = one_by_one,
 ) -> dict[str, Any]:
     """Run the stages up to `until`; what the folder already holds for the same input is not computed again.
+
+    Without `train`, the generators that the folder holds are used as they are, also where images have changed since.
 
     Returns the content of `metrics.json`, or an empty dict where `until` comes before `evaluate`.
 
@@ -87,8 +90,11 @@ def run_job(
             for reason in without_generator(prepared, config).values():
                 clock.log.write("train", "skipped", reason=reason)
                 print(f"train: {reason}", file=sys.stderr)
-            trained = _train(run, config, prepared, fan_out)
-            step("publish generators", publish, run, config, prepared, trained)
+            if train:
+                trained = _train(run, config, prepared, fan_out)
+                step("publish generators", publish, run, config, prepared, trained)
+            else:
+                trained = published(run)
         if until == "train":
             return {}
         with clock("generate"):
@@ -119,7 +125,7 @@ def run_job(
 
 
 def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> list[Trained]:
-    work = train_apart if config.runner == "process" else train
+    work = training.train_apart if config.runner == "process" else training.train
     base = given_base(run, config, prepared)
     trained = [base] if base else fan_out("train", work, first_jobs(run, config, prepared))
     if config.gan.scope == "specialise" and trained and trained[0].model:

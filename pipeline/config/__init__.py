@@ -11,6 +11,7 @@ from pipeline.config.models import (
     GanConfig,
     GenerateConfig,
     QualityConfig,
+    ServeConfig,
 )
 from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
 from pipeline.masking import mask_secrets
@@ -26,6 +27,7 @@ __all__ = [
     "GanConfig",
     "GenerateConfig",
     "QualityConfig",
+    "ServeConfig",
     "dump_config",
     "known_keys",
     "load_config",

@@ -293,6 +293,24 @@ class QualityConfig(Section):
         return self
 
 
+class ServeConfig(Section):
+    """When a workspace's flows run by themselves (`ganaug serve`), as cron expressions of five fields."""
+
+    evaluate: str | None = Field(
+        default="0 1 * * *", min_length=9, description="Compare anew with the generators there are. Empty: never."
+    )
+    train: str | None = Field(
+        default="0 3 * * sun", min_length=9, description="Train all generators anew where images changed. Empty: never."
+    )
+    watch: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder with one sub-folder a class; images that arrive there are added.",
+    )
+    watch_every: str = Field(default="*/5 * * * *", min_length=9, description="When the watched folder is looked at.")
+    timezone: str = Field(default="UTC", min_length=1, description="Of the times above, such as Europe/Berlin.")
+
+
 class Config(Section):
     """Everything a run can be told."""
 
@@ -312,3 +330,4 @@ class Config(Section):
     filter: FilterConfig = Field(default=FilterConfig(), description="Choosing among the candidates.")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
     quality: QualityConfig = Field(default=QualityConfig(), description="What the comparison means on the line.")
+    serve: ServeConfig = Field(default=ServeConfig(), description="Scheduled runs of a workspace.")

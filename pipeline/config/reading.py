@@ -46,7 +46,9 @@ def load_config(file: Path | None = None, overrides: list[str] | None = None) ->
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
             raise InputError(f"'{override}' is not KEY=VALUE; write for example --set gan.steps=2000.")
-        _assign(tree, key.strip(), _parse(text, where=f"--set {override}"))
+        # a value is no alias of YAML's: a schedule may begin with a star
+        value = text.strip() if text.lstrip().startswith("*") else _parse(text, where=f"--set {override}")
+        _assign(tree, key.strip(), value)
     return validate_config(tree)
 
 

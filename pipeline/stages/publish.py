@@ -10,7 +10,7 @@ from pipeline.errors import JobError
 from pipeline.stages.guides import embedding_of, training_images
 from pipeline.stages.models import averaged, by_task
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
-from pipeline.store import RunFolder, code_version, save_tensors, write_json
+from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
 
 
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
@@ -57,6 +57,28 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
                 },
             )
+
+
+def published(run: RunFolder) -> list[Trained]:
+    """The generators that a finished run has left in its folder, to be used as they are.
+
+    Raises:
+        JobError: there is none, or one that a card names is gone.
+    """
+    cards = [read_json(card) for card in sorted((run.out / "generators").glob("*/card.json"))]
+    if not cards:
+        raise JobError(f"{run.out} holds no generator yet; train first, with `ganaug run` or `ganaug class add`.")
+    found = {}
+    for key, scale in [(card["generator"], 1) for card in cards] + [
+        (card["enlarger"]["generator"], card["enlarger"]["spec"]["scale"]) for card in cards if card["enlarger"]
+    ]:
+        model = run.stored("generator", key)
+        try:
+            record = load_tensors(model)[1]
+        except (OSError, StoreError) as error:
+            raise JobError(f"{model} is gone or damaged ({error}); train again.") from None
+        found[key] = Trained(record["name"], str(model), key, record["asked"], record["seconds"], scale=scale)
+    return list(found.values())
 
 
 def _summary(card: Mapping[str, Any]) -> dict[str, Any]:

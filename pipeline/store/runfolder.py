@@ -36,6 +36,10 @@ class RunFolder:
         return self.out / "config.yaml"
 
     @property
+    def history(self) -> Path:
+        return self.out / "history.jsonl"
+
+    @property
     def log(self) -> Path:
         return self.out / "log.jsonl"
 

@@ -82,6 +82,10 @@ class Workspace:
         if config.gan.scope == "specialise" and len(bases) == 1:
             write_json(self.base, {"file": bases.pop(), "for": _base_settings(config)})
 
+    def forget_base(self) -> None:
+        """Let the next run train a base of its own."""
+        self.base.unlink(missing_ok=True)
+
     def require(self) -> None:
         """Raise InputError where there is no workspace."""
         if not self.manifest.exists():

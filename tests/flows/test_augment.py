@@ -16,9 +16,11 @@ from prefect.client.schemas.sorting import FlowRunSort
 from pytest import CaptureFixture, MonkeyPatch
 
 from flows import cli
-from flows.augment import as_tasks, augment, run_here
+from flows.augment import augment, report, run_here
+from flows.tasks import as_tasks
 from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
+from pipeline.history import history
 from pipeline.log import read_log
 from pipeline.store import RunFolder
 from tests import tiny
@@ -70,8 +72,12 @@ def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folde
     assert {"prepare", "generate", "fit scorer", "filter", "choose", "merge", "evaluate", "report"} <= tasks.keys()
     artifacts = artifacts_of(run.id)
     assert {key: artifact.type for key, artifact in artifacts.items()} == {
-        "ganaug-verdict": "markdown", "ganaug-arms": "table", "ganaug-classes": "table",
+        "ganaug-verdict": "markdown", "ganaug-arms": "table", "ganaug-classes": "table", "ganaug-compare": "table",
+        "ganaug-progress": "progress",
     }  # fmt: skip
+    assert json.loads(str(artifacts["ganaug-progress"].data)) == 100
+    (compared,) = json.loads(str(artifacts["ganaug-compare"].data))
+    assert compared["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
     verdict = str(artifacts["ganaug-verdict"].data)
     assert metrics["reason"] in verdict and metrics["gain"]["augmented"] in verdict and f"{out}/report.html" in verdict
     arms = json.loads(str(artifacts["ganaug-arms"].data))
@@ -91,13 +97,27 @@ def test_the_flow_gives_what_the_plain_job_gives(finished: Finished, tmp_path: P
     assert RunFolder(out).manifest.read_bytes() == finished.run.manifest.read_bytes()
 
 
+def test_the_report_can_be_made_anew_and_the_history_grows(finished: Finished, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished.run.out, out)
+    (out / "report.html").unlink()
+    before = tiny.times(out / "store")
+    for runs in (1, 2):
+        metrics = report(str(out))
+        assert {**metrics, "seconds": 0} == {**finished.metrics, "seconds": 0} and (out / "report.html").exists()
+        assert len(history(RunFolder(out), last=9)) == runs
+    after = tiny.times(out / "store")
+    assert {name for name in after if after[name] != before.get(name)} <= {"comparison.json"}
+    assert len(json.loads(str(artifacts_of(latest().id)["ganaug-compare"].data))) == 2
+
+
 def test_a_failing_job_is_a_failed_run(tmp_path: Path) -> None:
     source = tiny.write_dataset(tmp_path / "data", {"blobs": 4, "grain": 0})
     state: State[Any] = augment(str(source), str(tmp_path / "run"), tiny.settings(), return_state=True)
     assert state.is_failed() and "'grain' holds no readable image" in str(state.message)
     run = latest()
     assert run.state is not None and run.state.is_failed() and tasks_of(run.id) == {"prepare": "Failed"}
-    assert not [key for key in artifacts_of(run.id) if key.startswith("ganaug")]
+    assert {key for key in artifacts_of(run.id) if key.startswith("ganaug")} == {"ganaug-progress"}
 
 
 def test_parameters_from_elsewhere_are_validated_again(tmp_path: Path, textures_folder: Path) -> None:

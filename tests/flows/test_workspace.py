@@ -1,11 +1,16 @@
 """A workspace through the command: classes come and go, and only what they need is trained."""
 
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.client.schemas.objects import State
 from pytest import CaptureFixture, MonkeyPatch
 
+from flows.workspace import collect, retrain
 from pipeline.log import read_log
 from pipeline.store import read_json
 from pipeline.workspace import Workspace
@@ -24,6 +29,15 @@ def drawn(workspace: Workspace) -> dict[str, int]:
     """Generators and candidates with their times."""
     files = tiny.times(workspace.run.store).items()
     return {name: time for name, time in files if name.startswith(("generator-", "candidates-"))}
+
+
+def two_classes(tmp_path: Path, monkeypatch: MonkeyPatch) -> Workspace:
+    """A workspace whose run is finished."""
+    workspace = Workspace(tmp_path / "workspace")
+    for name in ("blobs", "grain"):
+        folder = tiny.write_dataset(tmp_path / name, {name: 12}) / name
+        assert call(monkeypatch, "class", "add", name, str(folder), "--workspace", str(workspace.root), *SETTINGS) == 0
+    return workspace
 
 
 def listed(monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], workspace: Workspace) -> dict[str, dict[str, object]]:
@@ -72,6 +86,34 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
     assert {path.name for path in (workspace.run.out / "generators").iterdir()} == {"grain", "lines"}
 
 
+def test_comparing_anew_trains_no_generator(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace = two_classes(tmp_path, monkeypatch)
+    settings = [word for word in SETTINGS if word != "--set"]
+    models = drawn(workspace)
+    more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
+    assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
+    images = read_json(workspace.run.metrics)["dataset"]["counts"]["test"]["grain"]
+    metrics = retrain(str(workspace.root), settings)
+    assert metrics["dataset"]["counts"]["test"]["grain"] > images
+    assert drawn(workspace) == models
+
+
+def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+    settings = [word for word in SETTINGS if word != "--set"]
+    incoming.mkdir()
+    assert collect(str(workspace.root), str(incoming), settings) == {}
+    tiny.write_dataset(incoming, {"lines": 12})
+    shutil.copytree(tmp_path / "grain" / "grain", incoming / "blobs")  # of another class: refused
+    for file in incoming.rglob("*.png"):
+        os.utime(file, (1e9, 1e9))
+    state: State[Any] = collect(str(workspace.root), str(incoming), settings, return_state=True)
+    assert state.is_failed() and "blobs: " in str(state.message) and "is in class 'grain' already" in str(state.message)
+    assert {row.label for row in workspace.rows()} == {"blobs", "grain", "lines"}
+    assert "lines" in read_json(workspace.run.metrics)["dataset"]["classes"]
+    assert collect(str(workspace.root), str(incoming), settings) == {}  # each file is looked at once
+
+
 @pytest.mark.parametrize("words", [("class", "list"), ("class", "remove", "grain")])
 def test_no_workspace_is_said_so(
     tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], words: tuple[str, ...]
@@ -81,10 +123,7 @@ def test_no_workspace_is_said_so(
 
 
 def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = Workspace(tmp_path / "workspace")
-    for name in ("blobs", "grain"):
-        folder = tiny.write_dataset(tmp_path / name, {name: 12}) / name
-        assert call(monkeypatch, "class", "add", name, str(folder), "--workspace", str(workspace.root), *SETTINGS) == 0
+    workspace = two_classes(tmp_path, monkeypatch)
     settings = [word for word in SETTINGS if word != "--set"]
     assert workspace.settings(settings).gan.base is not None
     assert workspace.settings([*settings, "gan.finetune_steps=9"]).gan.base is not None

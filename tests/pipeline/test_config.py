@@ -129,3 +129,7 @@ def test_secrets_are_masked(text: str) -> None:
 @pytest.mark.parametrize("text", ["seed: 3", "https://host/path?page=2", "8 tokens a class", "user@example.org", ""])
 def test_plain_text_is_not_masked(text: str) -> None:
     assert mask_secrets(text) == text
+
+
+def test_a_value_may_begin_with_a_star() -> None:
+    assert load_config(None, ["serve.train=* * * * *"]).serve.train == "* * * * *"

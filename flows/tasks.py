@@ -1,0 +1,77 @@
+"""`pipeline.job` as Prefect tasks: each step one, each generator one, and a progress bar on the flow run's page."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+
+from flows.artifacts import publish_results
+from pipeline.config import Config
+from pipeline.history import remember
+from pipeline.job import run_job
+from pipeline.store import RunFolder
+
+# Per cent of a run's time, about, that is over after each step; training is between `prepare` and its publication.
+REACHED = {
+    "prepare": 2, "publish generators": 50, "generate": 52, "fit scorer": 54, "filter": 56, "choose": 78, "merge": 79,
+    "evaluate": 99, "report": 100,
+}  # fmt: skip
+
+
+def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = True) -> dict[str, Any]:
+    """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
+    bar = _Bar()
+    metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=bar.fan_out)
+    remember(run, metrics)
+    publish_results(metrics, run)
+    verdict = metrics["verdict"].replace("_", " ").upper()
+    print(f"\n{verdict}: {metrics['reason']}\nReport: {run.report}", flush=True)
+    return metrics
+
+
+def as_task(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run one function as a task and wait for it."""
+    return _task(name, function)(*arguments)
+
+
+def as_tasks(
+    name: str,
+    function: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    *,
+    done: Callable[[int], None] = lambda count: None,
+) -> list[Any]:
+    """Run one task a job, several at a time; raises the first failure once all have ended."""
+    futures = [_task(f"{name} {job.name}", function).submit(job) for job in jobs]
+    for count, _ in enumerate(as_completed(futures), start=1):
+        done(count)
+    return [future.result() for future in futures]
+
+
+class _Bar:
+    """Runs steps and tells the flow run's page how far it is."""
+
+    def __init__(self) -> None:
+        self.artifact: Any = create_progress_artifact(0.0, key="ganaug-progress", description="How far this run is")
+
+    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        result = as_task(name, function, *arguments)
+        if name in REACHED:
+            self._tell(REACHED[name])
+        return result
+
+    def fan_out(self, name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+        start, end = REACHED["prepare"], REACHED["publish generators"]
+        return as_tasks(name, function, jobs, done=lambda n: self._tell(start + (end - start) * n / len(jobs)))
+
+    def _tell(self, per_cent: float) -> None:
+        update_progress_artifact(self.artifact, float(per_cent))
+
+
+def _task(name: str, function: Callable[..., Any]) -> Any:
+    # Results live in the run's folder, under the digest of their inputs; Prefect's cache would only hold them twice.
+    return task(name=name, persist_result=False, cache_policy=NO_CACHE)(function)

@@ -1,0 +1,39 @@
+"""What came of the runs in one folder, one line each: gain, FID and misses over the months."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from statistics import fmean
+from typing import Any
+
+from pipeline.store import RunFolder, write_atomically
+
+
+def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
+    """Add a finished run to `history.jsonl`."""
+    line = json.dumps(summary(metrics) | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
+    before = run.history.read_bytes() if run.history.exists() else b""
+    write_atomically(run.history, before + line.encode() + b"\n")
+
+
+def history(run: RunFolder, *, last: int) -> list[dict[str, Any]]:
+    """The last runs, the newest first."""
+    if not run.history.exists():
+        return []
+    lines = run.history.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in reversed(lines[-last:])]
+
+
+def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures to follow: gain in accuracy with its interval, mean FID of the classes, share of defects missed."""
+    fids = [row["fid"] for row in metrics["classes"].values() if row["fid"] is not None]
+    missed = (metrics.get("quality") or {}).get("augmented")
+    return {
+        "verdict": metrics["verdict"],
+        "classes": len(metrics["dataset"]["classes"]),
+        "images": sum(metrics["dataset"]["counts"]["train"].values()),
+        "gain": metrics["gain"]["accuracy"]["delta"],
+        "ci95": list(metrics["gain"]["accuracy"]["ci95"]),
+        "fid": fmean(fids) if fids else None,
+        "miss_rate": missed["miss_rate"]["mean"] if missed else None,
+    }

@@ -1,0 +1,49 @@
+"""A watched folder: every file is looked at once, and not before it has settled."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.workspace import Workspace
+from pipeline.workspace.watch import SETTLED, arrivals, mark
+
+NOW = 1_700_000_000.0
+
+
+def arrive(file: Path, age: float = 60) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x")
+    os.utime(file, (NOW - age, NOW - age))
+    return file
+
+
+def test_new_files_come_class_by_class_and_once(tmp_path: Path) -> None:
+    workspace, folder = Workspace(tmp_path / "workspace"), tmp_path / "incoming"
+    files = [arrive(folder / "pit" / "b.png"), arrive(folder / "pit" / "a.png"), arrive(folder / "dent" / "c.png")]
+    arrive(folder / ".cache" / "x.png")
+    arrive(folder / "pit" / ".partial")
+    arrive(folder / "loose.png")
+    assert arrivals(workspace, folder, now=NOW) == {"dent": [files[2]], "pit": [files[1], files[0]]}
+    workspace.root.mkdir()
+    mark(workspace, files)
+    assert arrivals(workspace, folder, now=NOW) == {}
+    late = arrive(folder / "pit" / "c.png")
+    assert arrivals(workspace, folder, now=NOW) == {"pit": [late]}
+    files[0].write_bytes(b"another picture")  # under a name that was there
+    os.utime(files[0], (NOW - 60, NOW - 60))
+    assert arrivals(workspace, folder, now=NOW) == {"pit": [files[0], late]}
+
+
+def test_a_class_waits_until_its_last_file_has_settled(tmp_path: Path) -> None:
+    workspace, folder = Workspace(tmp_path / "workspace"), tmp_path / "incoming"
+    arrive(folder / "pit" / "a.png")
+    fresh = arrive(folder / "pit" / "a_mask.png", age=SETTLED / 2)
+    assert arrivals(workspace, folder, now=NOW) == {}
+    assert set(arrivals(workspace, folder, now=NOW + SETTLED)["pit"]) == {folder / "pit" / "a.png", fresh}
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"serve\.watch = .*nowhere is no folder"):
+        arrivals(Workspace(tmp_path), tmp_path / "nowhere")

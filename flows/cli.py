@@ -37,9 +37,9 @@ def run(
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     RunFolder(out).prepare()
-    from flows.augment import augment, run_here  # after quiet_prefect in main: Prefect reads its settings at import
+    from flows.augment import augment  # after quiet_prefect in main: Prefect reads its settings at import
 
-    run_here(augment, settings, str(dataset), str(out), settings)
+    augment(str(dataset), str(out), settings)
 
 
 @classes.command("add")
@@ -53,11 +53,10 @@ def add_class_command(
     """Add images to class NAME, new or known, and train only what they make necessary."""
     settings = Workspace(workspace).settings(overrides)
     check_names(settings)
-    from flows.augment import run_here  # after quiet_prefect in main, as above
-    from flows.workspace import NewImages, add_class
+    from flows.workspace import NewImages, add_class  # after quiet_prefect in main, as above
 
     images = NewImages(workspace=str(workspace), name=name, paths=[str(path) for path in paths], train=train)
-    _say_if_nothing_ran(run_here(add_class, settings, images, overrides), workspace, train)
+    _say_if_nothing_ran(add_class(images, overrides), workspace, train)
 
 
 @classes.command("remove")
@@ -69,10 +68,9 @@ def remove_class_command(
     check_names(settings)
     typer.echo(f"{name}: taken out; its images are in {remove_class(Workspace(workspace), name)}.")
     if train:
-        from flows.augment import run_here
         from flows.workspace import update
 
-        _say_if_nothing_ran(run_here(update, settings, str(workspace), overrides), workspace, train)
+        _say_if_nothing_ran(update(str(workspace), overrides), workspace, train)
 
 
 @app.command()

@@ -10,22 +10,25 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 
 from flows.artifacts import publish_results
+from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.history import remember
 from pipeline.job import run_job
 from pipeline.store import RunFolder
 
-# Per cent of a run's time, about, that is over after each step; training is between `prepare` and its publication.
+# Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
 REACHED = {
     "prepare": 2, "publish generators": 50, "generate": 52, "fit scorer": 54, "filter": 56, "choose": 78, "merge": 79,
     "evaluate": 99, "report": 100,
 }  # fmt: skip
+SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 
 
 def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = True) -> dict[str, Any]:
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
-    bar = _Bar()
-    metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=bar.fan_out)
+    with task_runner(config) as runner:
+        bar = _Bar(runner)
+        metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=bar.fan_out)
     remember(run, metrics)
     publish_results(metrics, run)
     verdict = metrics["verdict"].replace("_", " ").upper()
@@ -42,11 +45,12 @@ def as_tasks(
     name: str,
     function: Callable[[Any], Any],
     jobs: Sequence[Any],
+    runner: Any,
     *,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Any]:
     """Run one task a job, several at a time; raises the first failure once all have ended."""
-    futures = [_task(f"{name} {job.name}", function).submit(job) for job in jobs]
+    futures = [runner.submit(_task(f"{name} {job.name}", function), {"job": job}) for job in jobs]
     for count, _ in enumerate(as_completed(futures), start=1):
         done(count)
     return [future.result() for future in futures]
@@ -55,7 +59,8 @@ def as_tasks(
 class _Bar:
     """Runs steps and tells the flow run's page how far it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
         self.artifact: Any = create_progress_artifact(0.0, key="ganaug-progress", description="How far this run is")
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -65,8 +70,10 @@ class _Bar:
         return result
 
     def fan_out(self, name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
-        start, end = REACHED["prepare"], REACHED["publish generators"]
-        return as_tasks(name, function, jobs, done=lambda n: self._tell(start + (end - start) * n / len(jobs)))
+        start, end = SPANS[name]
+        return as_tasks(
+            name, function, jobs, self.runner, done=lambda n: self._tell(start + (end - start) * n / len(jobs))
+        )
 
     def _tell(self, per_cent: float) -> None:
         update_progress_artifact(self.artifact, float(per_cent))

@@ -6,7 +6,6 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.augment import CORES
 from flows.tasks import as_task, run_as_tasks
 from pipeline.errors import InputError
 from pipeline.workspace import Added, Workspace, add_images
@@ -24,7 +23,7 @@ class NewImages(BaseModel):
     train: bool = Field(default=True, description="Train and compare now; else only record the images.")
 
 
-@flow(name="add-class", task_runner=CORES, persist_result=False)
+@flow(name="add-class", persist_result=False)
 def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str, Any]:
     """Returns the content of `metrics.json`, or an empty dict where nothing could be or was to be trained."""
     workspace = Workspace(Path(images.workspace))
@@ -36,7 +35,7 @@ def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str
     return _brought_up_to_date(workspace, overrides) if images.train else {}
 
 
-@flow(name="update", task_runner=CORES, persist_result=False)
+@flow(name="update", persist_result=False)
 def update(workspace: str, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
     """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`.
 
@@ -49,7 +48,7 @@ def update(workspace: str, overrides: list[str] | None = None, fresh: bool = Fal
     return _brought_up_to_date(place, overrides)
 
 
-@flow(name="retrain", task_runner=CORES, persist_result=False)
+@flow(name="retrain", persist_result=False)
 def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any]:
     """Compare anew on the images there are now, with the generators there are; trains classifiers only."""
     place = Workspace(Path(workspace))
@@ -57,7 +56,7 @@ def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any
     return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
 
 
-@flow(name="collect", task_runner=CORES, persist_result=False)
+@flow(name="collect", persist_result=False)
 def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> dict[str, Any]:
     """Add the images that have arrived in a watched folder and bring the run up to date; does nothing without any.
 

@@ -11,14 +11,14 @@ import torch
 
 from classifiers.models import build_model
 from ganaug.families import get_family
-from pipeline.config import Config, dump_config, load_config
+from pipeline.config import CLUSTERS, Config, dump_config, load_config
 from pipeline.errors import InputError
 from pipeline.log import RunLog
 from pipeline.stages import train as training
 from pipeline.stages.choose import choose, policies
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
-from pipeline.stages.generate import generate, planned_bytes
+from pipeline.stages.generate import generate, generate_class, generate_jobs, planned_bytes
 from pipeline.stages.guides import asked_kind
 from pipeline.stages.jobs import (
     enlarging_jobs,
@@ -98,7 +98,10 @@ def run_job(
         if until == "train":
             return {}
         with clock("generate"):
-            candidates = step("generate", generate, run, config, prepared, trained)
+            if config.runner in CLUSTERS:
+                candidates = fan_out("generate", generate_class, generate_jobs(run, config, prepared, trained))
+            else:
+                candidates = step("generate", generate, run, config, prepared, trained)
         if until == "generate":
             return {}
         with clock("filter"):

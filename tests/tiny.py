@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,6 +40,11 @@ def texture(name: str, seed: int, *, size: int = 32, channels: int = 1) -> NDArr
     return pixels[:, :, 0] if channels == 1 else pixels
 
 
+def encoded(pixels: NDArray[Any]) -> bytes:
+    """A PNG of pixels, clipped to 0..255."""
+    return cv2.imencode(".png", np.clip(pixels, 0, 255).astype(np.uint8))[1].tobytes()
+
+
 def write_dataset(
     root: Path, counts: Mapping[str, int] | None = None, *, channels: int = 1, first_seed: int = 0
 ) -> Path:
@@ -46,9 +52,7 @@ def write_dataset(
     for name, count in (counts or dict.fromkeys(TEXTURES, 12)).items():
         (root / name).mkdir(parents=True)
         for i in range(first_seed, first_seed + count):
-            (root / name / f"{name}-{i:02d}.png").write_bytes(
-                cv2.imencode(".png", texture(name, i, channels=channels))[1].tobytes()
-            )
+            (root / name / f"{name}-{i:02d}.png").write_bytes(encoded(texture(name, i, channels=channels)))
     return root
 
 

@@ -1,6 +1,7 @@
 """The configuration of a run: typed, bounded, described; read from YAML and `--set KEY=VALUE`."""
 
 from pipeline.config.models import (
+    CLUSTERS,
     REAL_ARMS,
     SYNTHETIC_ARMS,
     Arm,
@@ -17,6 +18,7 @@ from pipeline.config.reading import dump_config, known_keys, load_config, valida
 from pipeline.masking import mask_secrets
 
 __all__ = [
+    "CLUSTERS",
     "REAL_ARMS",
     "SYNTHETIC_ARMS",
     "Arm",

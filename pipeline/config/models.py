@@ -8,6 +8,8 @@ Arm = Literal["real", "balanced", "classical", "gan", "gan_unfiltered", "classic
 REAL_ARMS: tuple[Arm, ...] = ("real", "balanced", "classical")
 SYNTHETIC_ARMS: tuple[Arm, ...] = ("gan", "gan_unfiltered", "classical_gan")
 
+CLUSTERS = ("dask", "ray")  # runners that share a run's generators and candidates out over machines
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=0.1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -315,8 +317,14 @@ class Config(Section):
     """Everything a run can be told."""
 
     seed: int = Field(default=0, ge=0, lt=2**32, description="Every random draw comes from it.")
-    runner: Literal["local", "process"] = Field(
-        default="process", description="local: one after another; process: classes in parallel processes."
+    runner: Literal["local", "process", "dask", "ray"] = Field(
+        default="process",
+        description="local: one after another; process: classes in parallel processes; dask, ray: on a cluster.",
+    )
+    cluster: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Address of a Dask or Ray cluster that sees the run's folder. Empty: one on this machine.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where the networks run. auto: the fastest there is."

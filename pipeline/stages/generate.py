@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +42,40 @@ def planned_bytes(prepared: Prepared, config: Config) -> int:
     return image * (2 * candidates + real) + MODELS * len(prepared.classes)
 
 
-def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
-    """One `Candidates` for each class that has a generator."""
+@dataclass(frozen=True)
+class GenerateJob:
+    """The candidates of class `name`: drawn by `painter`, and enlarged if there is an `enlarger`."""
+
+    name: str
+    out: str
+    config: Config
+    prepared: Prepared
+    painter: Trained
+    enlarger: Trained | None
+
+
+def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[GenerateJob]:
+    """One job for each class that has a generator, in the order of the labels."""
     painters, enlarger = by_task(trained)
-    jobs = [
-        (run, config, prepared, record, name, enlarger)
-        for record in painters
-        if record.model
-        for name in record.conditions
+    asked = {name: record for record in painters if record.model for name in record.conditions}
+    return [
+        GenerateJob(name, str(run.out), config, prepared, asked[name], enlarger)
+        for name in prepared.classes
+        if name in asked
     ]
+
+
+def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
+    """One `Candidates` for each class that has a generator, from as many processes as there are workers."""
+    jobs = generate_jobs(run, config, prepared, trained)
     with progress("generate", len(jobs)) as bar:
-        made = run_jobs(_generate_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
-    return sorted(made, key=lambda c: c.label)
+        return run_jobs(generate_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
 
 
-def _generate_class(job: tuple[RunFolder, Config, Prepared, Trained, str, Trained | None]) -> Candidates:
-    run, config, prepared, record, name, enlarger = job
+def generate_class(job: GenerateJob) -> Candidates:
+    """Draw, or load what an earlier run drew."""
+    run, config, prepared, name = RunFolder(Path(job.out)), job.config, job.prepared, job.name
+    record, enlarger = job.painter, job.enlarger
     label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
     made_by = [record, *([enlarger] if enlarger else [])]
     asked = (config.generate.truncation, config.generate.description)

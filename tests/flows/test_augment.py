@@ -16,7 +16,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from pytest import CaptureFixture, MonkeyPatch
 
 from flows import cli
-from flows.augment import augment, report, run_here
+from flows.augment import augment, report
+from flows.runners import threads
 from flows.tasks import as_tasks
 from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
@@ -61,7 +62,7 @@ def call(monkeypatch: MonkeyPatch, *words: str) -> int:
 def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folder: Path, runner: str) -> None:
     out = tmp_path / "run"
     config = tiny.settings("gan.scope=per_class", f"runner={runner}", "workers=2", "evaluate.seeds=1")
-    metrics = run_here(augment, config, str(textures_folder), str(out), config)
+    metrics = augment(str(textures_folder), str(out), config)
     assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     run = latest()
     assert run.state is not None and run.state.is_completed()
@@ -144,7 +145,8 @@ def test_one_failing_job_does_not_cut_off_the_others(tmp_path: Path) -> None:
     @flow
     def several(names: list[str]) -> list[str]:
         try:
-            return as_tasks("do", work, [Job(name) for name in names])
+            with threads(tiny.settings()) as runner:
+                return as_tasks("do", work, [Job(name) for name in names], runner)
         finally:
             seen.append(all((tmp_path / name).exists() for name in names if name != "bad"))
 

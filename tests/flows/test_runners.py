@@ -1,0 +1,64 @@
+"""The same candidates wherever they are trained and drawn: here, in processes, on a Dask or a Ray cluster."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.augment import augment
+from flows.runners import RUNNERS, task_runner
+from pipeline.errors import InputError
+from pipeline.log import read_log
+from pipeline.manifest import read_manifest
+from pipeline.store import RunFolder
+from tests import tiny
+
+CLASSES = 12
+SETTINGS = (
+    "gan.scope=per_class", "gan.steps=6", "evaluate.seeds=1", "evaluate.arms=[classical,classical_gan]", "workers=2",
+    "quality.learning_curve=false",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def many_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve classes: each texture in four brightnesses."""
+    root = tmp_path_factory.mktemp("many") / "data"
+    for i in range(CLASSES):
+        name = list(tiny.TEXTURES)[i % 3]
+        folder = root / f"{name}-{i:02d}"
+        folder.mkdir(parents=True)
+        for k in range(8):
+            picture = tiny.texture(name, 100 * i + k).astype(np.int16) + 40 * (i // 3) - 60
+            (folder / f"{k}.png").write_bytes(tiny.encoded(picture))
+    return root
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, many_classes: Path) -> RunFolder:
+    run = RunFolder(tmp_path_factory.mktemp("here") / "run")
+    augment(str(many_classes), str(run.out), tiny.settings(*SETTINGS, "runner=local"))
+    return run
+
+
+@pytest.mark.parametrize("runner", ["process", "dask", "ray"])
+def test_every_runner_accepts_the_same_images(tmp_path: Path, many_classes: Path, here: RunFolder, runner: str) -> None:
+    pytest.importorskip("prefect_dask" if runner == "dask" else "prefect_ray" if runner == "ray" else "prefect")
+    run = RunFolder(tmp_path / "run")
+    augment(str(many_classes), str(run.out), tiny.settings(*SETTINGS, f"runner={runner}"))
+    assert run.manifest.read_bytes() == here.manifest.read_bytes()
+    frame = read_manifest(run.manifest)
+    assert frame[frame["source"] == "synthetic"]["label"].nunique() == CLASSES
+    done = [event for event in read_log(run.log) if event["stage"] == "train" and event["event"] == "done"]
+    assert len([event for event in done if "generator" in event]) == CLASSES
+
+
+def test_a_runner_whose_extra_is_missing_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dask", "ray"):
+
+        def missing(_: object) -> None:
+            raise ImportError("No module named 'it'")
+
+        monkeypatch.setitem(RUNNERS, name, missing)
+        with pytest.raises(InputError, match=rf"pip install 'ganaug\[{name}\]'"):
+            task_runner(tiny.settings(f"runner={name}"))

@@ -60,7 +60,7 @@ test-slow: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	@for images in $(BENCH_IMAGES); do \
 	  echo "$(BENCH_DATA), $$images training images a class" && \
-	  $(BIN)/python benchmarks/few_shot.py $(BENCH_DATA) --per-class $$images --splits $(BENCH_SPLITS) \
+	  $(BIN)/python -m benchmarks.few_shot $(BENCH_DATA) --per-class $$images --splits $(BENCH_SPLITS) \
 	    --out out/bench/$(notdir $(BENCH_DATA))-$$images $(BENCH_SET) || exit $$?; \
 	done
 

@@ -1,4 +1,4 @@
-"""Every GAN family on one data set with the same minutes of training: `python benchmarks/families.py --help`.
+"""Every GAN family on one data set with the same minutes of training: `python -m benchmarks.families --help`.
 
 Each family is a `ganaug run` of its own, on one thread, with the same split, classifier and policy; a finished one is
 not repeated. FID, KID, recall and authenticity are means over the classes, of the accepted images, on the project's own
@@ -7,15 +7,14 @@ features; the gain is that of the accepted images over the same classifier with 
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.runs import run_job, table
 from ganaug.families import FAMILIES
 
 SETTINGS = (
@@ -38,30 +37,22 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
 
-    def run(family: str) -> None:
-        folder = options.out / family
-        if (folder / "report.html").exists():
-            return
-        chosen = [
+    def train(family: str) -> None:
+        settings = (
             f"gan.family={family}", f"gan.minutes={options.minutes}", f"data.train_per_class={options.per_class}",
             *SETTINGS, *options.overrides,
-        ]  # fmt: skip
-        words = [word for override in chosen for word in ("--set", override)]
-        command = [sys.executable, "-m", "flows.cli", "run", options.dataset, "--out", folder, *words]
-        done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"})  # noqa: S603 (our own command)
-        if done.returncode:
-            print(f"{family}: ended with status {done.returncode}", file=sys.stderr)
+        )  # fmt: skip
+        if status := run_job(options.dataset, options.out / family, settings, {"OMP_NUM_THREADS": "1"}):
+            print(f"{family}: ended with status {status}", file=sys.stderr)
 
     with ThreadPoolExecutor(options.at_once) as pool:
-        list(pool.map(run, options.families))
-    rows = [_row(HEADER), _row(["---"] * len(HEADER))]
-    for family in options.families:
-        if (options.out / family / "metrics.json").exists():
-            rows.append(_row(_cells(family, options.out / family)))
-            if options.grids:
-                options.grids.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(_last_grid(options.out / family), options.grids / f"{family}.png")
-    print("\n".join(rows))
+        list(pool.map(train, options.families))
+    done = [family for family in options.families if (options.out / family / "metrics.json").exists()]
+    print("\n".join(table(HEADER, (_cells(family, options.out / family) for family in done))))
+    if options.grids:
+        options.grids.mkdir(parents=True, exist_ok=True)
+        for family in done:
+            shutil.copyfile(_last_grid(options.out / family), options.grids / f"{family}.png")
 
 
 def _cells(family: str, folder: Path) -> list[str]:
@@ -88,10 +79,6 @@ def _steps(folder: Path) -> int:
 
 def _last_grid(folder: Path) -> Path:
     return max((folder / "training").glob("*/samples_*.png"), key=lambda path: path.stat().st_mtime)
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All arms at few training images a class, over several random splits: `python benchmarks/few_shot.py --help`.
+"""All arms at few training images a class, over several random splits: `python -m benchmarks.few_shot --help`.
 
 Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated. The pooled
 gain is the mean over the splits; its interval adds the splits' half-widths in quadrature and divides by their number,
@@ -7,11 +7,12 @@ which takes the splits for independent (they share images, so it is a little too
 
 import argparse
 import json
-import subprocess
 import sys
 from math import hypot
 from pathlib import Path
 from typing import Any
+
+from benchmarks.runs import run_job, table
 
 
 def main() -> None:
@@ -24,40 +25,40 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/few-shot"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
-    folders = [options.out / f"split-{split}" for split in range(options.first, options.first + options.splits)]
-    for split, folder in zip(range(options.first, options.first + options.splits), folders, strict=True):
-        if not (folder / "report.html").exists():
-            chosen = [f"seed={split}", f"data.train_per_class={options.per_class}", *options.overrides]
-            words = [word for override in chosen for word in ("--set", override)]
-            command = [sys.executable, "-m", "flows.cli", "run", options.dataset, "--out", folder, *words]
-            subprocess.run(command, check=True)  # noqa: S603 (our own command)
-    print(table([json.loads((folder / "metrics.json").read_text()) for folder in folders]))
+    splits = range(options.first, options.first + options.splits)
+    for split in splits:
+        settings = [f"seed={split}", f"data.train_per_class={options.per_class}", *options.overrides]
+        if status := run_job(options.dataset, options.out / f"split-{split}", settings):
+            sys.exit(status)
+    print(summary({split: _metrics(options.out / f"split-{split}") for split in splits}))
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def summary(runs: dict[int, dict[str, Any]]) -> str:
     """Accuracy of every arm in every split, and the gain that each split's verdict rests on."""
-    header = ["arm", *(f"split {i}" for i in range(len(runs))), "mean"]
-    lines = [_row(header), _row(["---"] * len(header))]
-    for arm in runs[0]["arms"]:
-        scores = [run["arms"][arm]["accuracy"] for run in runs]
+    rows = []
+    for arm in next(iter(runs.values()))["arms"]:
+        scores = [run["arms"][arm]["accuracy"] for run in runs.values()]
         cells = [f"{_percent(s['mean'])} ({_percent(s['ci95'][0])} to {_percent(s['ci95'][1])})" for s in scores]
-        lines.append(_row([f"`{arm}`", *cells, f"**{_percent(sum(s['mean'] for s in scores) / len(runs))}**"]))
-    gains = [run["gain"] for run in runs]
-    lines.append("")
-    for i, (gain, run) in enumerate(zip(gains, runs, strict=True)):
+        rows.append([f"`{arm}`", *cells, f"**{_percent(sum(s['mean'] for s in scores) / len(runs))}**"])
+    lines = [*table(["arm", *(f"split {split}" for split in runs), "mean"], rows), ""]
+    for split, run in runs.items():
+        gain = run["gain"]
         low, high = gain["accuracy"]["ci95"]
         lines.append(
-            f"- split {i}: `{gain['augmented']}` over `{gain['baseline']}` {_points(gain['accuracy']['delta'])} points "
-            f"({_points(low)} to {_points(high)}), McNemar p = {gain['mcnemar_p']:.3g}: {run['verdict']}"
+            f"- split {split}: `{gain['augmented']}` over `{gain['baseline']}` "
+            f"{_points(gain['accuracy']['delta'])} points ({_points(low)} to {_points(high)}), "
+            f"McNemar p = {gain['mcnemar_p']:.3g}: {run['verdict']}"
         )
-    mean = sum(g["accuracy"]["delta"] for g in gains) / len(gains)
-    half = hypot(*((g["accuracy"]["ci95"][1] - g["accuracy"]["ci95"][0]) / 2 for g in gains)) / len(gains)
+    gains = [run["gain"]["accuracy"] for run in runs.values()]
+    mean = sum(gain["delta"] for gain in gains) / len(gains)
+    half = hypot(*((gain["ci95"][1] - gain["ci95"][0]) / 2 for gain in gains)) / len(gains)
     lines.append(f"- pooled: {_points(mean)} points ({_points(mean - half)} to {_points(mean + half)})")
     return "\n".join(lines)
 
 
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _metrics(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return found
 
 
 def _percent(share: float) -> str:

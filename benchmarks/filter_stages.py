@@ -1,4 +1,4 @@
-"""What each stage of the filter adds: `python benchmarks/filter_stages.py RUN [RUN ...] [--seeds 5] [--policy flips]`.
+"""What each stage of the filter adds: `python -m benchmarks.filter_stages RUN [RUN ...] [--seeds 5] [--policy flips]`.
 
 RUN is the folder of a finished run with `data.train_per_class`: most of its data set was neither trained nor tested
 on. Those unused images judge here, which leaves the test images untouched. Of each class's generator 1,000 candidates

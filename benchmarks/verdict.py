@@ -1,4 +1,4 @@
-"""How often the whole decision is right where the truth is known: `python benchmarks/verdict.py --help`.
+"""How often the whole decision is right where the truth is known: `python -m benchmarks.verdict --help`.
 
 Every repetition renders a small data set of its own (`data/render.py`), puts images of a known kind in the place of
 what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run does. Right is
@@ -22,6 +22,7 @@ import torch
 from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
+from benchmarks.runs import table
 from data.render import DEFECTS, render
 from pipeline.config import load_config
 from pipeline.stages.choose import choose
@@ -86,7 +87,7 @@ def main() -> None:
         for row in pool.map(repetition, todo):
             file.write(json.dumps(row) + "\n")
             file.flush()
-    print(table(list(_rows(options.out))))
+    print(summary(list(_rows(options.out))))
 
 
 def repetition(job: tuple[int, list[str]]) -> dict[str, Any]:
@@ -134,24 +135,27 @@ def _stand_in(run: RunFolder, prepared: Prepared, kind: str, seed: int) -> Itera
         yield Candidates(label, name, str(file), kind, len(images))
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def summary(rows: list[dict[str, Any]]) -> str:
     """Verdicts by kind, and the two figures that are asked for, with Wilson intervals."""
-    lines = ["| images | repetitions | merge | inconclusive | do not merge | mean gain, points | accepted |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    header = ["images", "repetitions", "merge", "inconclusive", "do not merge", "mean gain, points", "accepted"]
     by_kind = defaultdict(list)
     for row in rows:
         by_kind[row["kind"]].append(row)
-    for kind in KINDS:
-        of, said = by_kind[kind], Counter(row["verdict"] for row in by_kind[kind])
-        gain = 100 * np.mean([row["gain"]["delta"] for row in of]) if of else float("nan")
-        accepted = np.mean([row["accepted"] for row in of]) if of else float("nan")
-        counts = " | ".join(str(said[verdict]) for verdict in ("merge", "inconclusive", "do_not_merge"))
-        lines.append(f"| {kind} | {len(of)} | {counts} | {gain:+.1f} | {accepted:.0f} of {len(CLASSES) * DRAWN} |")
+    lines = [*table(header, (_cells(kind, by_kind[kind]) for kind in KINDS if by_kind[kind])), ""]
     right = sum((row["verdict"] == "merge") == (row["kind"] == "helps") for row in rows)
     others = [row for row in rows if row["kind"] != "helps"]
     merged = sum(row["verdict"] == "merge" for row in others)
-    lines += ["", f"- right: {_share(right, len(rows))}", f"- merged though of no use: {_share(merged, len(others))}"]
+    lines += [f"- right: {_share(right, len(rows))}", f"- merged though of no use: {_share(merged, len(others))}"]
     return "\n".join(lines)
+
+
+def _cells(kind: str, rows: list[dict[str, Any]]) -> list[str]:
+    said = Counter(row["verdict"] for row in rows)
+    counts = [str(said[verdict]) for verdict in ("merge", "inconclusive", "do_not_merge")]
+    gain, accepted = (
+        np.mean(values) for values in zip(*((r["gain"]["delta"], r["accepted"]) for r in rows), strict=True)
+    )
+    return [kind, str(len(rows)), *counts, f"{100 * gain:+.1f}", f"{accepted:.0f} of {len(CLASSES) * DRAWN}"]
 
 
 def _share(count: int, of: int) -> str:

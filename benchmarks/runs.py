@@ -1,0 +1,26 @@
+"""What the benchmarks share: a `ganaug run` of its own for each row, and tables in markdown."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] = {}) -> int:
+    """Run the whole job in a process of its own, unless `out` holds its report already; returns its exit status."""
+    if (out / "report.html").exists():
+        return 0
+    words = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "flows.cli", "run", str(dataset), "--out", str(out), *words]
+    return subprocess.run(command, env={**os.environ, **(environment or {})}).returncode  # noqa: S603 (our own command)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a markdown table."""
+    titles = list(header)
+    return [_row(titles), _row(["---"] * len(titles)), *map(_row, rows)]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

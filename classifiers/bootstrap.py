@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ALPHA = 0.05  # intervals are 95 %
+MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,9 @@ def interval(
     return Interval(mean, min(float(lo), mean), max(float(hi), mean))
 
 
-def wilson(found: float, images: int) -> Interval:
-    """Share `found` of `images` with Wilson's interval (Wilson 1927); NaN of no images."""
-    if images == 0:
+def wilson(share: float, trials: int) -> Interval:
+    """A share with Wilson's interval (Wilson 1927); NaN of no trials. Near-duplicate images are one trial."""
+    if trials == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
-    lo, hi = proportion_confint(found, images, alpha=ALPHA, method="wilson")
-    share = found / images
+    lo, hi = proportion_confint(share * trials, trials, alpha=ALPHA, method="wilson")
     return Interval(share, min(float(lo), share), max(float(hi), share))  # at 0 and 1 rounding may miss the end

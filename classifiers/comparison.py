@@ -65,8 +65,8 @@ def summarise(
 ) -> ArmSummary:
     """Score one arm: truth int64 [N], predictions int64 [seeds, N], groups int64 [N], all labels in 0..classes-1.
 
-    Accuracy and macro-F1 are means over seeds. Recall's Wilson interval (Wilson 1927) takes the class's images as the
-    trials and the mean number found over the seeds as the successes; a class without test images has NaN.
+    Accuracy and macro-F1 are means over seeds. Recall's Wilson interval (Wilson 1927) takes the class's groups as the
+    trials and the share found over the seeds as that of successes; a class without test images has NaN.
 
     Raises:
         ValueError: shapes or labels that do not fit.
@@ -80,11 +80,12 @@ def summarise(
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     images = np.bincount(truth, minlength=classes)
-    found = confusion.diagonal() / len(predictions)
+    found = confusion.diagonal() / np.maximum(images * len(predictions), 1)
+    independent = [len(np.unique(groups[truth == label])) for label in range(classes)]
     return ArmSummary(
         accuracy=accuracy,
         macro_f1=macro_f1,
-        recall=[wilson(float(f), int(n)) for f, n in zip(found, images, strict=True)],
+        recall=[wilson(float(f), n) for f, n in zip(found, independent, strict=True)],
         per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
         confusion=confusion,
     )

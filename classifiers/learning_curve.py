@@ -10,25 +10,26 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from classifiers.bootstrap import ALPHA, Floats, Interval, draw
+from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw
 
 MOST = 9.0  # times the images that there are: further out a power law is a guess
 
 
 def worth(
     truth: ArrayLike,
-    curve: Mapping[float, ArrayLike],
+    curve: Mapping[int, Ints],
     augmented: ArrayLike,
     groups: ArrayLike,
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> Interval:
-    """Further real images a class that would do what the synthetic ones do; `MOST` times those there are at most.
+) -> Interval | None:
+    """Further real images that would do what the synthetic ones do, as a share of those there are; `MOST` at most.
 
-    `curve` maps training images a class to predictions int64 [seeds, N]; its largest key is the baseline itself.
+    `curve` maps numbers of training images to predictions int64 [seeds, N]; its largest key is the baseline itself.
     `augmented` int64 [seeds, N] are the predictions with synthetic images. Negative: the synthetic images cost as much
-    as losing so many real ones. Images (by group) and seeds are redrawn together for the interval.
+    as losing so many real ones. Images (by group) and seeds are redrawn together, which makes the interval rather too
+    wide than too narrow. None where the error does not fall with more images: then nothing can be said.
 
     Raises:
         ValueError: fewer than two sizes in the curve.
@@ -45,17 +46,24 @@ def worth(
     drawn = np.einsum("rg,gcs->rsc", weights, by_group)  # [R, S, C + 1]
     drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1) / images[:, None]
     point = _further(wrong.mean((1, 2))[None], np.array(sizes), len(truth))[0]
-    lo, hi = np.quantile(_further(drawn, np.array(sizes), len(truth)), [ALPHA / 2, 1 - ALPHA / 2])
+    if np.isnan(point):
+        return None
+    further = _further(drawn, np.array(sizes), len(truth), flat=MOST)
+    lo, hi = np.quantile(further, [ALPHA / 2, 1 - ALPHA / 2])
     return Interval(float(point), min(float(lo), float(point)), max(float(hi), float(point)))
 
 
-def _further(errors: Floats, sizes: Floats, images: int) -> Floats:
-    """Images a class beyond the largest size, [R], from errors [R, C + 1]; no error counts as half an image."""
+def _further(errors: Floats, sizes: Floats, images: int, flat: float = np.nan) -> Floats:
+    """Share of further images, [R], from errors [R, C + 1]; no error counts as half an image.
+
+    Where a curve does not fall, a gain is worth `flat` and a loss all images.
+    """
     logs = np.log(np.maximum(errors, 0.5 / images))
     x = np.log(sizes) - np.log(sizes).mean()
     slope = -(logs[:, :-1] @ x) / (x @ x)  # b
     better = logs[:, -2] - logs[:, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(np.where(better == 0, 0.0, better / np.maximum(slope, 0.0)).clip(-50, 50))
-    further: Floats = sizes[-1] * np.minimum(factor - 1, MOST)
+    falls = slope > 1e-9
+    factor = np.exp((better / np.where(falls, slope, 1.0)).clip(-50, 50))
+    share = np.where(falls, factor - 1, np.where(better == 0, 0.0, np.where(better > 0, flat, -1.0)))
+    further: Floats = np.minimum(share, MOST)
     return further

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from classifiers.bootstrap import Floats, Interval, Ints, draw, interval, wilson
+from classifiers.bootstrap import MIN_GROUPS, Floats, Interval, Ints, draw, interval, wilson
 from classifiers.comparison import vote
 
 MILLION = 1_000_000
@@ -36,26 +36,20 @@ class Rates:
     false_reject: Interval | None
     missed: dict[int, Interval]
 
-    def escapes(self, prevalence: float) -> Interval:
-        """Defective parts that pass as good, in a million parts."""
-        return _scaled(self.miss, MILLION * prevalence)
-
-    def scrap(self, prevalence: float) -> Interval | None:
-        """Good parts that are rejected, in a million parts."""
-        return None if self.false_reject is None else _scaled(self.false_reject, MILLION * (1 - prevalence))
-
 
 @dataclass(frozen=True)
 class Quality:
     """Two arms, and what changes from the first to the second (bootstrap intervals, as those of the gain).
 
-    `saved` is what a part costs less, on average over good and defective ones; None without costs. `kappa` is Cohen's
-    (1960) agreement of the arms' majority votes: 1 when they say the same of every image, 0 when it is chance.
+    A change is None below `MIN_GROUPS` independent images of its kind. `saved` is what a part costs less, on average
+    over good and defective ones; None without costs, or without good parts: a defect that is taken for another is no
+    escape. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the seeds: 1 when they say the same of
+    every image, 0 when it is chance.
     """
 
     before: Rates
     after: Rates
-    miss: Interval
+    miss: Interval | None
     false_reject: Interval | None
     saved: Interval | None
     kappa: float
@@ -89,29 +83,29 @@ def quality(
     events = [_events(truth, predictions, good) for predictions in arms]
     weights, seed_draws = draw(len(np.unique(groups)), len(arms[0]), resamples, seed)
 
-    def change(kind: int, among: Bools) -> Change:
+    def change(kind: int, among: Bools) -> Change | None:
+        if len(np.unique(groups[among])) < MIN_GROUPS:
+            return None
         (a, a_draws), (b, b_draws) = (_share(event[kind], among, groups, weights) for event in events)
         return b - a, b_draws - a_draws
 
-    missed = change(0, ~fine)
-    rejected = change(1, fine) if fine.any() else None
+    missed, rejected = change(0, ~fine), change(1, fine)
     votes = [vote(predictions, classes) for predictions in arms]
     return Quality(
-        before=_rates(truth, *events[0], fine),
-        after=_rates(truth, *events[1], fine),
-        miss=interval(*missed, seed_draws, within=(-1.0, 1.0)),
+        before=_rates(truth, groups, *events[0], fine),
+        after=_rates(truth, groups, *events[1], fine),
+        miss=interval(*missed, seed_draws, within=(-1.0, 1.0)) if missed else None,
         false_reject=interval(*rejected, seed_draws, within=(-1.0, 1.0)) if rejected else None,
-        saved=_saved(missed, rejected, seed_draws, prevalence, costs) if costs else None,
+        saved=_saved(missed, rejected, seed_draws, prevalence, costs) if costs and missed and rejected else None,
         kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
     )
 
 
-def _saved(missed: Change, rejected: Change | None, seed_draws: Ints, prevalence: float, costs: Costs) -> Interval:
-    point, draws = (-prevalence * costs.miss * x for x in missed)
-    if rejected is not None:
-        point, draws = (
-            x - (1 - prevalence) * costs.false_reject * y for x, y in zip((point, draws), rejected, strict=True)
-        )
+def _saved(missed: Change, rejected: Change, seed_draws: Ints, prevalence: float, costs: Costs) -> Interval:
+    point, draws = (
+        -prevalence * costs.miss * x - (1 - prevalence) * costs.false_reject * y
+        for x, y in zip(missed, rejected, strict=True)
+    )
     return interval(point, draws, seed_draws, within=(-np.inf, np.inf))
 
 
@@ -133,9 +127,9 @@ def _share(event: Bools, among: Bools, groups: Ints, weights: Floats) -> tuple[F
     return event.sum(axis=1) / among.sum(), shares.T
 
 
-def _rates(truth: Ints, missed: Bools, rejected: Bools, fine: Bools) -> Rates:
+def _rates(truth: Ints, groups: Ints, missed: Bools, rejected: Bools, fine: Bools) -> Rates:
     def rate(event: Bools, among: Bools) -> Interval:
-        return wilson(float(event[:, among].sum() / len(event)), int(among.sum()))
+        return wilson(float(event[:, among].mean()), len(np.unique(groups[among])))
 
     return Rates(
         miss=rate(missed, ~fine),
@@ -144,5 +138,6 @@ def _rates(truth: Ints, missed: Bools, rejected: Bools, fine: Bools) -> Rates:
     )
 
 
-def _scaled(rate: Interval, by: float) -> Interval:
-    return Interval(by * rate.mean, by * rate.lo, by * rate.hi)
+def per_million(rate: Interval, share: float) -> Interval:
+    """A rate, or a change of one, among parts that are `share` of all: in a million of all parts."""
+    return Interval(*(MILLION * share * end for end in (rate.mean, rate.lo, rate.hi)))

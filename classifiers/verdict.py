@@ -15,6 +15,8 @@ merge, when none of those holds and all of these do
     6. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
        more than `F1_TOLERANCE` below zero.
     7. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once.
+    8. Where the arm with synthetic images was given another augmentation than the one without, 5 holds too against real
+       images under that same augmentation (the control). Otherwise a better augmentation would pass for a gain.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
 
@@ -25,12 +27,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from classifiers.bootstrap import ALPHA, Interval
+from classifiers.bootstrap import ALPHA, MIN_GROUPS, Interval
 from classifiers.comparison import Gain
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01
-MIN_GROUPS = 20  # below, an interval from resampling is too narrow to be believed
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class Verdict:
     reason: str
 
 
-def decide(gain: Gain, *, accepted: int, class_names: Sequence[str]) -> Verdict:
+def decide(gain: Gain, *, accepted: int, class_names: Sequence[str], control: Gain | None = None) -> Verdict:
     """Apply the rule above to a comparison; `accepted` counts synthetic images, `class_names` are in label order.
+
+    `control` is the gain over real images under the augmentation of the synthetic arm, where that is another one.
 
     Raises:
         ValueError: the number of class names is not that of the classes compared.
@@ -72,6 +75,12 @@ def decide(gain: Gain, *, accepted: int, class_names: Sequence[str]) -> Verdict:
         return Verdict("inconclusive", f"{result}: this may be chance; more real test images or seeds could decide it.")
     if gain.macro_f1.lo < -F1_TOLERANCE:
         return Verdict("inconclusive", f"{result}, but small classes may lose: macro-F1 changes by {_f1(gain)}.")
+    if control is not None and control.accuracy.lo <= 0:
+        return Verdict(
+            "inconclusive",
+            f"{result}, but that may be the work of its other augmentation: over real images under the same one they "
+            f"bring {100 * control.accuracy.mean:+.1f} points (95 % interval {_range(control.accuracy)}).",
+        )
     return Verdict("merge", f"{result}: the gain is more than chance, and no class is harmed.")
 
 

@@ -39,7 +39,7 @@ class Batches:
     def draw(self) -> tuple[Tensor, ...]:
         """One batch: float images `[size, C, S, S]` in [-1, 1], conditions `[size]`, and guides if there are any."""
         pools = torch.randint(len(self.pools), (self.size,), generator=self.rng)
-        index = self._pick(pools, self.rng)
+        index = self._pick([self.pools[i] for i in pools.tolist()], self.rng)
         given = [to_float(t[index]) for t in (self.images, self.guides) if t is not None]
         if self.flips:
             flipped = (torch.rand(self.size, generator=self.rng) < 0.5).to(self.device)[:, None, None, None]
@@ -51,9 +51,11 @@ class Batches:
         """Float guides `[n, ...]`, each of a random image of its condition, from a stream of their own; [] for none."""
         if self.guides is None:
             return []
-        return [to_float(self.guides[self._pick(torch.searchsorted(self.found, conditions.cpu()), rng)])]
+        of = dict(zip(self.found.tolist(), self.pools, strict=True))
+        return [to_float(self.guides[self._pick([of[c] for c in conditions.tolist()], rng)])]
 
-    def _pick(self, pools: Tensor, rng: torch.Generator) -> Tensor:
+    def _pick(self, pools: list[Tensor], rng: torch.Generator) -> Tensor:
+        """A random index from each pool."""
         draws = torch.rand(len(pools), generator=rng).tolist()
-        picked = [self.pools[p][int(u * len(self.pools[p]))] for p, u in zip(pools.tolist(), draws, strict=True)]
+        picked = [pool[int(u * len(pool))] for pool, u in zip(pools, draws, strict=True)]
         return torch.stack(picked).to(self.device)

@@ -1,6 +1,7 @@
 """Convolutional generator and discriminator, conditioned on a class or an appearance mode."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -11,11 +12,12 @@ from ganaug.spec import Spec
 DEVIATION = 0.02  # of the initial weights: Radford et al. 2015, section 4
 
 
-class ConditionalInstanceNorm2d(nn.Module):
-    """Instance normalisation whose gain and bias belong to the condition (Dumoulin et al. 2017, arXiv 1610.07629)."""
+class ConditionalNorm2d(nn.Module):
+    """A normalisation whose gain and bias belong to the condition (Dumoulin et al. 2017, arXiv 1610.07629)."""
 
-    def __init__(self, channels: int, conditions: int) -> None:
+    def __init__(self, norm: Callable[[Tensor], Tensor], channels: int, conditions: int) -> None:
         super().__init__()
+        self.norm = norm
         self.gain = nn.Embedding(conditions, channels)
         self.bias = nn.Embedding(conditions, channels)
         nn.init.ones_(self.gain.weight)
@@ -23,23 +25,22 @@ class ConditionalInstanceNorm2d(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias = self.gain(condition)[:, :, None, None], self.bias(condition)[:, :, None, None]
-        result: Tensor = self.normalise(x) * gain + bias
+        result: Tensor = self.norm(x) * gain + bias
         return result
 
-    def normalise(self, x: Tensor) -> Tensor:
-        return F.instance_norm(x)
 
-
-class ConditionalBatchNorm2d(ConditionalInstanceNorm2d):
-    """The same over the batch."""
+class ConditionalInstanceNorm2d(ConditionalNorm2d):
+    """Over the pixels of each image."""
 
     def __init__(self, channels: int, conditions: int) -> None:
-        super().__init__(channels, conditions)
-        self.norm = nn.BatchNorm2d(channels, affine=False)
+        super().__init__(F.instance_norm, channels, conditions)
 
-    def normalise(self, x: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(x)
-        return normalised
+
+class ConditionalBatchNorm2d(ConditionalNorm2d):
+    """Over the batch."""
+
+    def __init__(self, channels: int, conditions: int) -> None:
+        super().__init__(nn.BatchNorm2d(channels, affine=False), channels, conditions)
 
 
 class ResizeConv2d(nn.Conv2d):

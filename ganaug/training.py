@@ -230,7 +230,13 @@ class Trainer:
         loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
         if o.gp_weight:
             mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
-            loss = loss + o.gp_weight * gradient_penalty(critic, seen_real, seen_fake, mix)
+            between = [  # a picture moves with its image, so an interpolate belongs to an interpolated picture
+                torch.lerp(fake_t, real_t, mix) if real_t.shape[2:] == seen_real.shape[2:] else real_t
+                for real_t, fake_t in zip(told_real, told_fake, strict=True)
+            ]
+            loss = loss + o.gp_weight * gradient_penalty(
+                lambda x: self.discriminator(x, *between), seen_real, seen_fake, mix
+            )
         if o.r1_weight and update % o.r1_every == 0:
             loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
         if o.lecam:

@@ -23,7 +23,7 @@ def score(mean: float) -> dict[str, Any]:
 def rates(miss: float) -> dict[str, Any]:
     return {
         "miss_rate": score(miss), "false_reject_rate": score(2 * miss), "missed": {},
-        "missed_ppm": {"mean": 20_000 * miss, "ci95": [900.0, 3100.0]},
+        "miss_ppm": {"mean": 20_000 * miss, "ci95": [900.0, 3100.0]},
         "false_reject_ppm": {"mean": 1_960_000 * miss, "ci95": [90_000.0, 310_000.0]},
     }  # fmt: skip
 
@@ -59,7 +59,7 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         "gain": {
             "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.06, "ci95": [0.013, 0.087]},
             "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
-            "detectable": 0.031,
+            "detectable": 0.031, "control": {"delta": 0.052, "ci95": [0.004, 0.1]},
         },
         "quality": {
             "good": classes[0], "prevalence": 0.02, "costs": {"miss": 100.0, "false_reject": 2.0}, "kappa": 0.87,
@@ -67,12 +67,14 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
             "change": {
                 "miss_rate": {"delta": -0.04, "ci95": [-0.07, -0.01]},
                 "false_reject_rate": {"delta": 0.01, "ci95": [-0.02, 0.04]},
-                "saved_per_part": {"delta": 0.06, "ci95": [0.01, 0.11]},
+                "miss_ppm": {"delta": -800.0, "ci95": [-1400.0, -200.0]},
+                "false_reject_ppm": {"delta": 9800.0, "ci95": [-19600.0, 39200.0]},
+                "saved_per_part": {"delta": 1.2345, "ci95": [-0.0104, 2.5]},
             },
         },
         "worth": {
-            "images_per_class": {"mean": 14.2, "ci95": [2.1, 180.0]}, "most": 9.0,
-            "curve": [{"images_per_class": n, "accuracy": 0.7} for n in (5.0, 10.0, 20.0)],
+            "share": {"mean": 0.71, "ci95": [0.105, 9.0]}, "most": 9.0, "images_per_class": 20,
+            "curve": [{"images": n, "accuracy": 0.7} for n in (10, 20, 40)],
         },
         "seconds": {"train": 1731.0, "filter": 4.2},
     }  # fmt: skip

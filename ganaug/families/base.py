@@ -22,7 +22,8 @@ class Made(NamedTuple):
     """What the generator just made, out of what, and the real images of the same condition and guide.
 
     `fake` and `real` are floats `[N, C, S, S]` in [-1, 1] before augmentation; `perceive` turns such images into
-    features `[N, D]` and can be differentiated through; `shown` augments them as the discriminator gets to see them.
+    features `[N, D]` and can be differentiated through; `shown` augments them as the discriminator gets to see them
+    (without moving pictures that they were made from).
     """
 
     fake: Tensor

@@ -6,7 +6,7 @@ from pipeline.reading.checks import faults, require_usable, without_empty_classe
 from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates, require_clean
 from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks
 from pipeline.reading.inspection import inspect, render
-from pipeline.reading.names import check_class_name, check_class_names
+from pipeline.reading.names import check_class_name, check_class_names, is_good
 from pipeline.reading.problems import Problem
 from pipeline.reading.reader import Reading, load
 from pipeline.reading.splits import assign_splits
@@ -25,6 +25,7 @@ __all__ = [
     "find_duplicates",
     "frame_images",
     "inspect",
+    "is_good",
     "load",
     "pack",
     "pack_masks",

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.reading.names import is_good
 
 Framing = Literal["whole", "mask"]
 Image = NDArray[np.uint8]
@@ -26,7 +27,7 @@ def choose_framing(policy: str, labels: Sequence[str], masks: Sequence[Image | N
     """Resolve ``"auto"``: "mask" when at least half of the images of the defect classes have a mask that is not empty.
 
     A class whose masks are all empty is defect-free; so is a class without any mask when other classes have some and
-    its name says so (good, free, ok, normal). Raises InputError when "mask" is asked for and no image has a mask.
+    its name says so (`is_good`). Raises InputError when "mask" is asked for and no image has a mask.
     """
     marked = _marked_classes(labels, masks)
     if policy == "mask" and not marked:
@@ -46,11 +47,8 @@ def defect_free(labels: Sequence[str], masks: Sequence[Image | None]) -> set[str
     empty: dict[str, list[bool]] = defaultdict(list)
     for label, mask in zip(labels, masks, strict=True):
         empty[label].append(mask is not None and not mask.any())
-    names = {"good", "free", "ok", "normal", "defect_free", "defect-free", "no_defect"}
     return {
-        label
-        for label, flags in empty.items()
-        if marked and label not in marked and (all(flags) or label.lower() in names)
+        label for label, flags in empty.items() if marked and label not in marked and (all(flags) or is_good(label))
     }
 
 

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 from pipeline.errors import InputError
 
+GOOD = {"good", "ok", "free", "normal", "pass", "no_defect", "defect_free", "non_defective"}
 LONGEST = 100  # characters; leaves room for the rest of a path component in UTF-8
+
+
+def is_good(name: str) -> bool:
+    """Whether the name says that a class holds parts without a defect."""
+    return name.casefold().replace("-", "_").replace(" ", "_") in GOOD
 
 
 def check_class_name(name: str, where: str = "") -> str:

@@ -1,54 +1,73 @@
 """The section that says what a comparison means on the line: rows of a table, and what the gain is worth in images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.report import words
 
 Cell = tuple[str, str]  # what is said, and its range in small print
+Says = Callable[..., str]
+TOO_FEW = ("too few to say", "")
 
 
 def line_rows(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows `{"name", "cells"}` of `quality` in metrics.json; none where nothing could be missed."""
     if "change" not in quality:
         return []
-    without, with_, change = quality["baseline"], quality["augmented"], quality["change"]
     missed = "Defects missed" if quality["good"] else "Defects given a wrong class"
     rows = []
-    for name, rate, per_million in (
-        (missed, "miss_rate", "missed_ppm"),
-        ("Good parts rejected", "false_reject_rate", "false_reject_ppm"),
-    ):
-        if without[rate] is not None:
-            rates = [_cell(arm[rate], words.percent, words.percent_range) for arm in (without, with_)]
-            cells = [*rates, _cell(change[rate], words.points, words.points_range, "delta", " points")]
-            rows.append({"name": name, "cells": cells})
-            counts = [_cell(arm[per_million], words.count, words.count_range) for arm in (without, with_)]
-            difference = with_[per_million]["mean"] - without[per_million]["mean"]
-            rows.append({"name": f"{name}, per million parts", "cells": [*counts, (words.count(difference, "+"), "")]})
-    if change["saved_per_part"] is not None:
-        saved = change["saved_per_part"]
-        cell = words.number(1000 * saved["delta"]), " to ".join(words.number(1000 * end) for end in saved["ci95"])
-        rows.append({"name": "Saved on 1,000 parts, at your costs", "cells": [("", ""), ("", ""), cell]})
-    return rows
+    for name, kind in ((missed, "miss"), ("Good parts rejected", "false_reject")):
+        rows.append(_row(name, f"{kind}_rate", quality, (words.percent, words.percent_range), _points))
+        parts = (words.count, words.count_range)
+        rows.append(_row(f"{name}, per million parts", f"{kind}_ppm", quality, parts, _parts))
+    saved = quality["change"]["saved_per_part"]
+    if saved is not None:
+        costs = quality["costs"]
+        name = f"Saved on 1,000 parts, at {costs['miss']:g} a miss and {costs['false_reject']:g} a false reject"
+        said = [words.amount(1000 * value) for value in (saved["delta"], *saved["ci95"])]
+        rows.append({"name": name, "cells": [("", ""), ("", ""), (said[0], f"{said[1]} to {said[2]}")]})
+    return [row for row in rows if row]
 
 
 def worth_said(worth: Mapping[str, Any] | None) -> str:
     """One sentence on what the gain is worth in labelled images; empty where it was not measured."""
     if worth is None:
         return ""
-    images = worth["images_per_class"]
-    (low, high), there = images["ci95"], worth["curve"][-1]["images_per_class"]
-    if images["mean"] <= 0:
+    share, there = worth["share"], worth["images_per_class"]
+    if share is None:
+        return "More real images did not lower the error in this test, so the gain cannot be put in images."
+    if share["mean"] <= 0:
         return "The synthetic images did not save the labelling of any real ones."
-    most = worth["most"] * there
-    ends = [f"more than {most:.0f}" if end >= most else f"{end:.0f}" for end in (images["mean"], low, high)]
-    said = (
-        f"The gain is worth about {ends[0]} more labelled real images of each class, beside the {there:.0f} that there "
-        f"are (95 % interval {ends[1]} to {ends[2]}; read off how the error falls with more real images)."
-    )
-    return said.replace("about more", "more").replace("-", words.MINUS)
+    mean, low, high = (_images(value, worth["most"], there) for value in (share["mean"], *share["ci95"]))
+    of = "of each class" if there else "of every class"
+    if share["ci95"][0] <= 0:
+        return f"How many labelled real images the gain is worth cannot be told from this test: up to {high} {of} fit."
+    beside = f", beside the {there} there are" if there else ""
+    return (
+        f"The gain is worth about {mean} further labelled real images {of}{beside} "
+        f"(95 % interval {low} to {high}; read off how the error falls with more real images)."
+    ).replace("about more", "more")
 
 
-def _cell(score: Mapping[str, Any], say: Any, say_range: Any, centre: str = "mean", unit: str = "") -> Cell:
-    return say(score[centre]) + unit, say_range(*score["ci95"])
+def _row(
+    name: str, key: str, quality: Mapping[str, Any], says: tuple[Says, Says], change: Callable[[Any], Cell]
+) -> dict[str, Any]:
+    """Empty where this was not measured."""
+    without, with_, differs = (quality[part].get(key) for part in ("baseline", "augmented", "change"))
+    if without is None:
+        return {}
+    cells = [(says[0](arm["mean"]), says[1](*arm["ci95"])) for arm in (without, with_)]
+    return {"name": name, "cells": [*cells, change(differs) if differs else TOO_FEW]}
+
+
+def _points(change: Mapping[str, Any]) -> Cell:
+    return words.points(change["delta"]) + " points", words.points_range(*change["ci95"])
+
+
+def _parts(change: Mapping[str, Any]) -> Cell:
+    return words.count(change["delta"], "+"), " to ".join(words.count(end, "+") for end in change["ci95"])
+
+
+def _images(share: float, most: float, there: int | None) -> str:
+    more = "more than " if share >= most else ""
+    return f"{more}{share * there:.0f}" if there else f"{more}{100 * share:.0f} %"

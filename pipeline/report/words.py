@@ -69,7 +69,12 @@ def points_range(low: float | None, high: float | None) -> str:
 
 def count(value: float, sign: str = "") -> str:
     """A number of parts, with separators between thousands."""
-    return f"{value:{sign},.0f}".replace("-", MINUS)
+    return f"{round(value) + 0:{sign},d}".replace("-", MINUS)
+
+
+def amount(value: float) -> str:
+    """Money: whole from 100 on, with its sign."""
+    return (f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}").replace("-", MINUS)
 
 
 def count_range(low: float, high: float) -> str:

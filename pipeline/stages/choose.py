@@ -90,7 +90,8 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     ratio = int(_best(ratio_scores, list(ratio_scores)))
     # Synthetic images and a policy can do the same work or get in each other's way, so that with them another may win.
     joint_scores = {policy: ratio_scores[str(ratio)]}
-    joint_scores |= score("choose policy with synthetic", {name: Option(name, ratio) for name in augmenting[1:TRIED]})
+    others = augmenting[1:TRIED] if "classical_gan" in config.evaluate.arms else []
+    joint_scores |= score("choose policy with synthetic", {name: Option(name, ratio) for name in others})
     rest = {
         "balanced": Option("none", balanced=True),
         "gan": Option("none", ratio),

@@ -1,11 +1,12 @@
 """The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
+from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.verdict import decide
 from pipeline.config import Arm, Config
@@ -44,6 +45,7 @@ def evaluate(
     }
     flat = iter(run_fits(run, config, "evaluate", [job for of_arm in jobs.values() for job in of_arm]))
     predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
+    control = _control(run, config, jobs[choices.baseline], jobs[choices.augmented])
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     common: dict[str, Any] = {
         "classes": len(prepared.classes),
@@ -54,7 +56,8 @@ def evaluate(
     before, after = predictions[choices.baseline], predictions[choices.augmented]
     won = gain(truth, before, after, groups, **common)
     accepted = sum(one.accepted for one in selected)
-    verdict = decide(won, accepted=accepted, class_names=prepared.classes)
+    alike = None if control is None else gain(truth, control, after, groups, **common)
+    verdict = decide(won, accepted=accepted, class_names=prepared.classes, control=alike)
     metrics = {
         "schema": 1,
         "verdict": verdict.decision,
@@ -69,7 +72,7 @@ def evaluate(
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
-        "gain": _gain_metrics(won, choices),
+        "gain": _gain_metrics(won, alike, choices),
         "quality": quality_numbers(config, prepared, truth, groups, before, after),
         "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
@@ -83,6 +86,13 @@ def evaluate(
     }
     write_json(run.store / "comparison.json", details)
     return metrics
+
+
+def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:
+    """Predictions of the augmented arm without its synthetic images, where its augmentation is not the baseline's."""
+    if baseline[0].recipe.policy == augmented[0].recipe.policy or not any(job.synthetic for job in augmented):
+        return None
+    return np.stack(run_fits(run, config, "control", [replace(job, synthetic=()) for job in augmented]))
 
 
 def _job(
@@ -132,7 +142,7 @@ def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _gain_metrics(won: Gain, choices: Choices) -> dict[str, Any]:
+def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices) -> dict[str, Any]:
     return {
         "baseline": choices.baseline,
         "augmented": choices.augmented,
@@ -140,4 +150,5 @@ def _gain_metrics(won: Gain, choices: Choices) -> dict[str, Any]:
         "macro_f1": estimate(won.macro_f1, "delta"),
         "mcnemar_p": won.mcnemar_p,
         "detectable": detectable(won),
+        "control": None if alike is None else estimate(alike.accuracy, "delta"),
     }

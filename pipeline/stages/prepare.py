@@ -53,9 +53,11 @@ def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8
             pictures, reading.masks, labels, sha256s, framing=framing, image_size=config.data.image_size
         )
 
-    blank = [np.zeros(image.shape[:2], np.uint8) for image in reading.images]
-    masks = cut([none if mask is None else mask for mask, none in zip(reading.masks, blank, strict=True)])
-    known = [None if mask is None else part for mask, part in zip(reading.masks, masks, strict=True)]
+    known: list[NDArray[np.uint8] | None] = [None] * len(reading.masks)
+    if any(mask is not None for mask in reading.masks):
+        blank = (np.zeros(image.shape[:2], np.uint8) for image in reading.images)
+        masks = cut([none if mask is None else mask for mask, none in zip(reading.masks, blank, strict=True)])
+        known = [None if mask is None else part for mask, part in zip(reading.masks, masks, strict=True)]
     return framing, cut(reading.images), known
 
 

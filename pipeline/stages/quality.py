@@ -9,16 +9,16 @@ import numpy as np
 
 from classifiers.bootstrap import Interval, Ints
 from classifiers.learning_curve import MOST, worth
-from classifiers.quality import Costs, Rates, quality
+from classifiers.quality import Costs, per_million, quality
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.reading import is_good
 from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.records import Pack, Prepared
 from pipeline.store import RunFolder
 
-GOOD = ("good", "ok", "free", "normal", "none", "pass", "no_defect", "defect_free", "defect-free", "non_defective")
 PARTS = (0.25, 0.5)  # of the training images, for the learning curve; the whole is the baseline itself
-FEWEST = 4  # training images in the smallest class below which its quarter is none
+FEWEST = 8  # training images in the smallest class, so that its parts are 2 and 4
 
 
 def good_class(config: Config, classes: Sequence[str]) -> str | None:
@@ -30,7 +30,7 @@ def good_class(config: Config, classes: Sequence[str]) -> str | None:
     asked = config.quality.good
     if asked is not None and asked not in classes:
         raise InputError(f"quality.good = {asked!r} is no class; choose among {', '.join(classes)}, or leave it out.")
-    named = [name for name in classes if name.casefold() in GOOD]
+    named = [name for name in classes if is_good(name)]
     return asked or (named[0] if len(named) == 1 else None)
 
 
@@ -51,14 +51,14 @@ def quality_numbers(
         truth, baseline, augmented, groups, classes=len(prepared.classes), good=label, prevalence=q.prevalence,
         costs=costs, resamples=config.evaluate.resamples, seed=config.seed,
     )  # fmt: skip
+    shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
+    rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]
+    missed = [_by_name(arm.missed, prepared.classes) for arm in (found.before, found.after)]
+    change = _rates(found.miss, found.false_reject, shares, "delta")
     return stated | {
-        "baseline": _rates(found.before, q.prevalence, prepared.classes),
-        "augmented": _rates(found.after, q.prevalence, prepared.classes),
-        "change": {
-            "miss_rate": estimate(found.miss, "delta"),
-            "false_reject_rate": estimate(found.false_reject, "delta"),
-            "saved_per_part": estimate(found.saved, "delta"),
-        },
+        "baseline": rates[0] | {"missed": missed[0]},
+        "augmented": rates[1] | {"missed": missed[1]},
+        "change": change | {"saved_per_part": estimate(found.saved, "delta")},
         "kappa": found.kappa,
     }
 
@@ -68,26 +68,27 @@ def images_worth(
 ) -> dict[str, Any] | None:
     """What `metrics.json` says under `worth`; `jobs` are those of the baseline, `predictions` theirs. None: not asked.
 
-    Trains the baseline with parts of its images, every smaller part within the larger.
+    Trains the baseline with parts of its images, every smaller part within the larger, and other ones for each seed, so
+    that the interval covers which images a part happens to hold.
     """
     train = list(jobs[0].train)
     counts = Counter(pack.labels[train].tolist())
     if not config.quality.learning_curve or min(counts.values()) < FEWEST:
         return None
-    parts = [tuple(_part(train, pack, share, config.seed)) for share in PARTS]
-    flat = run_fits(run, config, "learning curve", [replace(job, train=part) for part in parts for job in jobs])
+    less = [replace(job, train=part_of(train, pack, share, job.seed)) for share in PARTS for job in jobs]
+    flat = run_fits(run, config, "learning curve", less)
     n = len(jobs)
-    curve = {len(part) / len(counts): np.stack(flat[i * n : (i + 1) * n]) for i, part in enumerate(parts)}
-    curve[len(train) / len(counts)] = predictions
+    curve = {len(less[i * n].train): np.stack(flat[i * n : (i + 1) * n]) for i in range(len(PARTS))}
+    curve[len(train)] = predictions
     held_out = list(jobs[0].held_out)
     truth, groups = pack.labels[held_out].numpy(), pack.groups[held_out].numpy()
     found = worth(truth, curve, augmented, groups, resamples=config.evaluate.resamples, seed=config.seed)
+    equal = len(set(counts.values())) == 1
     return {
-        "images_per_class": estimate(found, "mean"),
+        "share": estimate(found, "mean"),
         "most": MOST,
-        "curve": [
-            {"images_per_class": size, "accuracy": float((p == truth).mean())} for size, p in sorted(curve.items())
-        ],
+        "images_per_class": counts[int(pack.labels[train[0]])] if equal else None,
+        "curve": [{"images": size, "accuracy": float((p == truth).mean())} for size, p in sorted(curve.items())],
     }
 
 
@@ -96,25 +97,28 @@ def estimate(interval: Interval | None, name: str) -> dict[str, Any] | None:
     return None if interval is None else {name: interval.mean, "ci95": [interval.lo, interval.hi]}
 
 
-def _rates(rates: Rates, prevalence: float, classes: Sequence[str]) -> dict[str, Any]:
-    return {
-        "miss_rate": estimate(rates.miss, "mean"),
-        "false_reject_rate": estimate(rates.false_reject, "mean"),
-        "missed_ppm": estimate(rates.escapes(prevalence), "mean"),
-        "false_reject_ppm": estimate(rates.scrap(prevalence), "mean"),
-        "missed": _by_name(rates.missed, classes),
+def _rates(
+    miss: Interval | None, false_reject: Interval | None, shares: Mapping[str, float], centre: str
+) -> dict[str, Any]:
+    """Rates or changes of rates, and what they come to in a million parts where `shares` says of how many."""
+    found = {"miss_rate": miss, "false_reject_rate": false_reject}
+    parts = {
+        name.replace("_rate", "_ppm"): per_million(rate, shares[name]) if rate and name in shares else None
+        for name, rate in found.items()
     }
+    return {name: estimate(rate, centre) for name, rate in (found | parts).items()}
 
 
 def _by_name(missed: Mapping[int, Interval], classes: Sequence[str]) -> dict[str, Any]:
     return {classes[label]: estimate(interval, "mean") for label, interval in missed.items()}
 
 
-def _part(train: Sequence[int], pack: Pack, share: float, seed: int) -> list[int]:
-    """That share of each class's images, at least two; the order in which they are taken is the same for all shares."""
-    shuffled = np.random.default_rng(seed).permutation(np.asarray(train)).tolist()
+def part_of(train: Sequence[int], pack: Pack, share: float, seed: int) -> tuple[int, ...]:
+    """That share of each class's images, at least two, whole groups first; smaller shares lie within larger ones."""
+    rank = np.random.default_rng(seed).permutation(int(pack.groups.max()) + 1)
     chosen: list[int] = []
     for label in sorted(set(pack.labels[list(train)].tolist())):
-        of_class = [i for i in shuffled if int(pack.labels[i]) == label]
+        of_class = [i for i in train if int(pack.labels[i]) == label]
+        of_class.sort(key=lambda i: (rank[int(pack.groups[i])], i))
         chosen += of_class[: max(2, round(share * len(of_class)))]
-    return sorted(chosen)
+    return tuple(sorted(chosen))

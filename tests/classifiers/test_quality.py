@@ -8,17 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from classifiers.quality import Costs, quality
+from classifiers.quality import Costs, per_million, quality
 
-GOOD = 1
-TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2])
-BEFORE = np.array([[0, 1, 2, 1, 1, 1, 0, 1, 2, 1, 2]] * 2)  # misses 2 of 4 and 1 of 2; rejects 2 of 5
-AFTER = np.array([[0, 1, 2, 0, 1, 1, 1, 1, 2, 0, 2], TRUTH])  # misses 1 of 4 and none, in one of two seeds; rejects 1
+GOOD, TIMES = 1, 10
+TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2] * TIMES)
+# misses 2 of 4 and 1 of 2; rejects 2 of 5
+BEFORE = np.array([[0, 1, 2, 1, 1, 1, 0, 1, 2, 1, 2] * TIMES] * 2)
+# misses 1 of 4 and none, in one of two seeds; rejects 1
+AFTER = np.array([[0, 1, 2, 0, 1, 1, 1, 1, 2, 0, 2] * TIMES, TRUTH])
 
 
 def compare(before: Any = BEFORE, after: Any = AFTER, **more: Any) -> Any:
     options: dict[str, Any] = {"classes": 3, "good": GOOD, "prevalence": 0.02, "resamples": 200, **more}
-    return quality(TRUTH, before, after, np.arange(len(TRUTH)), **options)
+    groups = options.pop("groups", np.arange(len(TRUTH)))
+    return quality(TRUTH, before, after, groups, **options)
 
 
 def test_missed_is_a_defect_called_good_and_rejected_is_a_good_part_called_defective() -> None:
@@ -31,17 +34,16 @@ def test_missed_is_a_defect_called_good_and_rejected_is_a_good_part_called_defec
     assert found.false_reject.mean == pytest.approx(-0.3)
 
 
-def test_without_a_good_class_a_defect_is_missed_when_its_class_is() -> None:
-    found = compare(good=None)
+def test_without_a_good_class_a_defect_is_missed_when_its_class_is_and_nothing_can_be_saved() -> None:
+    found = compare(good=None, costs=Costs(miss=100, false_reject=2))
     assert found.before.miss.mean == pytest.approx((BEFORE != TRUTH).mean())
-    assert found.false_reject is None and found.before.scrap(0.02) is None
+    assert found.false_reject is None and found.before.false_reject is None and found.saved is None
 
 
-def test_parts_per_million_follow_the_prevalence() -> None:
+def test_parts_per_million_are_a_share_of_all_parts() -> None:
     before = compare().before
-    assert before.escapes(0.02).mean == pytest.approx(1e6 * 0.02 * 0.5)
-    assert before.scrap(0.02).mean == pytest.approx(1e6 * 0.98 * 0.4)
-    assert before.escapes(0.02).lo == pytest.approx(1e6 * 0.02 * before.miss.lo)
+    assert per_million(before.miss, 0.02).mean == pytest.approx(1e6 * 0.02 * 0.5)
+    assert per_million(before.false_reject, 0.98).hi == pytest.approx(1e6 * 0.98 * before.false_reject.hi)
 
 
 def test_what_a_part_costs_less() -> None:
@@ -49,8 +51,15 @@ def test_what_a_part_costs_less() -> None:
     assert found.saved.mean == pytest.approx(0.02 * 100 * (3 / 6 - 0.5 / 6) + 0.98 * 2 * 0.3)
     assert found.saved.lo <= found.saved.mean <= found.saved.hi
     assert compare().saved is None
-    nothing_to_reject = compare(good=None, costs=Costs(miss=100, false_reject=2))
-    assert nothing_to_reject.saved.mean == pytest.approx(-0.02 * 100 * nothing_to_reject.miss.mean)
+
+
+def test_few_independent_images_give_no_change_and_wide_rates() -> None:
+    """Each image photographed ten times says no more than once."""
+    once = compare(groups=np.arange(len(TRUTH)) % (len(TRUTH) // TIMES))
+    assert once.miss is None and once.false_reject is None
+    assert once.before.miss.mean == compare().before.miss.mean
+    wide, narrow = (x.before.miss.hi - x.before.miss.lo for x in (once, compare()))
+    assert wide > 2 * narrow
 
 
 def test_kappa_is_one_of_equal_arms_and_about_zero_of_chance() -> None:
@@ -66,12 +75,12 @@ def test_kappa_is_one_of_equal_arms_and_about_zero_of_chance() -> None:
 @given(st.integers(0, 2**31), st.sampled_from([None, 0, 2]))
 def test_arms_swapped_change_the_sign(seed: int, good: int | None) -> None:
     rng = np.random.default_rng(seed)
-    truth = np.concatenate([rng.integers(3, size=20), [1]])
-    arms = rng.integers(3, size=(2, 3, 21))
+    truth = np.concatenate([rng.integers(3, size=100), [1]])
+    arms = rng.integers(3, size=(2, 3, 101))
     options: dict[str, Any] = {
         "classes": 3, "good": good, "prevalence": 0.05, "costs": Costs(7, 1), "resamples": 100,
     }  # fmt: skip
-    there, back = (quality(truth, *order, np.arange(21), **options) for order in (arms, arms[::-1]))
+    there, back = (quality(truth, *order, np.arange(101), **options) for order in (arms, arms[::-1]))
     for a, b in ((there.miss, back.miss), (there.false_reject, back.false_reject), (there.saved, back.saved)):
         assert (a is None) == (b is None)
         if a is not None and b is not None:
@@ -86,6 +95,7 @@ def test_the_interval_covers_the_true_change() -> None:
     for _ in range(tries):
         arms = [(rng.random(images) < share).astype(np.int64)[None] for share in (0.3, 0.2)]
         found = quality(truth, *arms, np.arange(images), classes=2, good=1, prevalence=0.1, resamples=200)
+        assert found.miss is not None
         covered += found.miss.lo <= -0.1 <= found.miss.hi
     assert covered >= binom.ppf(0.001, tries, 0.95)
 

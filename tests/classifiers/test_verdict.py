@@ -45,6 +45,14 @@ def test_rule(changes: dict[str, object], accepted: int, decision: str, says: st
     assert "\n" not in verdict.reason
 
 
+@pytest.mark.parametrize(("low", "decision"), [(0.001, "merge"), (-0.001, "inconclusive")])
+def test_a_gain_must_hold_under_the_same_augmentation_too(low: float, decision: str) -> None:
+    control = replace(GOOD, accuracy=Interval(0.008, low, 0.02))
+    verdict = decide(GOOD, accepted=40, class_names=NAMES, control=control)
+    assert verdict.decision == decision
+    assert ("under the same one they bring +0.8 points" in verdict.reason) == (decision == "inconclusive")
+
+
 def test_names_must_match_the_classes() -> None:
     with pytest.raises(ValueError, match="2 class names for 3 classes"):
         decide(GOOD, accepted=1, class_names=NAMES[:2])

@@ -1,11 +1,14 @@
-"""The command, run in this process."""
+"""The command, run in this process; and a copy of a finished run."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flows import cli
+from pipeline.store import RunFolder
+from tests.conftest import Finished
 
 Ganaug = Callable[..., tuple[int, str, str]]
 
@@ -25,3 +28,10 @@ def ganaug(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
         return status, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path) -> RunFolder:
+    """A finished run of its own, to be run again with other settings."""
+    shutil.copytree(finished.run.out, tmp_path / "copied")
+    return RunFolder(tmp_path / "copied")

@@ -2,6 +2,7 @@ import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -133,23 +134,39 @@ def test_what_was_seen_in_training_is_said_below_its_curves() -> None:
 
 def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers() -> None:
     text = spaced(render_report(report_data(["good", "scratch"])))
+    minus = "\N{MINUS SIGN}"
     for said in (
-        "Defects missed 10.0 %", "\N{MINUS SIGN}4.0 points", "Good parts rejected, per million parts 196,000",
-        "2.0 % of all parts are defective", "Saved on 1,000 parts, at your costs", "kappa = 0.87",
-        "worth about 14 more labelled real images of each class, beside the 20 that there are",
-        "(95 % interval 2 to more than 180;",
-        "finds a gain of 3.1 points or more in 8 of 10 cases",
+        "Defects missed 10.0 %", f"{minus}4.0 points", "Defects missed, per million parts 2,000 900 to 3,100",
+        f"{minus}800 {minus}1,400 to {minus}200", "Good parts rejected, per million parts 196,000", "+9,800",
+        "2.0 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
+        f"+1,234 {minus}10.40 to +2,500", "kappa = 0.87",
+        "worth about 14 further labelled real images of each class, beside the 20 there are",
+        "(95 % interval 2 to more than 180;", "If the true gain were 3.1 points, 8 in 10 comparisons",
+        "over real images under that same one its gain is +5.2 points",
     ):  # fmt: skip
         assert said in text, said
 
 
-def test_without_good_parts_costs_and_curve_their_rows_are_left_out() -> None:
+def worth_of(**changed: Any) -> str:
     data = report_data(["good", "scratch"])
-    quality = dict(data.metrics["quality"])
+    return spaced(render_report(replace(data, metrics={**data.metrics, "worth": {**data.metrics["worth"], **changed}})))
+
+
+def test_a_gain_is_put_in_images_only_where_that_is_known() -> None:
+    assert "cannot be told from this test: up to 60 of each class fit" in worth_of(share={"mean": 1, "ci95": [-0.1, 3]})
+    assert "did not lower the error in this test" in worth_of(share=None)
+    assert "did not save the labelling" in worth_of(share={"mean": 0, "ci95": [-0.1, 0.1]})
+    assert "about 71 % further labelled real images of every class (95 %" in worth_of(images_per_class=None)
+
+
+def test_without_good_parts_only_wrong_classes_are_counted() -> None:
+    data = report_data(["good", "scratch"])
+    nothing = dict.fromkeys(("false_reject_rate", "false_reject_ppm", "miss_ppm"))
+    quality = dict(data.metrics["quality"]) | {"good": None}
     for arm in ("baseline", "augmented"):
-        quality[arm] = quality[arm] | {"false_reject_rate": None, "false_reject_ppm": None}
-    quality["good"] = None
-    quality["change"] = {"miss_rate": quality["change"]["miss_rate"], "false_reject_rate": None, "saved_per_part": None}
+        quality[arm] = quality[arm] | nothing
+    quality["change"] = {"miss_rate": None, "saved_per_part": None, **nothing}
     text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality, "worth": None})))
-    assert "Defects given a wrong class 10.0 %" in text and "No class holds good parts" in text
-    assert "Good parts rejected" not in text and "Saved on" not in text and "worth about" not in text
+    assert "Defects given a wrong class 10.0 %" in text and "too few to say" in text
+    for absent in ("Good parts rejected", "Saved on", "further labelled", "per million parts 2", "kappa = 0.9"):
+        assert absent not in text

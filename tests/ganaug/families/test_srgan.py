@@ -154,7 +154,7 @@ def test_it_learns_to_enlarge_better_than_interpolation() -> None:
         replace(SRGAN.defaults, steps=60, batch=4, width=8, latent=16, rate_g=2e-3, flips=False, r1_weight=0)
     )
     trainer.run()
-    guides, real = trainer.guides, trainer.images.float() / 127.5 - 1
+    guides, real = trainer.batches.guides, trainer.batches.images.float() / 127.5 - 1
     assert guides is not None
     seen = guides.float() / 127.5 - 1
     made = trainer.ema(torch.zeros(12, 16), torch.arange(12) % 2, seen)

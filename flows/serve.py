@@ -1,6 +1,7 @@
 """`ganaug serve`: the flows of a workspace on their schedules, on this machine, until it is stopped."""
 
 import contextlib
+import hashlib
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prefect import serve
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
@@ -47,6 +49,7 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:
     """The scheduled flows of a workspace, and `add-class` to be started by hand from Prefect's page."""
     root, when = workspace.root.resolve(), config.serve
+    name = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"  # two may have the same folder's name
     common: dict[str, Any] = {"workspace": str(root), "overrides": overrides}
     watched = {"watch": str(Path(when.watch).resolve())} if when.watch else {}
     plans: list[tuple[Any, str, str | None, dict[str, Any]]] = [
@@ -56,22 +59,23 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
     ]
     made = [
         flow.to_deployment(
-            f"{root.name}-{key}", schedule=_cron(key, cron, when.timezone), parameters=parameters, paused=False,
+            f"{name}-{key}", schedule=_cron(key, cron, when.timezone), parameters=parameters, paused=False,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow, key, cron, parameters in plans
         if cron
     ]  # fmt: skip
     by_hand = add_class.to_deployment(
-        f"{root.name}-add-class", parameters={"overrides": overrides}, entrypoint_type=EntrypointType.MODULE_PATH
+        f"{name}-add-class", parameters={"overrides": overrides}, entrypoint_type=EntrypointType.MODULE_PATH
     )
     return [*made, by_hand]
 
 
 def _cron(key: str, cron: str, timezone: str) -> Any:
     try:
+        ZoneInfo(timezone)
         return Cron(cron, timezone=timezone)
-    except ValueError as error:
+    except (ValueError, ZoneInfoNotFoundError) as error:
         raise InputError(
             f"serve.{key} = {cron!r} in {timezone!r} is no schedule ({error}); give five fields, such as 0 1 * * *."
         ) from None

@@ -1,5 +1,6 @@
 """`pipeline.job` as Prefect tasks: each step one, each generator one, and a progress bar on the flow run's page."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ class _Bar:
         )
 
     def _tell(self, per_cent: float) -> None:
-        update_progress_artifact(self.artifact, float(per_cent))
+        try:
+            update_progress_artifact(self.artifact, float(per_cent))
+        except Exception as error:  # a server that does not answer must not end hours of training
+            print(f"progress could not be told to Prefect: {error}", file=sys.stderr)
 
 
 def _task(name: str, function: Callable[..., Any]) -> Any:

@@ -7,7 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows.tasks import as_task, run_as_tasks
-from pipeline.errors import InputError
+from pipeline.errors import BusyError, InputError
 from pipeline.workspace import Added, Workspace, add_images
 from pipeline.workspace.watch import arrivals, mark
 
@@ -44,7 +44,8 @@ def update(workspace: str, overrides: list[str] | None = None, fresh: bool = Fal
     place = Workspace(Path(workspace))
     place.require()
     if fresh:
-        place.forget_base()
+        with place.lock():
+            place.forget_base()
     return _brought_up_to_date(place, overrides)
 
 
@@ -53,7 +54,8 @@ def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any
     """Compare anew on the images there are now, with the generators there are; trains classifiers only."""
     place = Workspace(Path(workspace))
     place.require()
-    return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
+    with place.lock():
+        return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
 
 
 @flow(name="collect", persist_result=False)
@@ -64,14 +66,15 @@ def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> d
     """
     place = Workspace(Path(workspace))
     config, refused = place.settings(overrides), []
-    found = arrivals(place, Path(watch))
-    for name, files in found.items():
+    for name, files in arrivals(place, Path(watch)).items():
         try:
-            print(said(name, as_task(f"record {name}", add_images, place, name, files, config)))
+            print(said(name, as_task(f"record {name}", add_images, place, name, list(files), config)))
+        except BusyError:
+            raise  # nothing was looked at: the next time will do
         except InputError as error:
             refused.append(f"{name}: {error}")
         mark(place, files)
-    metrics = _brought_up_to_date(place, overrides) if len(found) > len(refused) else {}
+    metrics = {} if place.is_current() else _brought_up_to_date(place, overrides)
     if refused:
         raise InputError(" ".join(refused))
     return metrics
@@ -80,9 +83,11 @@ def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> d
 def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None) -> dict[str, Any]:
     if len({row.label for row in workspace.rows()}) < FEWEST_CLASSES:
         return {}
-    config = workspace.settings(overrides)
-    metrics = run_as_tasks(workspace.run, config, workspace.images)
-    workspace.keep_base(config)
+    with workspace.lock():  # what a run has read must stay as it is until it ends
+        config = workspace.settings(overrides)
+        metrics = run_as_tasks(workspace.run, config, workspace.images)
+        workspace.keep_base(config)
+        workspace.mark_current()
     return metrics
 
 
@@ -91,5 +96,8 @@ def said(name: str, added: Added) -> str:
     counts = ", ".join(f"{count} for {split}" for split, count in sorted(added.counts.items(), reverse=True))
     parts = [f"{name}: {sum(added.counts.values())} new image(s)" + (f" ({counts})" if counts else "")]
     parts += [f"{added.known} known already"] if added.known else []
-    parts += [f"{len(added.problems)} unreadable, such as {added.problems[0].path}"] if added.problems else []
+    if added.problems:
+        first = added.problems[0]
+        parts.append(f"{len(added.problems)} left out, such as {first.path} ({first.detail})")
+    parts += [f"{added.ignored} file(s) of other formats ignored"] if added.ignored else []
     return "; ".join(parts)

@@ -56,19 +56,23 @@ def find_duplicates(
     sha256s: Sequence[str],
     *,
     threshold: float = THRESHOLD,
+    known: Sequence[str] = (),
 ) -> Duplicates:
     """Group images that show the same spot, in any of the square's eight symmetries.
 
     ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` of any size; ``threshold`` in (0, 1] is the correlation of whitened
     thumbnails above which two images count, raised where a whole data set is alike (see ``_required``); at 1 only
-    identical images are grouped. Groups are the connected components of the pairs.
+    identical images are grouped. Groups are the connected components of the pairs, and of images that share a ``known``
+    name other than "".
     """
     identical = _identical(images, sha256s)
     near: dict[tuple[int, int], float] = {}
     if threshold < 1:
         near = dict(_near(whitened(images), threshold))
     found = dict.fromkeys(identical, 1.0) | {pair: near[pair] for pair in near if pair not in identical}
-    rows, columns = np.array(list(found), np.int64).reshape(-1, 2).T
+    firsts = {name: known.index(name) for name in set(known) - {""}}
+    named = [(i, firsts[name]) for i, name in enumerate(known) if name]
+    rows, columns = np.array([*found, *named], np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(images), len(images)))
     _, components = connected_components(graph, directed=False)
     pairs = [Pair(i, j, round(found[i, j], 4), (i, j) in identical) for i, j in found]

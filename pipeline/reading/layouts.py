@@ -22,12 +22,13 @@ MASK_SUFFIX = "_mask"
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate image: path relative to the root, class, split as given (or ""), mask path (or "")."""
+    """One candidate image: path relative to the root and class; split as given, mask path and spot, or ""."""
 
     path: str
     label: str
     split: str = ""
     mask: str = ""
+    spot: str = ""
 
 
 @dataclass(frozen=True)

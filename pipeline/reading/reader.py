@@ -23,7 +23,7 @@ from pipeline.reading.remarks import describe
 from pipeline.reading.table import read_table
 
 THREADS = min(4, os.cpu_count() or 1)
-COLUMNS = ["path", "label", "split", "sha256", "width", "height", "mode", "mask"]
+COLUMNS = ["path", "label", "split", "sha256", "width", "height", "mode", "mask", "spot"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,7 +34,8 @@ class Reading:
     """A data set in memory, sorted by class, then path.
 
     ``frame`` has one row an image: path (relative to root), label, split ("" or as given), sha256 of the file, width
-    and height in pixels as decoded, mode of the file, mask (relative path or ""). ``images`` are uint8 ``[H, W]`` or
+    and height in pixels as decoded, mode of the file, mask (relative path or "") and
+    spot (as given or ""). ``images`` are uint8 ``[H, W]`` or
     ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order.
     ``ignored`` counts files of other formats and hidden files.
     """
@@ -143,7 +144,7 @@ def _common_scale(decoded: list[Decoded]) -> tuple[int, list[str]]:
 
 def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
     rows = [
-        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask)
+        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask, e.spot)
         for item, image in zip(decoded, images, strict=True)
         for e in [item.entry]
     ]

@@ -1,4 +1,7 @@
-"""A CSV manifest as a data set: ``path,label[,split][,mask]``, paths relative to the file's own folder."""
+"""A CSV manifest as a data set: ``path,label[,split][,mask][,spot]``, paths relative to the file's own folder.
+
+``spot`` names what an image shows: images of one spot stay in one split, and no near-duplicates are looked for.
+"""
 
 import csv
 import io
@@ -70,6 +73,7 @@ def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
         check_class_name(row["label"], where),
         SPLIT_NAMES.get(split.lower(), ""),
         _inside(where, mask) if mask else "",
+        row.get("spot", ""),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganaug.symmetries import SYMMETRIES
 from pipeline.config import Config
+from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.stages.choose import synthetic_parts
@@ -65,6 +66,10 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance:
     rows = []
     for i, row in enumerate(pack.rows):
         split = SPLIT_OF[int(pack.splits[i])]
+        if reading.frame["sha256"].iloc[row["index"] : row["index"] + 1].tolist() != [row["sha256"]]:
+            raise JobError(
+                f"{source / row['path']} is not what it was when this run began; run again, on what is there."
+            )
         name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
         image, mask = cut[row["index"]], masks[row["index"]]
         sha256 = _write_png(folder / name, image)

@@ -65,14 +65,17 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     """Make the pack of the data set; see `Prepared`."""
     reading = read(source, config)
     frame = reading.frame
-    content = frame[["path", "label", "split", "sha256"]].to_dict("list")
+    content = frame[["path", "label", "split", "sha256", "spot"]].to_dict("list")
     written = _written(config, reading)
     key = digest(content, reading.masks, written, config.data, config.seed)
     record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
         duplicates = find_duplicates(
-            reading.images, frame["sha256"].tolist(), threshold=config.data.near_duplicate_correlation
+            reading.images,
+            frame["sha256"].tolist(),
+            threshold=1 if (frame["spot"] != "").all() else config.data.near_duplicate_correlation,
+            known=frame["spot"].tolist(),
         )
         require_clean(frame, duplicates)
         splits = _split(reading, config, duplicates.groups)

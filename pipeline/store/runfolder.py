@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import InputError
+from pipeline.errors import BusyError, InputError
 from pipeline.store.files import TEMPORARY, write_atomically
 
 SPLITS = ("train", "val", "test")
@@ -125,13 +125,13 @@ def hold(folder: Path) -> Iterator[None]:
     """Hold a folder for this process. The operating system frees the lock of a process that died.
 
     Raises:
-        InputError: another process holds it; names that.
+        BusyError: another process holds it; names that.
     """
     holder, lock = folder / ".lock.json", FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(
+        raise BusyError(
             f"Another run ({_describe(holder)}) is working in {folder}; wait for it, or choose another folder."
         ) from None
     try:

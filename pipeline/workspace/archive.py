@@ -1,7 +1,9 @@
 """Unpack a ZIP archive of images, or refuse it whole before anything is written."""
 
+import lzma
 import shutil
 import stat
+import zlib
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -28,7 +30,7 @@ def unpack(archive: Path, into: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with source.open(entry) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file)  # zipfile reads no more than the entry declares
-    except (BadZipFile, NotImplementedError, EOFError) as error:
+    except (BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{archive} cannot be unpacked ({error}); pack it again as a plain ZIP file.") from None
     except FileExistsError as error:
         raise InputError(f"{archive} holds two files called {Path(error.filename).name!r}; rename one.") from None

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -19,12 +20,16 @@ gan:
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the workspace; `path` and `mask` are relative to its folder of images, `original` is as it came."""
+    """One image of the workspace; `path` and `mask` are relative to its folder of images, `original` is as it came.
+
+    Images that were found to show the same `spot` when they came stay in one split for good.
+    """
 
     path: str
     label: str
     split: str
     mask: str
+    spot: str
     sha256: str
     added: str
     original: str
@@ -82,6 +87,19 @@ class Workspace:
         if config.gan.scope == "specialise" and len(bases) == 1:
             write_json(self.base, {"file": bases.pop(), "for": _base_settings(config)})
 
+    @property
+    def removed(self) -> Path:
+        return self.root / "removed"
+
+    def former_splits(self) -> dict[str, str]:
+        """Digest -> split of images that were removed: should one come again, no test image becomes a training one."""
+        record = self.removed / "splits.json"
+        return dict(read_json(record)) if record.exists() else {}
+
+    def forget(self, rows: Iterable[Row]) -> None:
+        """Remember of removed images the split alone."""
+        write_json(self.removed / "splits.json", self.former_splits() | {row.sha256: row.split for row in rows})
+
     def forget_base(self) -> None:
         """Let the next run train a base of its own."""
         self.base.unlink(missing_ok=True)
@@ -92,6 +110,25 @@ class Workspace:
             raise InputError(
                 f"{self.root} is no workspace; `ganaug class add NAME PATH --workspace {self.root}` starts one."
             )
+
+    @property
+    def finished(self) -> Path:
+        return self.root / "finished.json"
+
+    def is_current(self) -> bool:
+        """Whether the last finished run had the images that there are now."""
+        return self.finished.exists() and read_json(self.finished) == self._registered()
+
+    def mark_current(self) -> None:
+        """Note that a run with these images is finished."""
+        write_json(self.finished, self._registered())
+
+    def _registered(self) -> dict[str, str]:
+        return {"manifest": hashlib.sha256(self.manifest.read_bytes()).hexdigest()}
+
+    def _holds_something_else(self) -> bool:
+        ours = {self.config.name, self.images.name}
+        return self.root.is_dir() and any(e.name not in ours and e.name[0] != "." for e in self.root.iterdir())
 
     def rows(self) -> list[Row]:
         """All images, in the order in which they came; none where there is no workspace yet."""
@@ -115,7 +152,7 @@ class Workspace:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for this process; InputError names the one that holds it already."""
-        if self.root.is_dir() and not self.manifest.exists() and any(self.root.iterdir()):
+        if not self.manifest.exists() and self._holds_something_else():
             raise InputError(f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace.")
         self.root.mkdir(parents=True, exist_ok=True)
         with hold(self.root):

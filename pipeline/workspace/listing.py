@@ -1,7 +1,6 @@
 """What there is in a workspace: images, generators, and what the last comparison said of each class."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.stages.records import load_pack
 from pipeline.store import read_json
@@ -35,13 +34,14 @@ def class_states(workspace: Workspace) -> list[ClassState]:
     states = []
     for name, splits in sorted(images.items()):
         has = run.card(name).exists()
+        mine = {sha256 for sha256, split in splits.items() if split != "test"}
         row = metrics.get("classes", {}).get(name, {})
         states.append(
             ClassState(
                 name,
-                train=sum(split != "test" for split in splits.values()),
-                test=sum(split == "test" for split in splits.values()),
-                generator="none" if not has else "trained" if seen.get(name) == set(splits) else "outdated",
+                train=len(mine),
+                test=len(splits) - len(mine),
+                generator="none" if not has else "trained" if seen.get(name) == mine else "outdated",
                 gain=gains.get(name, {}).get("mean"),
                 accepted=row.get("accepted"),
             )
@@ -50,11 +50,12 @@ def class_states(workspace: Workspace) -> list[ClassState]:
 
 
 def _trained_on(workspace: Workspace) -> dict[str, set[str]]:
-    """Class -> digests of the images that its generator's run had."""
+    """Class -> digests of the training and validation images that its generator's run had."""
     found: dict[str, set[str]] = {}
     for card in (workspace.run.out / "generators").glob("*/card.json"):
         pack = workspace.run.stored("pack", read_json(card)["data_digest"])
         if pack.exists():
-            for row in load_pack(str(Path(pack))).rows:
-                found.setdefault(row["label"], set()).add(row["sha256"])
+            loaded = load_pack(str(pack))
+            for i in [*loaded.of("train").tolist(), *loaded.of("val").tolist()]:
+                found.setdefault(loaded.rows[i]["label"], set()).add(loaded.rows[i]["sha256"])
     return found

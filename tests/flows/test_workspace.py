@@ -129,3 +129,20 @@ def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatc
     assert workspace.settings([*settings, "gan.finetune_steps=9"]).gan.base is not None
     assert workspace.settings([*settings, "gan.steps=9"]).gan.base is None
     assert workspace.settings([*settings, "gan.scope=per_class"]).gan.base is None
+
+
+def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace = two_classes(tmp_path, monkeypatch)
+    images = tiny.write_dataset(tmp_path / "lines", {"lines": 4}) / "lines"
+    seen: list[int] = []
+
+    def run(*_: object, **__: object) -> dict[str, object]:
+        where = ("--workspace", str(workspace.root))
+        seen.append(call(monkeypatch, "class", "add", "lines", str(images), "--no-train", *where))
+        seen.append(call(monkeypatch, "class", "remove", "grain", "--no-train", *where))
+        return {}
+
+    monkeypatch.setattr("flows.workspace.run_as_tasks", run)
+    retrain(str(workspace.root), [word for word in SETTINGS if word != "--set"])
+    assert seen == [1, 1] or seen == [2, 2]
+    assert {row.label for row in workspace.rows()} == {"blobs", "grain"}

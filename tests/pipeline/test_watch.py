@@ -25,23 +25,38 @@ def test_new_files_come_class_by_class_and_once(tmp_path: Path) -> None:
     arrive(folder / ".cache" / "x.png")
     arrive(folder / "pit" / ".partial")
     arrive(folder / "loose.png")
-    assert arrivals(workspace, folder, now=NOW) == {"dent": [files[2]], "pit": [files[1], files[0]]}
+    found = arrivals(workspace, folder, now=NOW)
+    assert {name: list(of) for name, of in found.items()} == {"dent": [files[2]], "pit": [files[1], files[0]]}
     workspace.root.mkdir()
-    mark(workspace, files)
+    for of in found.values():
+        mark(workspace, of)
     assert arrivals(workspace, folder, now=NOW) == {}
     late = arrive(folder / "pit" / "c.png")
-    assert arrivals(workspace, folder, now=NOW) == {"pit": [late]}
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [late]
     files[0].write_bytes(b"another picture")  # under a name that was there
     os.utime(files[0], (NOW - 60, NOW - 60))
-    assert arrivals(workspace, folder, now=NOW) == {"pit": [files[0], late]}
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [files[0], late]
+    mark(workspace, found["pit"])  # in the states that were seen then: both are still new
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [files[0], late]
 
 
-def test_a_class_waits_until_its_last_file_has_settled(tmp_path: Path) -> None:
+def test_what_is_still_being_written_waits_and_its_mask_with_it(tmp_path: Path) -> None:
     workspace, folder = Workspace(tmp_path / "workspace"), tmp_path / "incoming"
     arrive(folder / "pit" / "a.png")
     fresh = arrive(folder / "pit" / "a_mask.png", age=SETTLED / 2)
-    assert arrivals(workspace, folder, now=NOW) == {}
-    assert set(arrivals(workspace, folder, now=NOW + SETTLED)["pit"]) == {folder / "pit" / "a.png", fresh}
+    other = arrive(folder / "pit" / "b.png")
+    assert arrivals(workspace, folder, now=NOW).keys() == {"pit"}
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [other]
+    assert set(arrivals(workspace, folder, now=NOW + SETTLED)["pit"]) == {folder / "pit" / "a.png", fresh, other}
+
+
+def test_a_mask_that_comes_later_brings_its_image_again(tmp_path: Path) -> None:
+    workspace, folder = Workspace(tmp_path / "workspace"), tmp_path / "incoming"
+    image = arrive(folder / "pit" / "a.png")
+    workspace.root.mkdir()
+    mark(workspace, arrivals(workspace, folder, now=NOW)["pit"])
+    mask = arrive(folder / "pit" / "a_mask.png")
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [image, mask]
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:

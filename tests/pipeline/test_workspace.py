@@ -119,7 +119,7 @@ def test_what_cannot_be_recorded_leaves_the_workspace_as_it_was(tmp_path: Path, 
     assert "is a path, not a name" in refused("../grain", grain)
     assert "differ only by case" in refused("Grain", folder_of(tmp_path, "blobs"))
     assert "does not exist" in refused("new", tmp_path / "nowhere")
-    assert "give the folder of one class" in refused("new", grain.parent)
+    assert "give one class's folder" in refused("new", grain.parent)
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "a.png").write_text("no image")
@@ -128,7 +128,57 @@ def test_what_cannot_be_recorded_leaves_the_workspace_as_it_was(tmp_path: Path, 
     (blobs / "a.png").write_text("no image")
     assert "1 of 4 files are bad" in refused("new", blobs)
     assert "or any number of image files" in refused("new", grain, blobs)
+    assert "or any number of image files" in refused("new", zipped(blobs, tmp_path / "b.zip"), blobs / "blobs-30.png")
     assert workspace.manifest.read_bytes() == before and not list(workspace.root.glob(".incoming*"))
+
+
+def test_a_first_try_that_fails_leaves_the_way_free(tmp_path: Path, workspace: Workspace) -> None:
+    workspace.root.mkdir()
+    workspace.config.write_text("gan:\n  steps: 9\n")  # may be written before the first class
+    with pytest.raises(InputError, match="does not exist"):
+        add_images(workspace, "grain", [tmp_path / "nowhere"], CONFIG)
+    assert add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG).counts == {"train": 7, "test": 3}
+    assert workspace.settings().gan.steps == 9
+
+
+def test_an_image_that_comes_again_mends_what_was_lost_and_brings_its_mask(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    folder = folder_of(tmp_path, "grain")
+    add_images(workspace, "grain", [folder], CONFIG)
+    rows = workspace.rows()
+    whole = tiny.contents(workspace.images / "grain")
+    (workspace.images / rows[0].path).write_bytes(b"")
+    (workspace.images / rows[1].path).unlink()
+    picture = rows[2].original
+    mask = folder / f"{Path(picture).stem}_mask.png"
+    mask.write_bytes(tiny.encoded(np.full((32, 32), 255)))
+    added = add_images(workspace, "grain", [folder], CONFIG)
+    assert added.counts == {} and added.known == 10
+    assert whole.items() <= tiny.contents(workspace.images / "grain").items()
+    again = workspace.rows()
+    assert [row.split for row in again] == [row.split for row in rows] and again[2].mask and not again[0].mask
+
+
+def test_a_mask_alone_is_no_image(tmp_path: Path, workspace: Workspace) -> None:
+    mask = tmp_path / "a_mask.png"
+    mask.write_bytes(tiny.encoded(tiny.texture("grain", 0)))
+    with pytest.raises(InputError, match=r"a_mask\.png is named as a mask, but its image is not there"):
+        add_images(workspace, "grain", [mask], CONFIG)
+
+
+def test_images_that_come_one_at_a_time_fill_both_splits(tmp_path: Path, workspace: Workspace) -> None:
+    for file in sorted(folder_of(tmp_path, "grain", 14).iterdir()):
+        add_images(workspace, "grain", [file], CONFIG)
+    assert Counter(row.split for row in workspace.rows()) == {"train": 10, "test": 4}
+
+
+def test_a_class_that_comes_back_has_the_splits_it_had(tmp_path: Path, workspace: Workspace) -> None:
+    for seed in (0, 20, 40):  # in batches, so that a new draw would be another one
+        add_images(workspace, "grain", [folder_of(tmp_path, "grain", 10, seed)], CONFIG)
+    before = {row.sha256: row.split for row in workspace.rows()}
+    add_images(workspace, "grain", [remove_class(workspace, "grain")], CONFIG)
+    assert {row.sha256: row.split for row in workspace.rows()} == before
 
 
 def test_a_folder_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:

@@ -24,5 +24,5 @@ def test_two_hundred_steps_at_32_pixels(name: str) -> None:
     assert (samples.float().flatten(1).std(1) > 1).all()  # no image is of one grey level
     different = len(samples.flatten(1).unique(dim=0))
     # none is another's copy, but where the same guide was drawn twice
-    assert different == 6 if trainer.guides is None else different > 1
+    assert different == 6 if trainer.batches.guides is None else different > 1
     assert samples.equal(trainer.sample(conditions, seed=0))

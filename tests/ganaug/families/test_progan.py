@@ -244,7 +244,7 @@ def test_fine_tuning_goes_on_at_full_size(family: Family) -> None:
     base = stepped(make(family, width=4, batch=4, latent=8, steps=2), 2)
     trainer = make(family, width=4, batch=4, latent=8, steps=50)
     tuned = Trainer(
-        family, trainer.images, torch.arange(12) % 2, n_conditions=2, options=trainer.options, seed=1,
+        family, trainer.batches.images, torch.arange(12) % 2, n_conditions=2, options=trainer.options, seed=1,
         base=base.state()[0],
     )  # fmt: skip
     tuned.train_step()

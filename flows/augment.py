@@ -13,14 +13,24 @@ from pipeline.store import RunFolder
 
 @flow(name="augment", persist_result=False, validate_parameters=True)
 def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]:
-    """Train, generate, filter, merge, compare and report; returns the content of `metrics.json`."""
+    """Train, generate, filter, merge, compare and report; returns the content of `metrics.json`.
+
+    Args:
+        dataset: Image folder, MVTec AD folder or CSV manifest, on the machine that runs the flow.
+        out: The run's folder; what it holds of an earlier run is not computed again.
+        config: All settings; each has a description and bounds.
+    """
     config = validate_config(config.model_dump(mode="json"))  # the form checks only what a JSON schema can say
     return run_as_tasks(RunFolder(Path(out)), config, Path(dataset))
 
 
 @flow(name="report", persist_result=False)
 def report(out: str) -> dict[str, Any]:
-    """Write the report of a finished run anew, with the generators it has; returns as `augment`."""
+    """Write the report of a finished run anew, with the generators it has; returns as `augment`.
+
+    Args:
+        out: The run's folder.
+    """
     run = RunFolder(Path(out))
     config, source = recall_job(run)
     return run_as_tasks(run, config, source, train=False)

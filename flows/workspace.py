@@ -25,7 +25,14 @@ class NewImages(BaseModel):
 
 @flow(name="add-class", persist_result=False)
 def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Returns the content of `metrics.json`, or an empty dict where nothing could be or was to be trained."""
+    """Record images and train what they make necessary.
+
+    Returns the content of `metrics.json`, or an empty dict where nothing could be or was to be trained.
+
+    Args:
+        images: What joins the workspace.
+        overrides: Settings KEY=VALUE for this run alone, such as gan.minutes=30.
+    """
     workspace = Workspace(Path(images.workspace))
     sources = [Path(path) for path in images.paths]
     added: Added = as_task(
@@ -39,19 +46,24 @@ def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str
 def update(workspace: str, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
     """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`.
 
-    With `fresh`, the base that its classes share is trained anew too, on the images of all of them.
+    Args:
+        workspace: Folder of the workspace, on the machine that runs the flow.
+        overrides: Settings KEY=VALUE for this run alone, such as gan.minutes=30.
+        fresh: Train the base that the classes share anew too, on the images of all of them.
     """
     place = Workspace(Path(workspace))
     place.require()
-    if fresh:
-        with place.lock():
-            place.forget_base()
-    return _brought_up_to_date(place, overrides)
+    return _brought_up_to_date(place, overrides, fresh=fresh)
 
 
 @flow(name="retrain", persist_result=False)
 def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Compare anew on the images there are now, with the generators there are; trains classifiers only."""
+    """Compare anew on the images there are now, with the generators there are; trains classifiers only.
+
+    Args:
+        workspace: Folder of the workspace, on the machine that runs the flow.
+        overrides: Settings KEY=VALUE for this run alone, such as evaluate.seeds=10.
+    """
     place = Workspace(Path(workspace))
     place.require()
     with place.lock():
@@ -63,6 +75,11 @@ def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> d
     """Add the images that have arrived in a watched folder and bring the run up to date; does nothing without any.
 
     A class whose images are refused is reported once, after the others have been added.
+
+    Args:
+        workspace: Folder of the workspace, on the machine that runs the flow.
+        watch: Folder with one sub-folder a class.
+        overrides: Settings KEY=VALUE for this run alone.
     """
     place = Workspace(Path(workspace))
     config, refused = place.settings(overrides), []
@@ -80,11 +97,11 @@ def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> d
     return metrics
 
 
-def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None) -> dict[str, Any]:
+def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None, *, fresh: bool = False) -> dict[str, Any]:
     if len({row.label for row in workspace.rows()}) < FEWEST_CLASSES:
         return {}
     with workspace.lock():  # what a run has read must stay as it is until it ends
-        config = workspace.settings(overrides)
+        config = workspace.settings(overrides, fresh=fresh)
         metrics = run_as_tasks(workspace.run, config, workspace.images)
         workspace.keep_base(config)
         workspace.mark_current()

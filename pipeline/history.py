@@ -10,8 +10,11 @@ from pipeline.store import RunFolder, write_atomically
 
 
 def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
-    """Add a finished run to `history.jsonl`."""
-    line = json.dumps(summary(metrics) | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
+    """Add a finished run to `history.jsonl`, unless nothing has changed since the last one."""
+    found = summary(metrics)
+    if any({**last, "time": 0} == {**found, "time": 0} for last in history(run, last=1)):
+        return
+    line = json.dumps(found | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
     before = run.history.read_bytes() if run.history.exists() else b""
     write_atomically(run.history, before + line.encode() + b"\n")
 

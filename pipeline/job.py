@@ -75,7 +75,8 @@ def run_job(
         JobError: a stage failed; what was done before it stays in the folder.
     """
     check_names(config)
-    _require_apart(run.out.resolve(), source.resolve())
+    run = RunFolder(run.out.resolve())  # a worker elsewhere has another working directory
+    _require_apart(run.out, source.resolve())
     clock = _Clock(RunLog(run.log))
     with run.lock():
         _remember(run, config, source)

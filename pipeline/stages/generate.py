@@ -17,7 +17,7 @@ from pipeline.stages.models import Averaged, averaged, by_task, generator_of
 from pipeline.stages.records import Candidates, Pack, Prepared, Trained, load_pack
 from pipeline.stages.upscale import drawing_family
 from pipeline.store import RunFolder, cached_tensors, digest
-from pipeline.workers import resolve_device, run_jobs, workers
+from pipeline.workers import resolve_device, run_jobs, torch_threads, workers
 
 FEWEST, MOST = 400, 2000
 MODELS = 50_000_000  # bytes: a checkpoint, the one before it, and the model
@@ -106,7 +106,8 @@ def generate_class(job: GenerateJob) -> Candidates:
             images = _sample(averaged(Path(enlarger.model)), config, seeds, torch.full_like(seeds, label), images)
         return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
 
-    tensors, _ = cached_tensors(file, build)
+    with torch_threads(1):  # whoever runs it: another number of threads gives other bits
+        tensors, _ = cached_tensors(file, build)
     return Candidates(label, name, str(file), "+".join(one.digest[:16] for one in made_by), len(tensors["images"]))
 
 

@@ -135,7 +135,26 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
     """
     if config.gan.base is None:
         return None
-    file, family = Path(config.gan.base), drawing_family(config).name
+    file = Path(config.gan.base)
+    own = file.resolve().parent == run.store.resolve()
+    try:
+        asked = _fitting(file, config, prepared)
+    except InputError as error:
+        if not own:
+            raise
+        # nobody has asked for it by name: an earlier run of this folder trained it
+        RunLog(run.log).write("train", "base", dropped=str(error))
+        return None
+    content, stored = file_digest(file), file
+    if not own:
+        stored = run.stored("base", content)
+        if not stored.exists():
+            write_atomically(stored, file.read_bytes())
+    return Trained(SHARED, str(stored), content, asked, 0.0)
+
+
+def _fitting(file: Path, config: Config, prepared: Prepared) -> dict[str, list[int]]:
+    """What the classes of a base are asked by; InputError where it does not fit this run."""
     try:
         card = load_tensors(file)[1]
         spec, asked = card["spec"], card["asked"]
@@ -144,18 +163,14 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
             f"gan.base = {file} is no trained generator ({error}); give a file store/generator-*.safetensors of a run "
             "with gan.scope = shared or specialise."
         ) from None
-    wanted = (family, prepared.image_size // scale_of(config), prepared.channels)
+    wanted = (drawing_family(config).name, prepared.image_size // scale_of(config), prepared.channels)
     if (card["family"], spec["size"], spec["channels"]) != wanted:
         raise InputError(
             f"gan.base = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} channel(s), but "
             f"this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.base out."
         )
-    content, stored = file_digest(file), file
-    if file.resolve().parent != run.store.resolve():
-        stored = run.stored("base", content)
-        if not stored.exists():
-            write_atomically(stored, file.read_bytes())
-    return Trained(SHARED, str(stored), content, asked, 0.0)
+    found: dict[str, list[int]] = asked
+    return found
 
 
 def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:

@@ -13,6 +13,8 @@ from pipeline.errors import InputError
 from pipeline.store import RunFolder, hold, jsonable, read_json, write_atomically, write_json
 
 SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
+data:
+  val_fraction: 0 # choices by cross-validation: no class that joins can change what the others train on
 gan:
   scope: specialise # a class that joins later is fine-tuned from what the first ones share
 """
@@ -65,13 +67,14 @@ class Workspace:
     def run(self) -> RunFolder:
         return RunFolder(self.root / "run")
 
-    def settings(self, overrides: Iterable[str] | None = None) -> Config:
+    def settings(self, overrides: Iterable[str] | None = None, *, fresh: bool = False) -> Config:
         """The workspace's own configuration with overrides, and the base that its classes share once it is trained.
 
-        Classes that come later are fine-tuned from the same base, until a setting changes that it depends on.
+        Classes that come later are fine-tuned from the same base, until a setting changes that it depends on, or a
+        `fresh` one is asked for.
         """
         config = load_config(self.config if self.config.exists() else None, list(overrides or ()))
-        if config.gan.scope != "specialise" or config.gan.base or not self.base.exists():
+        if fresh or config.gan.scope != "specialise" or config.gan.base or not self.base.exists():
             return config
         kept = read_json(self.base)
         file = self.run.store / kept["file"]
@@ -99,10 +102,6 @@ class Workspace:
     def forget(self, rows: Iterable[Row]) -> None:
         """Remember of removed images the split alone."""
         write_json(self.removed / "splits.json", self.former_splits() | {row.sha256: row.split for row in rows})
-
-    def forget_base(self) -> None:
-        """Let the next run train a base of its own."""
-        self.base.unlink(missing_ok=True)
 
     def require(self) -> None:
         """Raise InputError where there is no workspace."""

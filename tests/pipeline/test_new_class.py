@@ -128,3 +128,13 @@ def test_seeds_of_a_class_are_its_own() -> None:
     starts = sorted(first_seed(seed, name) for seed in range(50) for name in ("a", "b", "ab", "größe"))
     assert len(set(starts)) == 200 and starts[0] >= 0 and starts[-1] < 2**48
     assert min(b - a for a, b in pairwise(starts)) > 10_000
+
+
+def test_a_base_of_the_runs_own_that_is_damaged_is_trained_again(tmp_path: Path, textures_folder: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run_job(run, tiny.settings(*PLAN), textures_folder, until="train")
+    model = shared_model(run)
+    model.write_bytes(model.read_bytes()[:-10])
+    run_job(run, tiny.settings(*PLAN, f"gan.base={model}"), textures_folder, until="train")
+    (event,) = [event for event in read_log(run.log) if event["event"] == "base"]
+    assert "is no trained generator" in event["dropped"] and trained(run).count("all classes") > 1

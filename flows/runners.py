@@ -26,12 +26,10 @@ def dask(config: Config) -> Any:
 
 
 def ray(config: Config) -> Any:
-    """The Ray cluster that is configured, or one of one-thread processes on this machine."""
+    """The Ray cluster that is configured, or one of one-thread processes here, which other machines can reach."""
     from prefect_ray import RayTaskRunner
 
-    here = {
-        "num_cpus": _here(config), "include_dashboard": False, "log_to_driver": False, "_node_ip_address": "127.0.0.1",
-    }  # fmt: skip
+    here = {"num_cpus": _here(config), "include_dashboard": False, "log_to_driver": False}
     return RayTaskRunner(address=config.cluster) if config.cluster else RayTaskRunner(init_kwargs=here)
 
 

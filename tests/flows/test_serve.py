@@ -55,7 +55,10 @@ def served(workspace: Workspace, port: int, tmp_path: Path) -> Iterator[subproce
     process = start(workspace, port, tmp_path / "home", *settings, f"serve.train={EVERY_MINUTE}")
     yield process
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE)  # a run that the schedule has just started may have to end
+    finally:
+        process.kill()
     assert process.returncode in (0, 130), out
 
 

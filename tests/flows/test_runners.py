@@ -41,7 +41,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, many_classes: Path) -> RunFol
     return run
 
 
-@pytest.mark.parametrize("runner", ["process", "dask", "ray"])
+@pytest.mark.parametrize("runner", [pytest.param("process", marks=pytest.mark.slow), "dask", "ray"])
 def test_every_runner_accepts_the_same_images(tmp_path: Path, many_classes: Path, here: RunFolder, runner: str) -> None:
     pytest.importorskip("prefect_dask" if runner == "dask" else "prefect_ray" if runner == "ray" else "prefect")
     run = RunFolder(tmp_path / "run")

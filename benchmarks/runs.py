@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
-def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] = {}) -> int:
+def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] | None = None) -> int:
     """Run the whole job in a process of its own, unless `out` holds its report already; returns its exit status."""
     if (out / "report.html").exists():
         return 0

@@ -73,7 +73,7 @@ def quality(
     Raises:
         ValueError: no defective test image, or arms with different numbers of seeds.
     """
-    truth, groups = np.asarray(truth), np.asarray(groups)
+    truth, groups = np.asarray(truth), np.unique(groups, return_inverse=True)[1]  # numbered from 0
     arms = [np.asarray(predictions) for predictions in (baseline, augmented)]
     if arms[0].shape != arms[1].shape:
         raise ValueError(f"the arms must share their seeds: baseline has {len(arms[0])}, augmented {len(arms[1])}")
@@ -81,7 +81,7 @@ def quality(
     if fine.all():
         raise ValueError("no test image has a defect, so nothing can be missed")
     events = [_events(truth, predictions, good) for predictions in arms]
-    weights, seed_draws = draw(len(np.unique(groups)), len(arms[0]), resamples, seed)
+    weights, seed_draws = draw(int(groups.max()) + 1, len(arms[0]), resamples, seed)
 
     def change(kind: int, among: Bools) -> Change | None:
         if len(np.unique(groups[among])) < MIN_GROUPS:
@@ -118,11 +118,9 @@ def _events(truth: Ints, predictions: Ints, good: int | None) -> tuple[Bools, Bo
 
 def _share(event: Bools, among: Bools, groups: Ints, weights: Floats) -> tuple[Floats, Floats]:
     """Share of `among` [N] to which `event` [S, N] happened: as observed [S], and under redrawn groups [S, R]."""
-    _, group = np.unique(groups, return_inverse=True)
     happened = np.zeros((weights.shape[1], len(event)))
-    np.add.at(happened, group, event.T.astype(np.float64))
-    of = np.bincount(group, weights=among, minlength=weights.shape[1])
-    drawn = weights @ of
+    np.add.at(happened, groups, event.T.astype(np.float64))
+    drawn = weights @ np.bincount(groups, weights=among, minlength=weights.shape[1])
     shares = np.where(drawn[:, None] > 0, weights @ happened / np.maximum(drawn, 1.0)[:, None], np.nan)
     return event.sum(axis=1) / among.sum(), shares.T
 

@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 
 from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Config
-from pipeline.errors import InputError, JobError
+from pipeline.errors import BusyError, InputError, JobError
 from pipeline.store import hold
 from pipeline.workspace import Workspace
 
@@ -38,7 +38,7 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(hold(mark))
-        except InputError as busy:
+        except BusyError as busy:
             raise InputError(f"{workspace.root} is being served already: {busy} Stop that one first.") from None
         url = stack.enter_context(_server(port, mark / "server.log"))
         stack.enter_context(temporary_settings({PREFECT_API_URL: url}))

@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field
 
 from flows.tasks import as_task, run_as_tasks
 from pipeline.errors import BusyError, InputError
+from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.workspace import Added, Workspace, add_images
 from pipeline.workspace.watch import arrivals, mark
-
-FEWEST_CLASSES = 2  # a classifier tells at least two apart
 
 
 class NewImages(BaseModel):

@@ -127,7 +127,7 @@ def load_model(run: RunFolder, name: str, condition: int | None = None, *, guide
     if condition is not None and condition not in known:
         raise InputError(f"--condition {condition}: class {name} is drawn by {', '.join(map(str, known))}.")
     try:
-        family, spec, generator = generator_of(load_tensors(run.model(name))[0], card, config)
+        family, spec, generator = generator_of(load_tensors(run.model(name))[0], card, config.generate.truncation)
     except (ValueError, TypeError, RuntimeError):
         raise JobError(
             f"{run.model(name)} is of another version; `ganaug train --out {run.out}` trains it anew."

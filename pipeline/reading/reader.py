@@ -34,9 +34,9 @@ class Reading:
     """A data set in memory, sorted by class, then path.
 
     ``frame`` has one row an image: path (relative to root), label, split ("" or as given), sha256 of the file, width
-    and height in pixels as decoded, mode of the file, mask (relative path or "") and
-    spot (as given or ""). ``images`` are uint8 ``[H, W]`` or
-    ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order.
+    and height in pixels as decoded, mode of the file, mask (relative path or "") and spot (as given or ""). ``images``
+    are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the
+    frame's order.
     ``ignored`` counts files of other formats and hidden files.
     """
 

@@ -35,12 +35,12 @@ def assign_splits(
     splits = [split or "train" for split in given]
     for name, fraction in (("test", test_fraction), ("val", val_fraction)):
         if name not in given and fraction > 0:
-            _carve(splits, labels, groups, name, fraction, _ranks(groups, keys, f"{seed}/{name}"))
+            _carve(splits, labels, groups, name, fraction, ranks(groups.tolist(), keys, f"{seed}/{name}"))
     bare = sorted(set(labels) - {label for label, split in zip(labels, splits, strict=True) if split == "train"})
     if bare:
         raise InputError(f"No training image of {', '.join(bare)}; put some of its images into the train split.")
     if train_per_class is not None:
-        _keep(splits, labels, groups, train_per_class, _ranks(groups, keys, f"{seed}/keep"))
+        _keep(splits, labels, groups, train_per_class, ranks(groups.tolist(), keys, f"{seed}/keep"))
     return splits
 
 
@@ -102,13 +102,13 @@ def _members(splits: Sequence[str], groups: NDArray[np.int64]) -> dict[int, list
     return members
 
 
-def _ranks(groups: NDArray[np.int64], keys: Sequence[str], salt: str) -> dict[int, str]:
+def ranks(groups: Sequence[int], keys: Sequence[str], salt: str) -> dict[int, str]:
     """Group -> its place in a random order, as text to sort by: the least digest among its images."""
     drawn = [hashlib.sha256(f"{salt}/{key}".encode()).hexdigest() for key in keys]
-    ranks: dict[int, str] = {}
-    for group, text in zip(groups.tolist(), drawn, strict=True):
-        ranks[group] = min(text, ranks.get(group, text))
-    return ranks
+    least: dict[int, str] = {}
+    for group, text in zip(groups, drawn, strict=True):
+        least[group] = min(text, least.get(group, text))
+    return least
 
 
 def _keep(

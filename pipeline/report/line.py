@@ -65,7 +65,8 @@ def _points(change: Mapping[str, Any]) -> Cell:
 
 
 def _parts(change: Mapping[str, Any]) -> Cell:
-    return words.count(change["delta"], "+"), " to ".join(words.count(end, "+") for end in change["ci95"])
+    low, high = change["ci95"]
+    return words.count(change["delta"], "+"), words.count_range(low, high, "+")
 
 
 def _images(share: float, most: float, there: int | None) -> str:

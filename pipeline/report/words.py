@@ -77,8 +77,8 @@ def amount(value: float) -> str:
     return (f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}").replace("-", MINUS)
 
 
-def count_range(low: float, high: float) -> str:
-    return f"{count(low)} to {count(high)}"
+def count_range(low: float, high: float, sign: str = "") -> str:
+    return f"{count(low, sign)} to {count(high, sign)}"
 
 
 def duration(seconds: float) -> str:

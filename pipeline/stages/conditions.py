@@ -8,12 +8,10 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from classifiers.scattering import Scattering
-from ganaug.families import get_family
 from ganaug.sampling import generate
-from ganaug.spec import Spec
 from pipeline.stages.guides import GUIDES, shrunk
 from pipeline.stages.jobs import TrainJob, images_of
-from pipeline.stages.models import averaged
+from pipeline.stages.models import averaged, generator_of
 from pipeline.stages.records import Pack
 
 LOOKED_AT = 32  # images of each condition
@@ -52,12 +50,11 @@ def _taken_over(job: TrainJob, pack: Pack, index: Tensor) -> tuple[int, int]:
     distance of mean features).
     """
     weights, card = averaged(Path(job.base))
-    family, spec = get_family(card["family"]), Spec(**card["spec"])
+    number = int(card["spec"]["conditions"])
     if job.name in card["asked"]:
-        return int(card["asked"][job.name][0]), spec.conditions
+        return int(card["asked"][job.name][0]), number
+    family, spec, generator = generator_of(weights, card)
     known = torch.tensor([conditions[0] for conditions in card["asked"].values()])
-    generator = family.generator(spec)
-    generator.load_state_dict(weights)
     asked = known.repeat_interleave(LOOKED_AT)
     guides = None
     if job.guide != "none":
@@ -68,4 +65,4 @@ def _taken_over(job: TrainJob, pack: Pack, index: Tensor) -> tuple[int, int]:
     extractor = Scattering.fit(real)
     means = extractor(drawn).unflatten(0, (len(known), LOOKED_AT)).mean(1)
     nearest = (means - extractor(real).mean(0)).norm(dim=1).argmin()
-    return int(known[nearest]), spec.conditions
+    return int(known[nearest]), number

@@ -125,6 +125,6 @@ def _asked(run: RunFolder, pack: Pack, sentence: str) -> Tensor:
 
 
 def _sample(made: Averaged, config: Config, seeds: Tensor, conditions: Tensor, guides: Tensor | None) -> Tensor:
-    family, spec, generator = generator_of(*made, config)
+    family, spec, generator = generator_of(*made, config.generate.truncation)
     device = resolve_device(config.device)
     return sample(family, generator, spec, seeds, conditions, guides=guides, device=device)

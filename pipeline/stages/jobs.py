@@ -1,6 +1,7 @@
 """Which generators a strategy asks for, each as a job that says all it depends on."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class TrainJob:
     shrink: int = 1  # side of the pack's images over that of the images it learns to make
     scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
         identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack", "labels")}

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ganaug.families import Family, get_family
 from ganaug.spec import Spec
-from pipeline.config import Config
 from pipeline.stages.records import Trained
 from pipeline.store import load_tensors
 
@@ -26,11 +25,13 @@ def averaged(model: Path) -> Averaged:
     return {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}, card
 
 
-def generator_of(weights: dict[str, Tensor], card: Mapping[str, Any], config: Config) -> tuple[Family, Spec, nn.Module]:
-    """The generator that a card describes, as the configuration draws with it."""
+def generator_of(
+    weights: dict[str, Tensor], card: Mapping[str, Any], truncation: float = 1
+) -> tuple[Family, Spec, nn.Module]:
+    """The generator that a card describes, drawing at full variety or `truncation` of it if it has styles."""
     family, spec = get_family(card["family"]), Spec(**card["spec"])
     generator = family.generator(spec)
     generator.load_state_dict(weights)
     if family.truncates:
-        generator.truncation = config.generate.truncation  # type: ignore[assignment]
+        generator.truncation = truncation  # type: ignore[assignment]
     return family, spec, generator

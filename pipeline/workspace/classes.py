@@ -1,6 +1,5 @@
 """Add images to a class of a workspace, take a class out, and say what there is."""
 
-import hashlib
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -15,7 +14,8 @@ from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
 from pipeline.reading.checks import too_many_bad
 from pipeline.reading.layouts import MASK_SUFFIX
-from pipeline.store import SPLITS, write_atomically
+from pipeline.reading.splits import ranks
+from pipeline.store import SPLITS, file_digest, write_atomically
 from pipeline.workspace.archive import unpack
 from pipeline.workspace.folder import Row, Workspace
 
@@ -172,10 +172,8 @@ def _places(
     quota = round(config.data.test_fraction * (len(own) + len(fresh)))
     places: dict[int, _Place] = {}
 
-    def rank(group: int) -> str:
-        return min(hashlib.sha256(f"{config.seed}/{digest[i]}".encode()).hexdigest() for i in by_group[group])
-
-    for group in sorted(by_group, key=rank):
+    rank = ranks(list(fresh.values()), [digest[i] for i in fresh], str(config.seed))
+    for group in sorted(by_group, key=rank.__getitem__):
         members = by_group[group]
         before = next((former[digest[i]] for i in members if digest[i] in former), None)
         if group in joined:
@@ -203,7 +201,7 @@ def _restored(workspace: Workspace, row: Row, reading: Reading, i: int | None) -
     if i is None:
         return row
     image, file = reading.frame.iloc[i], workspace.images / row.path
-    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != row.sha256:
+    if not file.exists() or file_digest(file) != row.sha256:
         _copy(reading.root / image["path"], file)
     if row.mask or not image["mask"]:
         return row

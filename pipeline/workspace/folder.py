@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
-from pipeline.store import RunFolder, hold, jsonable, read_json, write_atomically, write_json
+from pipeline.store import RunFolder, file_digest, hold, jsonable, read_json, write_atomically, write_json
 
 SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
 data:
@@ -123,7 +122,7 @@ class Workspace:
         write_json(self.finished, self._registered())
 
     def _registered(self) -> dict[str, str]:
-        return {"manifest": hashlib.sha256(self.manifest.read_bytes()).hexdigest()}
+        return {"manifest": file_digest(self.manifest)}
 
     def _holds_something_else(self) -> bool:
         ours = {self.config.name, self.images.name}

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 SYNTHETIC_SHARE = 0.5  # beyond half, synthetic images crowd the real ones out
+REAL_LAST = 0.2  # share of the steps, the last ones, that see real images only: benchmarks/neu-steel.md
 
 
 def draw_batches(
@@ -24,7 +25,8 @@ def draw_batches(
     then over the class's images. Then, class by class, an evenly spread share of the draws becomes synthetic: the share
     of synthetic images among the class's images, at most SYNTHETIC_SHARE. So at any point of the training at least half
     of each class's draws were real, a handful of synthetic images is not drawn over and over, and the mix of classes is
-    that of the arm without synthetic images.
+    that of the arm without synthetic images. The last REAL_LAST of the steps stay real, so that what a generator gets
+    wrong is unlearnt.
     """
     count = steps * batch
     if balanced:
@@ -36,7 +38,7 @@ def draw_batches(
     else:
         draws = _shuffled_epochs(np.arange(len(labels)), count, rng)
 
-    drawn_labels = labels[draws]
+    drawn_labels = labels[draws[: round((1 - REAL_LAST) * steps) * batch]]
     for label in np.unique(synthetic_labels):
         places = np.flatnonzero(drawn_labels == label)
         nth = np.arange(len(places))

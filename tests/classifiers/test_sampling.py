@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.sampling import draw_batches
+from classifiers.sampling import REAL_LAST, draw_batches
 
 
 @given(
@@ -21,11 +21,14 @@ def test_at_least_half_of_every_classs_draws_are_real_at_any_time(
 
     def draws(of: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return draw_batches(labels, of, steps=7, batch=8, balanced=balanced, rng=rng).ravel()
+        return draw_batches(labels, of, steps=10, batch=8, balanced=balanced, rng=rng).ravel()
 
     plain, mixed = draws(synthetic[:0]), draws(synthetic)
     assert (plain < len(labels)).all()
     assert (pool[mixed] == labels[plain]).all(), "synthetic images must not change the mix of classes"
+    last = round(len(mixed) * (1 - REAL_LAST))
+    assert (mixed[last:] == plain[last:]).all(), "the last steps see real images only"
+    mixed = mixed[:last]
     for label in range(len(counts)):
         is_synthetic = mixed[pool[mixed] == label] >= len(labels)
         assert (np.cumsum(is_synthetic) <= np.arange(1, len(is_synthetic) + 1) / 2).all()

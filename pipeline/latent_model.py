@@ -19,6 +19,7 @@ from pipeline.errors import InputError, JobError
 from pipeline.job import recall_job
 from pipeline.stages import guides
 from pipeline.stages.models import generator_of
+from pipeline.stages.publish import sentence_embedding
 from pipeline.stages.records import Pack, load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 
@@ -72,10 +73,11 @@ class Model:
         if not self.spec.guide:
             return None
         kind, asked = self.card["guide"]["kind"], self.config.generate.description
-        if kind == "text" and asked:
-            return guides.embedding_of(self.pack)([asked])
-        label = int(self.pack.labels[self.real[0]])
-        seed, side = torch.tensor([self.guided_by]), self.spec.size // self.spec.scale
+        label, seed = int(self.pack.labels[self.real[0]]), torch.tensor([self.guided_by])
+        if kind == "text":
+            embedding = sentence_embedding(self.run, self.name)
+            return embedding([asked]) if asked else guides.draw_sentences(self.pack, label, seed, embedding).guides
+        side = self.spec.size // self.spec.scale
         return guides.draw(kind, self.pack, label, seed, side).guides
 
     @cached_property

@@ -12,9 +12,10 @@ from torch import Tensor
 from ganaug.sampling import generate as sample
 from pipeline.config import Config
 from pipeline.log import RunLog, progress
-from pipeline.stages.guides import draw, embedding_of, usable_kind
+from pipeline.stages.guides import draw, draw_sentences, usable_kind
 from pipeline.stages.models import Averaged, averaged, by_task, generator_of
-from pipeline.stages.records import Candidates, Pack, Prepared, Trained, load_pack
+from pipeline.stages.publish import sentence_embedding
+from pipeline.stages.records import Candidates, Prepared, Trained, load_pack
 from pipeline.stages.upscale import drawing_family
 from pipeline.store import RunFolder, cached_tensors, digest
 from pipeline.workers import resolve_device, run_jobs, torch_threads, workers
@@ -94,16 +95,19 @@ def generate_class(job: GenerateJob) -> Candidates:
         tensors, guides, said = {"seeds": seeds, "conditions": conditions}, None, {}
         if card["guide"] == "text" and config.generate.description:
             said = {"descriptions": [config.generate.description] * count}
-            guides = _asked(run, pack, config.generate.description).expand(count, -1)
+            guides = _asked(run, name, config.generate.description).expand(count, -1)
+        elif card["guide"] == "text":
+            guides, rows, turns = draw_sentences(pack, label, seeds, sentence_embedding(run, name))
+            tensors |= {"guide_rows": rows, "guide_symmetries": turns}
+            said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
         elif card["guide"] != "none":
             side = card["spec"]["size"] // card["spec"]["scale"]
             guides, rows, turns = draw(card["guide"], pack, label, seeds, side)
             tensors |= {"guide_rows": rows, "guide_symmetries": turns}
-            if card["guide"] == "text":
-                said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
         images = _sample(painter, config, seeds, conditions, guides)
         if enlarger:
-            images = _sample(averaged(Path(enlarger.model)), config, seeds, torch.full_like(seeds, label), images)
+            (condition,) = enlarger.conditions[name]  # it may have been trained when other classes came before this one
+            images = _sample(averaged(Path(enlarger.model)), config, seeds, torch.full_like(seeds, condition), images)
         return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
 
     with torch_threads(1):  # whoever runs it: another number of threads gives other bits
@@ -116,9 +120,9 @@ def first_seed(seed: int, class_name: str) -> int:
     return int(hashlib.sha256(f"{seed}/{class_name}".encode()).hexdigest()[:12], 16)
 
 
-def _asked(run: RunFolder, pack: Pack, sentence: str) -> Tensor:
+def _asked(run: RunFolder, class_name: str, sentence: str) -> Tensor:
     """The vector `[1, E]` of the sentence that was asked for; says in the log what of it means nothing here."""
-    embedding = embedding_of(pack)
+    embedding = sentence_embedding(run, class_name)
     if ignored := embedding.ignored(sentence):
         RunLog(run.log).write("generate", "description", ignored=ignored)
     return embedding([sentence])

@@ -71,18 +71,29 @@ class Drawn(NamedTuple):
 
 
 def draw(kind: str, pack: Pack, label: int, seeds: Tensor, side: int) -> Drawn:
-    """For each seed, by the seed alone, the guide of a training image of the class in one of the square's symmetries.
-
-    Text has no symmetries: it is drawn as it is.
-    """
+    """For each seed, by the seed alone, the picture of a training image of the class in a symmetry of the square."""
     mine = training_images(pack, label)
+    which, turns = _choices(seeds, len(mine)).unbind(1)
     of_class = GUIDES[kind](pack, mine, side)
-    drawn = [np.random.default_rng([STREAM, seed]).integers([len(mine), len(SYMMETRIES)]) for seed in seeds.tolist()]
-    which, turns = torch.from_numpy(np.array(drawn, np.int64).reshape(-1, 2)).unbind(1)
-    if of_class.ndim == 2:
-        return Drawn(of_class[which], mine[which], torch.zeros_like(turns))
     guides = [SYMMETRIES[turn](of_class[i]) for i, turn in zip(which.tolist(), turns.tolist(), strict=True)]
     return Drawn(torch.stack(guides), mine[which], turns)
+
+
+def draw_sentences(pack: Pack, label: int, seeds: Tensor, embedding: SentenceEmbedding) -> Drawn:
+    """For each seed, by the seed alone, the description of a training image of the class, as the generator learnt it.
+
+    A sentence has no symmetries: all are 0.
+    """
+    mine = training_images(pack, label)
+    which = _choices(seeds, len(mine))[:, 0]
+    rows = mine[which]
+    return Drawn(embedding([pack.rows[row]["description"] for row in rows.tolist()]), rows, torch.zeros_like(rows))
+
+
+def _choices(seeds: Tensor, images: int) -> Tensor:
+    """Image and symmetry that each seed stands for, `int64 [N, 2]`."""
+    drawn = [np.random.default_rng([STREAM, seed]).integers([images, len(SYMMETRIES)]) for seed in seeds.tolist()]
+    return torch.from_numpy(np.array(drawn, np.int64).reshape(-1, 2))
 
 
 def training_images(pack: Pack, label: int) -> Tensor:

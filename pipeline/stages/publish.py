@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.descriptions import SentenceEmbedding
 from pipeline.errors import JobError
 from pipeline.stages.guides import embedding_of, training_images
 from pipeline.stages.models import averaged, by_task
@@ -57,6 +58,11 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
                 },
             )
+
+
+def sentence_embedding(run: RunFolder, class_name: str) -> SentenceEmbedding:
+    """What the class's generator has learnt that sentences mean."""
+    return SentenceEmbedding.from_state(load_tensors(run.sentences(class_name)))
 
 
 def published(run: RunFolder) -> list[Trained]:

@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
 from pipeline.stages.generate import first_seed
+from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
 from tests import tiny
 
@@ -122,6 +123,37 @@ def test_a_base_that_does_not_fit_is_refused(tmp_path: Path, textures_folder: Pa
     assert "is no trained generator" in refused(f"gan.base={tmp_path / 'other.safetensors'}")
     with pytest.raises(InputError, match="base needs scope = specialise"):
         tiny.settings(f"gan.base={model}")
+
+
+@pytest.mark.parametrize("drawn_by", ["upscale", "sentence"])
+def test_without_training_generators_are_asked_as_they_were_taught(
+    tmp_path: Path, textures_folder: Path, drawn_by: str
+) -> None:
+    """A class that comes first moves the labels of the others, and its descriptions the meaning of words."""
+    run = RunFolder(tmp_path / "run")
+    config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.rate_g=5e-4", "gan.rate_d=5e-4")
+    if drawn_by == "upscale":
+        config = tiny.settings("gan.steps=2", "generate.upscale=2")
+    else:
+        run_job(run, config, textures_folder, until="prepare")
+        (pack,) = (load_pack(str(file)) for file in run.store.glob("pack-*"))
+        said = f"generate.description='{pack.rows[0]['description']}'"
+        config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.rate_g=5e-4", "gan.rate_d=5e-4", said)
+    run_job(run, config, textures_folder, until="generate")
+    before = drawn(run)
+    for file in run.store.glob("candidates-*"):
+        file.unlink()
+    more = with_class(textures_folder, tmp_path / "more", "a new one", "grain", 50)
+    run_job(run, config, more, until="generate", train=False)
+    after = drawn(run)
+    assert set(after) == set(before) == set(tiny.TEXTURES)
+    assert all(after[name].equal(before[name]) for name in after)
+
+
+def drawn(run: RunFolder) -> dict[str, torch.Tensor]:
+    """The candidates of each class."""
+    loaded = [load_tensors(file) for file in run.store.glob("candidates-*")]
+    return {record["class"]: tensors["images"] for tensors, record in loaded}
 
 
 def test_seeds_of_a_class_are_its_own() -> None:

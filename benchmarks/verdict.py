@@ -2,7 +2,8 @@
 
 Every repetition renders a small data set of its own (`data/render.py`), puts images of a known kind in the place of
 what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run does. Right is
-"merge" for images that help, and anything but "merge" for the others. Finished repetitions are not repeated.
+"merge" for images that help, and anything but "merge" for the others. Finished repetitions are not repeated, unless
+settings or code have changed since.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import cv2
@@ -30,15 +32,15 @@ from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Candidates, Prepared, load_pack
-from pipeline.store import RunFolder, save_tensors
+from pipeline.store import RunFolder, code_version, digest, save_tensors
 
 SIDE, TRAIN, TEST, DRAWN = 32, 12, 60, 60  # pixels; images a class
 OTHER = "patch"  # the class that the data sets lack
 CLASSES = sorted(set(DEFECTS) - {OTHER})
 SETTINGS = (
     f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
-    "evaluate.policies=[flips_rotate]", "evaluate.ratios=[4]", "evaluate.folds=2", "evaluate.repeats=1",
-    "evaluate.seeds=5", "evaluate.steps=150", "quality.learning_curve=false",
+    "evaluate.policies=[flips,flips_rotate,flips_light]", "evaluate.ratios=[2,4]", "evaluate.folds=2",
+    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=150", "quality.learning_curve=false",
 )  # fmt: skip
 
 
@@ -76,18 +78,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=200, help="of all kinds together")
     parser.add_argument("--at-once", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("out/verdict.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path("out/verdict"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    done = {row["seed"] for row in _rows(options.out)} if options.out.exists() else set()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = options.out / f"{digest(SETTINGS, options.overrides, code_version())[:16]}.jsonl"
+    done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
     todo = [(seed, options.overrides) for seed in range(options.repetitions) if seed not in done]
     os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(options.at_once) as pool, options.out.open("a", encoding="utf-8") as file:
+    with ProcessPoolExecutor(options.at_once) as pool, rows.open("a", encoding="utf-8") as file:
         for row in pool.map(repetition, todo):
             file.write(json.dumps(row) + "\n")
             file.flush()
-    print(summary(list(_rows(options.out))))
+    print(summary(list(_rows(rows))))
 
 
 def repetition(job: tuple[int, list[str]]) -> dict[str, Any]:
@@ -152,13 +155,13 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def _cells(kind: str, rows: list[dict[str, Any]]) -> list[str]:
     said = Counter(row["verdict"] for row in rows)
     counts = [str(said[verdict]) for verdict in ("merge", "inconclusive", "do_not_merge")]
-    gain, accepted = (
-        np.mean(values) for values in zip(*((r["gain"]["delta"], r["accepted"]) for r in rows), strict=True)
-    )
+    gain, accepted = fmean(row["gain"]["delta"] for row in rows), fmean(row["accepted"] for row in rows)
     return [kind, str(len(rows)), *counts, f"{100 * gain:+.1f}", f"{accepted:.0f} of {len(CLASSES) * DRAWN}"]
 
 
 def _share(count: int, of: int) -> str:
+    if not of:
+        return "none"
     low, high = proportion_confint(count, of, method="wilson")
     return f"{count} of {of}, {100 * count / of:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f})"
 

@@ -22,6 +22,9 @@ from ganaug.options import Options
 from ganaug.spec import Spec
 
 LABEL = 64  # dimensions of an embedded label
+# Deviation of the generator's labels at first. As loud as the noise they drown it in the statistics of the batch, and
+# all images of a class become one (benchmarks/families.md).
+QUIET = 0.1
 
 
 class GuideEncoder(nn.Module):
@@ -53,6 +56,7 @@ class ConditionalGenerator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
         self.last = doubling(spec.variant, widths[-1] + joined, spec.channels, bias=True)
         init_normal(self)
+        nn.init.normal_(self.label.weight, 0.0, QUIET)
         self.encoder = GuideEncoder(spec) if spec.guide else None
         if self.encoder:
             init_kaiming(self.encoder)

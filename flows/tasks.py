@@ -14,7 +14,7 @@ from flows.artifacts import publish_results
 from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.history import remember
-from pipeline.job import run_job
+from pipeline.job import Rescue, give_up, run_job
 from pipeline.store import RunFolder
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
@@ -48,13 +48,21 @@ def as_tasks(
     jobs: Sequence[Any],
     runner: Any,
     *,
+    rescue: Rescue = give_up,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Any]:
-    """Run one task a job, several at a time; raises the first failure once all have ended."""
+    """Run one task a job, several at a time; once all have ended, `rescue` has its say about those that failed."""
+
+    def result(job: Any, future: Any) -> Any:
+        try:
+            return future.result()
+        except Exception as error:
+            return rescue(job, error)
+
     futures = [runner.submit(_task(f"{name} {job.name}", function), {"job": job}) for job in jobs]
     for count, _ in enumerate(as_completed(futures), start=1):
         done(count)
-    return [future.result() for future in futures]
+    return [result(job, future) for job, future in zip(jobs, futures, strict=True)]
 
 
 class _Bar:
@@ -70,11 +78,15 @@ class _Bar:
             self._tell(REACHED[name])
         return result
 
-    def fan_out(self, name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+    def fan_out(
+        self, name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up
+    ) -> list[Any]:
         start, end = SPANS[name]
-        return as_tasks(
-            name, function, jobs, self.runner, done=lambda n: self._tell(start + (end - start) * n / len(jobs))
-        )
+
+        def done(count: int) -> None:
+            self._tell(start + (end - start) * count / len(jobs))
+
+        return as_tasks(name, function, jobs, self.runner, rescue=rescue, done=done)
 
     def _tell(self, per_cent: float) -> None:
         try:

@@ -41,7 +41,8 @@ from pipeline.store import RunFolder, jsonable, read_json, write_atomically, wri
 STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
 
 Step = Callable[..., Any]  # (name, function, *arguments) -> what the function returns
-FanOut = Callable[[str, Callable[[Any], Any], Sequence[Any]], list[Any]]
+Rescue = Callable[[Any, Exception], Any]  # (job, why it failed) -> what stands for its result
+FanOut = Callable[..., list[Any]]  # (name, function of a job, jobs, rescue) -> what it returns for each
 
 
 def directly(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -49,9 +50,21 @@ def directly(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+def give_up(job: Any, error: Exception) -> Any:
+    """The rescue that rescues nothing."""
+    raise error
+
+
+def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up) -> list[Any]:
     """The jobs in order, here and now."""
-    return [function(job) for job in jobs]
+
+    def attempt(job: Any) -> Any:
+        try:
+            return function(job)
+        except Exception as error:
+            return rescue(job, error)
+
+    return [attempt(job) for job in jobs]
 
 
 def run_job(
@@ -131,10 +144,10 @@ def run_job(
 def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> list[Trained]:
     work = training.train_apart if config.runner == "process" else training.train
     base = given_base(run, config, prepared)
-    trained = [base] if base else fan_out("train", work, first_jobs(run, config, prepared))
+    trained = [base] if base else fan_out("train", work, first_jobs(run, config, prepared), training.failed)
     if config.gan.scope == "specialise" and trained and trained[0].model:
-        trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]))
-    return trained + fan_out("train", work, enlarging_jobs(run, config, prepared))
+        trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]), training.failed)
+    return trained + fan_out("train", work, enlarging_jobs(run, config, prepared), training.failed)
 
 
 def check_names(config: Config) -> None:

@@ -1,5 +1,6 @@
 """Train one generator, from a job's images to a saved model; which jobs there are says `jobs.py`."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
 from ganaug.training import DivergedError, Hooks, Trainer
-from pipeline.errors import JobError
+from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
 from pipeline.report.training import save_curves, save_grid
 from pipeline.stages.conditions import conditions_of
@@ -29,7 +30,8 @@ from pipeline.workers import in_own_process, torch_threads
 def train(job: TrainJob) -> Trained:
     """Train, or load what an earlier run trained, or resume what one left unfinished.
 
-    A generator that diverges, or has too little memory, fails alone: the record says why, and the run goes on.
+    Raises:
+        DivergedError: losses turned NaN or infinite again and again.
     """
     run = RunFolder(Path(job.out))
     log, model = RunLog(run.log), run.stored("generator", job.digest)
@@ -38,13 +40,8 @@ def train(job: TrainJob) -> Trained:
             return _trained(job, model, load_tensors(model)[1])
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
-    try:
-        with torch_threads(job.threads):
-            return _trained(job, model, _train(job, run, log, model))
-    except (DivergedError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, DivergedError) and not _lacks_memory(error):
-            raise
-        return _failed(job, log, str(error))
+    with torch_threads(job.threads):
+        return _trained(job, model, _train(job, run, log, model))
 
 
 def _trained(job: TrainJob, model: Path, record: Mapping[str, Any]) -> Trained:
@@ -52,20 +49,22 @@ def _trained(job: TrainJob, model: Path, record: Mapping[str, Any]) -> Trained:
 
 
 def train_apart(job: TrainJob) -> Trained:
-    """`train` in a process of its own; its death, by want of memory for one, is a failure of this generator alone."""
-    try:
-        return in_own_process(train, job)
-    except JobError as error:
-        return _failed(job, RunLog(RunFolder(Path(job.out)).log), str(error))
+    """`train` in a process of its own, whose death by want of memory, for one, is that of this generator alone."""
+    return in_own_process(train, job)
 
 
-def _failed(job: TrainJob, log: RunLog, why: str) -> Trained:
-    log.write("train", "failed", generator=job.name, error=why)
+def failed(job: TrainJob, error: Exception) -> Trained:
+    """What stands for a generator that could not be trained: the record says why, and the run goes on without it.
+
+    Raises:
+        InputError: `error` itself, if it is one; what the user has to mend is not this generator's alone.
+    """
+    if isinstance(error, InputError):
+        raise error
+    why = str(error) if isinstance(error, DivergedError | JobError) else f"{type(error).__name__}: {error}"
+    log = RunLog(RunFolder(Path(job.out)).log)
+    log.write("train", "failed", generator=job.name, error=why, traceback="".join(traceback.format_exception(error)))
     return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale)
-
-
-def _lacks_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _train(job: TrainJob, run: RunFolder, log: RunLog, model: Path) -> dict[str, Any]:

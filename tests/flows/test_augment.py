@@ -23,6 +23,10 @@ from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.log import read_log
+from pipeline.stages import train as training
+from pipeline.stages.conditions import Conditions, conditions_of
+from pipeline.stages.jobs import TrainJob
+from pipeline.stages.records import Pack
 from pipeline.store import RunFolder
 from tests import tiny
 from tests.conftest import Finished
@@ -88,6 +92,28 @@ def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folde
     assert {name: row["accepted"] for name, row in classes.items()} == {
         name: row["accepted"] for name, row in metrics["classes"].items()
     }
+
+
+def test_a_class_that_fails_to_train_is_a_failed_task_of_a_completed_run(
+    tmp_path: Path, textures_folder: Path, monkeypatch: MonkeyPatch
+) -> None:
+    def diverge_on_grain(job: TrainJob, pack: Pack) -> Conditions:
+        if job.name == "grain":
+            raise DivergedError("Training diverged.")
+        return conditions_of(job, pack)
+
+    monkeypatch.setattr(training, "conditions_of", diverge_on_grain)
+    metrics = augment(
+        str(textures_folder), str(tmp_path / "run"), tiny.settings("gan.scope=per_class", "evaluate.seeds=1")
+    )
+    assert {name: row["generated"] for name, row in metrics["classes"].items()} == {
+        "blobs": 12,
+        "grain": 0,
+        "lines": 12,
+    }
+    run = latest()
+    assert run.state is not None and run.state.is_completed()
+    assert [name for name, state in tasks_of(run.id).items() if state != "Completed"] == ["train grain"]
 
 
 def test_the_flow_gives_what_the_plain_job_gives(finished: Finished, tmp_path: Path) -> None:

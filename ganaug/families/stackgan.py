@@ -17,6 +17,7 @@ from ganaug.blocks import ConditioningAugmentation, NormalisedConv, ResidualBloc
 from ganaug.families.base import Family, Made, Objective, Phase
 from ganaug.families.growing import Growing
 from ganaug.latents import Codes, draw_noise
+from ganaug.layers import enlarge_smoothly
 from ganaug.losses import non_saturating_generator, saturating_generator
 from ganaug.networks import ConditionalBatchNorm2d
 from ganaug.options import Options
@@ -25,6 +26,7 @@ from ganaug.spec import Spec
 N_G = 32  # dimensions of c_hat, of a sentence with at most 32 dimensions; the paper's 128 are of one with 1024
 N_D = 32  # dimensions of the sentence in a discriminator
 STAGE_I = 0.5  # share of training: 600 of the paper's 1200 epochs
+LIGHTEST = 0.99  # grey level of stage I's image that stage II takes for white: tanh never gets to 1
 WIDEST = 8  # times the width of the layer nearest the image
 
 
@@ -68,7 +70,8 @@ class StageOne(nn.Module):
 class StageTwo(nn.Module):
     """G: stage I's image and c_hat, without noise of its own, to the full image (section 3.4, equation 6).
 
-    An encoder halves the image twice, c_hat joins at every pixel, residual blocks, up-sampling blocks.
+    An encoder halves the image twice, c_hat joins at every pixel, residual blocks, up-sampling blocks. What comes out
+    is added to the small image, enlarged, so that stage II starts from what stage I draws; in the paper it draws anew.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -90,7 +93,10 @@ class StageTwo(nn.Module):
         x = self.join(beside(x, self.augmentation(phi, epsilon)), condition)
         for block in (*self.residual, *self.ups):
             x = block(x, condition)
-        images: Tensor = self.last(x).tanh()
+        drawn = enlarge_smoothly(small.clamp(-LIGHTEST, LIGHTEST).atanh())
+        while drawn.shape[-1] < x.shape[-1]:
+            drawn = enlarge_smoothly(drawn)
+        images: Tensor = (drawn + self.last(x)).tanh()
         return images
 
 

@@ -177,6 +177,21 @@ def test_stage_two_encodes_joins_the_sentence_refines_and_decodes(size: int, blo
     assert convolutions - normalised == 2  # neither the first nor the last
 
 
+def test_stage_two_starts_from_the_image_of_stage_one() -> None:
+    """Before it has learnt anything: with nothing to add, it enlarges."""
+    generator = built("generator").eval()
+    for parameter in generator.two.last.parameters():
+        parameter.data.zero_()
+    small, images = (drawn(generator, size) for size in (SPEC.size // 2, SPEC.size))
+    assert nn.functional.avg_pool2d(images, 2).sub(small).abs().mean() < 0.1 * small.std()
+
+
+def drawn(generator: Any, size: int) -> Tensor:
+    generator.phase = Phase(size)
+    images: Tensor = generator(*given_inputs())
+    return images
+
+
 @pytest.mark.parametrize("phase", [Phase(32), Phase(64)])
 def test_a_critic_joins_the_sentence_at_4x4_by_a_1x1_convolution(phase: Phase) -> None:
     critic = built("discriminator")

@@ -58,11 +58,7 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.installed
-	@for images in $(BENCH_IMAGES); do \
-	  echo "$(BENCH_DATA), $$images training images a class" && \
-	  $(BIN)/python -m benchmarks.few_shot $(BENCH_DATA) --per-class $$images --splits $(BENCH_SPLITS) \
-	    --out out/bench/$(notdir $(BENCH_DATA))-$$images $(BENCH_SET) || exit $$?; \
-	done
+	$(BIN)/python -m benchmarks.gain $(BENCH_DATA) --per-class $(BENCH_IMAGES) --splits $(BENCH_SPLITS) $(BENCH_SET)
 
 clean:
 	rm -rf $(VENV) out/demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,101 @@
+"""What synthetic images bring at few training images a class: `python -m benchmarks.gain --help`.
+
+Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated. A pooled
+gain is the mean over the splits; its interval adds the splits' half-widths in quadrature and divides by their number,
+which takes the splits for independent (they share images, so it is a little too narrow).
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import hypot
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.runs import run_job, table
+
+Metrics = Mapping[str, Any]
+SIDES = ("baseline", "augmented")
+
+
+def main() -> None:
+    """Run the splits and print the tables as markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--per-class", type=int, nargs="+", default=[5, 10, 20, 50], help="real training images")
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number of the first split")
+    parser.add_argument("--out", type=Path, default=Path("out/gain"))
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    options = parser.parse_args()
+    found: dict[int, dict[int, Metrics]] = {}
+    for images in options.per_class:
+        for split in range(options.first, options.first + options.splits):
+            out = options.out / options.dataset.name / str(images) / f"split-{split}"
+            settings = [f"seed={split}", f"data.train_per_class={images}", *options.overrides]
+            if status := run_job(options.dataset, out, settings):
+                sys.exit(status)
+            found.setdefault(images, {})[split] = json.loads((out / "metrics.json").read_text())
+    print("\n".join(overview(found)))
+    for images, runs in found.items():
+        print("\n".join(["", f"### {images} a class", *arms(runs), "", *gains(runs)]))
+
+
+def overview(found: Mapping[int, Mapping[int, Metrics]]) -> list[str]:
+    """A line for each number of images: the arms that were chosen for comparison, and the pooled gain."""
+    header = ["images a class", "splits", "best real-only arm", "best synthetic arm", "gain, points", "verdicts"]
+    return table(header, ([str(images), *_pooled(list(runs.values()))] for images, runs in found.items()))
+
+
+def _pooled(runs: Sequence[Metrics]) -> list[str]:
+    changes = [run["gain"]["accuracy"] for run in runs]
+    mean = fmean(change["delta"] for change in changes)
+    half = hypot(*((change["ci95"][1] - change["ci95"][0]) / 2 for change in changes)) / len(changes)
+    verdicts = Counter(run["verdict"] for run in runs)
+    return [
+        str(len(runs)),
+        *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
+        f"**{_points(mean)}** ({_points(mean - half)} to {_points(mean + half)})",
+        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
+    ]
+
+
+def arms(runs: Mapping[int, Metrics]) -> list[str]:
+    """Accuracy of every arm in every split."""
+    header, compared = ["arm", *(f"split {split}" for split in runs), "mean"], next(iter(runs.values()))["arms"]
+    return table(header, (_row_of(arm, [run["arms"][arm]["accuracy"] for run in runs.values()]) for arm in compared))
+
+
+def _row_of(arm: str, scores: Sequence[Metrics]) -> list[str]:
+    cells = [_range(score, "mean", _percent) for score in scores]
+    return [f"`{arm}`", *cells, f"**{_percent(fmean(score['mean'] for score in scores))}**"]
+
+
+def gains(runs: Mapping[int, Metrics]) -> list[str]:
+    """The gain that each split's verdict rests on."""
+    return [
+        f"- split {split}: `{run['gain']['augmented']}` over `{run['gain']['baseline']}` "
+        f"{_range(run['gain']['accuracy'], 'delta', _points)} points, McNemar p = {run['gain']['mcnemar_p']:.3g}: "
+        f"{run['verdict']}"
+        for split, run in runs.items()
+    ]
+
+
+def _range(estimate: Metrics, middle: str, written: Callable[[float], str]) -> str:
+    low, high = estimate["ci95"]
+    return f"{written(estimate[middle])} ({written(low)} to {written(high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _points(delta: float) -> str:
+    return f"{100 * delta:+.1f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Which extractor's FID and KID rank generators by what their images are worth: `python -m benchmarks.extractors --help`.
+"""Which extractor ranks generators by what their images are worth: `python -m benchmarks.extractors --help`.
 
 RUN is the folder of a finished run with `data.train_per_class`; give many, of good and of bad generators, as
 `benchmarks.families` leaves them. The worth of a generator: what `--images` unfiltered candidates a class add to the
@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from joblib import Parallel, delayed
@@ -53,8 +54,8 @@ def untrained(images: Tensor, _labels: Tensor) -> Features:
 
 def classifier(images: Tensor, labels: Tensor) -> Features:
     """The body of the very classifier that is to gain."""
-    recipe = Recipe(policy=POLICY)
-    return _pooled(fit(images, labels, recipe, classes=int(labels.max()) + 1, seed=0))
+    trained = fit(images, labels, Recipe(policy=POLICY), classes=int(labels.max()) + 1, seed=0)
+    return _pooled(cast(SmallResNet, trained))
 
 
 def contrastive(images: Tensor, _labels: Tensor) -> Features:
@@ -70,7 +71,7 @@ def contrastive(images: Tensor, _labels: Tensor) -> Features:
         alike = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
         loss = F.cross_entropy(alike, torch.arange(len(z)).roll(len(chosen)))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return _pooled(body.eval())
 
@@ -85,17 +86,18 @@ EXTRACTORS: dict[str, Callable[[Tensor, Tensor], Features]] = {
 DISTANCES: dict[str, Callable[[Tensor, Tensor], float]] = {"FID": frechet_distance, "KID": kernel_distance}
 
 
-def _pooled(network: nn.Module) -> Features:
-    assert isinstance(network, SmallResNet)
-    with torch.no_grad():
-        return lambda x: torch.cat([network.features(to_input(part)).detach() for part in torch.split(x, 256)])
+def _pooled(network: SmallResNet) -> Features:
+    @torch.no_grad()
+    def features(images: Tensor) -> Tensor:
+        return torch.cat([network.features(to_input(part)) for part in torch.split(images, 256)])
+
+    return features
 
 
 def candidates_of(run: RunFolder, classes: list[str], images: int) -> Labelled:
     """The first candidates of every class, unfiltered."""
-    found = {
-        record["class"]: tensors["images"] for tensors, record in map(load_tensors, run.store.glob("candidates-*"))
-    }
+    loaded = [load_tensors(file) for file in run.store.glob("candidates-*")]
+    found = {record["class"]: tensors["images"] for tensors, record in loaded}
     parts = [found[name][:images] for name in classes]
     return torch.cat(parts), torch.arange(len(parts)).repeat_interleave(images)
 
@@ -122,6 +124,15 @@ def accuracy(train: Labelled, judges: Labelled, synthetic: Labelled | None, seed
     return 100 * float((predict(model, judges[0]).argmax(1) == judges[1]).float().mean())
 
 
+def worths(train: Labelled, judges: Labelled, made: list[Labelled], seeds: int) -> tuple[float, list[float]]:
+    """Accuracy without synthetic images, and what each set of them adds, in percentage points."""
+    cases = [None, *made]
+    jobs = [delayed(accuracy)(train, judges, case, seed) for case in cases for seed in range(seeds)]
+    found = Parallel(n_jobs=-1)(jobs)
+    plain, *reached = (fmean(found[i * seeds : (i + 1) * seeds]) for i in range(len(cases)))
+    return plain, [one - plain for one in reached]
+
+
 def main() -> None:
     """Print what each generator is worth and how each extractor ranks them, as markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,29 +142,22 @@ def main() -> None:
     given = parser.parse_args()
     train, judges, classes = images_of(RunFolder(given.runs[0]))
     made = [candidates_of(RunFolder(folder), classes, given.images) for folder in given.runs]
-    cases: list[Labelled | None] = [None, *made]
-    found = Parallel(n_jobs=-1)(
-        delayed(accuracy)(train, judges, case, seed) for case in cases for seed in range(given.seeds)
-    )
-    plain, *reached = (fmean(found[i * given.seeds : (i + 1) * given.seeds]) for i in range(len(cases)))
-    gains = [one - plain for one in reached]
-    measured = dict(zip(EXTRACTORS, Parallel(n_jobs=-1)(delayed(apart)(name, train, made) for name in EXTRACTORS)))
+    plain, gains = worths(train, judges, made, given.seeds)
+    found = Parallel(n_jobs=-1)(delayed(apart)(name, train, made) for name in EXTRACTORS)
+    measured = dict(zip(EXTRACTORS, found, strict=True))
     columns = [(name, distance) for name in EXTRACTORS for distance in DISTANCES]
-    print("\n".join(table(["generator", "gain, points", *map(" ".join, columns)], (
-        [f"`{folder.name}`", f"{gain:+.1f}", *(f"{measured[name][i][distance]:.3g}" for name, distance in columns)]
-        for i, (folder, gain) in enumerate(zip(given.runs, gains, strict=True))
-    ))))  # fmt: skip
+
+    def of_run(i: int) -> list[str]:
+        distances = (f"{measured[name][i][distance]:.3g}" for name, distance in columns)
+        return [f"`{given.runs[i].name}`", f"{gains[i]:+.1f}", *distances]
+
+    def rank(name: str) -> list[str]:
+        ranks = (spearmanr([row[distance] for row in measured[name]], gains) for distance in DISTANCES)
+        return [name, *(f"{rho:+.2f} (p = {p:.2g})" for rho, p in ranks)]
+
+    print("\n".join(table(["generator", "gain, points", *map(" ".join, columns)], map(of_run, range(len(made))))))
     print(f"\nWithout synthetic images {plain:.1f} %.\n")
-
-    def rank(name: str, distance: str) -> str:
-        rho, p = spearmanr([row[distance] for row in measured[name]], gains)
-        return f"{rho:+.2f} (p = {p:.2g})"
-
-    print(
-        "\n".join(
-            table(["extractor", *DISTANCES], ([name, *(rank(name, d) for d in DISTANCES)] for name in EXTRACTORS))
-        )
-    )
+    print("\n".join(table(["extractor", *DISTANCES], map(rank, EXTRACTORS))))
 
 
 if __name__ == "__main__":

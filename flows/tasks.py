@@ -13,8 +13,9 @@ from prefect.futures import as_completed
 from flows.artifacts import publish_results
 from flows.runners import task_runner
 from pipeline.config import Config
+from pipeline.exchange import work_away
 from pipeline.history import remember
-from pipeline.job import Rescue, give_up, run_job
+from pipeline.job import FanOut, Rescue, give_up, run_job
 from pipeline.store import RunFolder
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
@@ -29,7 +30,8 @@ def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = 
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
     with task_runner(config) as runner:
         bar = _Bar(runner)
-        metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=bar.fan_out)
+        fan_out = bar.fan_out if config.exchange is None else bar.by_exchange(config.exchange, run)
+        metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)
     remember(run, metrics)
     publish_results(metrics, run)
     verdict = metrics["verdict"].replace("_", " ").upper()
@@ -87,6 +89,19 @@ class _Bar:
             self._tell(start + (end - start) * count / len(jobs))
 
         return as_tasks(name, function, jobs, self.runner, rescue=rescue, done=done)
+
+    def by_exchange(self, url: str, run: RunFolder) -> FanOut:
+        """`fan_out` to machines that do not see the run's folder."""
+
+        def fan_out(
+            name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up
+        ) -> list[Any]:
+            def share(work: Callable[[Any], Any], todo: Sequence[Any]) -> list[Any]:
+                return self.fan_out(name, work, todo, rescue)
+
+            return work_away(url, run.out.resolve(), run.log, function, jobs, share)
+
+        return fan_out
 
     def _tell(self, per_cent: float) -> None:
         try:

@@ -75,7 +75,7 @@ class Model:
         kind, asked = self.card["guide"]["kind"], self.config.generate.description
         label, seed = int(self.pack.labels[self.real[0]]), torch.tensor([self.guided_by])
         if kind == "text":
-            embedding = sentence_embedding(self.run, self.name)
+            embedding = sentence_embedding(self.run.sentences(self.name))
             return embedding([asked]) if asked else guides.draw_sentences(self.pack, label, seed, embedding).guides
         side = self.spec.size // self.spec.scale
         return guides.draw(kind, self.pack, label, seed, side).guides

@@ -324,7 +324,13 @@ class Config(Section):
     cluster: str | None = Field(
         default=None,
         min_length=1,
-        description="Address of a Dask or Ray cluster that sees the run's folder. Empty: one on this machine.",
+        description="Address of a Dask or Ray cluster. Empty: one on this machine.",
+    )
+    exchange: str | None = Field(
+        default=None,
+        min_length=1,
+        description="URL of a store (fsspec, such as s3://bucket/ganaug) through which this machine and the cluster's "
+        "hand each other files; credentials belong in the environment. Empty: all see the run's folder.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where the networks run. auto: the fastest there is."
@@ -339,3 +345,9 @@ class Config(Section):
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
     quality: QualityConfig = Field(default=QualityConfig(), description="What the comparison means on the line.")
     serve: ServeConfig = Field(default=ServeConfig(), description="Scheduled runs of a workspace.")
+
+    @model_validator(mode="after")
+    def _exchanges_with_a_cluster(self) -> Self:
+        if self.exchange is not None and self.runner not in CLUSTERS:
+            raise ValueError(f"exchange = {self.exchange} is for runner = dask or ray; leave it out, or set the runner")
+        return self

@@ -45,7 +45,10 @@ def planned_bytes(prepared: Prepared, config: Config) -> int:
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """The candidates of class `name`: drawn by `painter`, and enlarged if there is an `enlarger`."""
+    """The candidates of class `name`: drawn by `painter`, and enlarged if there is an `enlarger`.
+
+    `sentences` is the file that says what words mean to the painter, if it draws from words.
+    """
 
     name: str
     out: str
@@ -53,17 +56,31 @@ class GenerateJob:
     prepared: Prepared
     painter: Trained
     enlarger: Trained | None
+    sentences: str
+    digest: str
+
+    @property
+    def result(self) -> Path:
+        """The file of the candidates."""
+        return RunFolder(Path(self.out)).stored("candidates", self.digest)
 
 
 def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[GenerateJob]:
     """One job for each class that has a generator, in the order of the labels."""
     painters, enlarger = by_task(trained)
+    guided = usable_kind(config, drawing_family(config), load_pack(prepared.pack))[0] != "none"
+    said = (config.generate.truncation, config.generate.description)
+
+    def job(name: str, painter: Trained) -> GenerateJob:
+        made_by = [painter.digest, *([enlarger.digest] if enlarger else [])]
+        sentences = str(run.sentences(name)) if run.sentences(name).exists() else ""
+        # Guides are other images' and named by their place in the pack; all else of a class is its own.
+        pack = prepared.digest if guided else ""
+        key = digest(made_by, name, candidates_per_class(prepared, config, name), config.seed, said, pack)
+        return GenerateJob(name, str(run.out), config, prepared, painter, enlarger, sentences, key)
+
     asked = {name: record for record in painters if record.model for name in record.conditions}
-    return [
-        GenerateJob(name, str(run.out), config, prepared, asked[name], enlarger)
-        for name in prepared.classes
-        if name in asked
-    ]
+    return [job(name, asked[name]) for name in prepared.classes if name in asked]
 
 
 def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
@@ -78,13 +95,7 @@ def generate_class(job: GenerateJob) -> Candidates:
     run, config, prepared, name = RunFolder(Path(job.out)), job.config, job.prepared, job.name
     record, enlarger = job.painter, job.enlarger
     label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
-    made_by = [record, *([enlarger] if enlarger else [])]
-    asked = (config.generate.truncation, config.generate.description)
-    pack = load_pack(prepared.pack)
-    guided = usable_kind(config, drawing_family(config), pack)[0] != "none"
-    # Guides are other images' and named by their place in the pack; all else of a class is its own.
-    key = digest([one.digest for one in made_by], name, count, config.seed, asked, prepared.digest if guided else "")
-    file = run.stored("candidates", key)
+    pack, file = load_pack(prepared.pack), job.result
 
     def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
         painter = averaged(Path(record.model))
@@ -95,9 +106,9 @@ def generate_class(job: GenerateJob) -> Candidates:
         tensors, guides, said = {"seeds": seeds, "conditions": conditions}, None, {}
         if card["guide"] == "text" and config.generate.description:
             said = {"descriptions": [config.generate.description] * count}
-            guides = _asked(run, name, config.generate.description).expand(count, -1)
+            guides = _asked(run, job.sentences, config.generate.description).expand(count, -1)
         elif card["guide"] == "text":
-            guides, rows, turns = draw_sentences(pack, label, seeds, sentence_embedding(run, name))
+            guides, rows, turns = draw_sentences(pack, label, seeds, sentence_embedding(job.sentences))
             tensors |= {"guide_rows": rows, "guide_symmetries": turns}
             said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
         elif card["guide"] != "none":
@@ -112,7 +123,8 @@ def generate_class(job: GenerateJob) -> Candidates:
 
     with torch_threads(1):  # whoever runs it: another number of threads gives other bits
         tensors, _ = cached_tensors(file, build)
-    return Candidates(label, name, str(file), "+".join(one.digest[:16] for one in made_by), len(tensors["images"]))
+    made_by = "+".join(one.digest[:16] for one in (record, enlarger) if one)
+    return Candidates(label, name, str(file), made_by, len(tensors["images"]))
 
 
 def first_seed(seed: int, class_name: str) -> int:
@@ -120,9 +132,9 @@ def first_seed(seed: int, class_name: str) -> int:
     return int(hashlib.sha256(f"{seed}/{class_name}".encode()).hexdigest()[:12], 16)
 
 
-def _asked(run: RunFolder, class_name: str, sentence: str) -> Tensor:
+def _asked(run: RunFolder, learnt: str, sentence: str) -> Tensor:
     """The vector `[1, E]` of the sentence that was asked for; says in the log what of it means nothing here."""
-    embedding = sentence_embedding(run, class_name)
+    embedding = sentence_embedding(learnt)
     if ignored := embedding.ignored(sentence):
         RunLog(run.log).write("generate", "description", ignored=ignored)
     return embedding([sentence])

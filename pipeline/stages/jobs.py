@@ -49,6 +49,11 @@ class TrainJob:
     shrink: int = 1  # side of the pack's images over that of the images it learns to make
     scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
 
+    @property
+    def result(self) -> Path:
+        """The file of the trained generator."""
+        return RunFolder(Path(self.out)).stored("generator", self.digest)
+
     @cached_property
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""

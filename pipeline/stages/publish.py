@@ -60,9 +60,9 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
             )
 
 
-def sentence_embedding(run: RunFolder, class_name: str) -> SentenceEmbedding:
-    """What the class's generator has learnt that sentences mean."""
-    return SentenceEmbedding.from_state(load_tensors(run.sentences(class_name)))
+def sentence_embedding(file: str | Path) -> SentenceEmbedding:
+    """What a generator has learnt that sentences mean, from `RunFolder.sentences`."""
+    return SentenceEmbedding.from_state(load_tensors(Path(file)))
 
 
 def published(run: RunFolder) -> list[Trained]:

@@ -34,7 +34,7 @@ def train(job: TrainJob) -> Trained:
         DivergedError: losses turned NaN or infinite again and again.
     """
     run = RunFolder(Path(job.out))
-    log, model = RunLog(run.log), run.stored("generator", job.digest)
+    log, model = RunLog(run.log), job.result
     if model.exists():
         try:
             return _trained(job, model, load_tensors(model)[1])

@@ -41,11 +41,24 @@ def here(tmp_path_factory: pytest.TempPathFactory, many_classes: Path) -> RunFol
     return run
 
 
-@pytest.mark.parametrize("runner", [pytest.param("process", marks=pytest.mark.slow), "dask", "ray"])
-def test_every_runner_accepts_the_same_images(tmp_path: Path, many_classes: Path, here: RunFolder, runner: str) -> None:
+@pytest.mark.parametrize(
+    ("runner", "exchange"),
+    [
+        ("dask", True),
+        ("ray", False),
+        pytest.param("process", False, marks=pytest.mark.slow),
+        pytest.param("dask", False, marks=pytest.mark.slow),
+        pytest.param("ray", True, marks=pytest.mark.slow),
+    ],
+)
+def test_every_runner_accepts_the_same_images(
+    tmp_path: Path, many_classes: Path, here: RunFolder, runner: str, exchange: bool
+) -> None:
     pytest.importorskip("prefect_dask" if runner == "dask" else "prefect_ray" if runner == "ray" else "prefect")
-    run = RunFolder(tmp_path / "run")
-    augment(str(many_classes), str(run.out), tiny.settings(*SETTINGS, f"runner={runner}"))
+    run, settings = RunFolder(tmp_path / "run"), [*SETTINGS, f"runner={runner}"]
+    if exchange:
+        settings.append(f"exchange=file://{tmp_path}/exchange")
+    augment(str(many_classes), str(run.out), tiny.settings(*settings))
     assert run.manifest.read_bytes() == here.manifest.read_bytes()
     frame = read_manifest(run.manifest)
     assert frame[frame["source"] == "synthetic"]["label"].nunique() == CLASSES

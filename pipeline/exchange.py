@@ -1,0 +1,152 @@
+"""Work on machines that do not see the run's folder: its files travel through a store behind a URL (fsspec).
+
+A job names the files that it needs by their paths in the run's folder. Elsewhere they stand in a folder of that
+machine, so paths are moved with the job, and moved back with its result.
+"""
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from pipeline.errors import JobError
+from pipeline.store import write_atomically
+from pipeline.store.files import TEMPORARY
+
+Share = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]  # (work, jobs) -> a result for each
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Files under `root`, by their paths in it, as they lie under `url`."""
+
+    url: str
+    root: Path
+
+    def put(self, files: Iterable[Path]) -> list[str]:
+        """Store the files, replacing what is there; returns their names."""
+        system, base = url_to_fs(self.url)
+        names = [file.relative_to(self.root).as_posix() for file in files]
+        for name in names:
+            partial = f"{base}/{name}{TEMPORARY}{secrets.token_hex(4)}"
+            system.makedirs(partial.rpartition("/")[0], exist_ok=True)
+            system.put_file(str(self.root / name), partial)
+            system.mv(partial, f"{base}/{name}")
+        return names
+
+    def offer(self, files: Iterable[Path]) -> None:
+        """Store those that are not there yet; for files whose names are digests of what they were made from."""
+        system, base = url_to_fs(self.url)
+        self.put(file for file in files if not system.exists(f"{base}/{file.relative_to(self.root).as_posix()}"))
+
+    def get(self, names: Iterable[str]) -> None:
+        """Fetch the files that are not here yet.
+
+        Raises:
+            JobError: one is not there, or cannot be reached.
+        """
+        system, base = url_to_fs(self.url)
+        for name in names:
+            if not (self.root / name).exists():
+                try:
+                    write_atomically(self.root / name, system.cat_file(f"{base}/{name}"))
+                except OSError as error:
+                    raise JobError(f"{name} could not be had from the exchange ({error}); see `exchange`.") from error
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came of a job elsewhere: its result, the names of the files that it left, and what it logged."""
+
+    result: Any
+    files: list[str]
+    log: bytes
+
+
+@dataclass(frozen=True)
+class Away:
+    """`work` for jobs of the run in `out`, done on whatever machine it is called on.
+
+    A job that was interrupted resumes where the machine that began it goes on with it.
+    """
+
+    work: Callable[[Any], Any]
+    url: str
+    out: str
+
+    def __call__(self, job: Any) -> Delivery:
+        """Fetch what the job names, do it, and send what it leaves."""
+        place = hashlib.sha256(f"{self.url}\n{self.out}".encode()).hexdigest()[:16]
+        cache = Path(tempfile.gettempdir()) / f"ganaug-{place}"
+        own = cache / "jobs" / job.digest
+        Exchange(self.url, cache).get(Path(path).relative_to(self.out).as_posix() for path in _paths(job, self.out))
+        result = self.work(replace(_moved(job, self.out, str(cache)), out=str(own)))
+        left = [file for file in own.rglob("*") if file.is_file() and not file.name.startswith(TEMPORARY)]
+        names = Exchange(self.url, own).put(file for file in left if file.name != "log.jsonl")
+        log = own / "log.jsonl"
+        told = log.read_bytes() if log.exists() else b""
+        log.unlink(missing_ok=True)
+        return Delivery(_moved(result, str(own), self.out), names, told)
+
+
+def work_away(
+    url: str, out: Path, log: Path, work: Callable[[Any], Any], jobs: Sequence[Any], share: Share
+) -> list[Any]:
+    """Do the jobs through `share`, which calls what it is given wherever it likes; files come and go by `url`.
+
+    A job whose result is here already is done here: that takes a look at a file. What `share` answers in place of a
+    delivery, for a job that failed, is passed on.
+    """
+    exchange = Exchange(url, out)
+    todo = [job for job in jobs if not job.result.exists()]
+    exchange.offer({Path(path) for job in todo for path in _paths(job, str(out))})
+    answers = dict(zip((job.digest for job in todo), share(Away(work, url, str(out)), todo), strict=True))
+    for answer in answers.values():
+        if isinstance(answer, Delivery):
+            exchange.get(answer.files)
+            with log.open("ab") as file:
+                file.write(answer.log)
+    here = (answers[job.digest] if job.digest in answers else work(job) for job in jobs)
+    return [answer.result if isinstance(answer, Delivery) else answer for answer in here]
+
+
+def _paths(value: Any, root: str) -> Iterator[str]:
+    """Every path of a file under `root` that a record names."""
+    match value:
+        case str():
+            if _is_under(value, root):
+                yield value
+        case dict():
+            for item in value.values():
+                yield from _paths(item, root)
+        case list() | tuple():
+            for item in value:
+                yield from _paths(item, root)
+        case _ if is_dataclass(value):
+            for field in fields(value):
+                yield from _paths(getattr(value, field.name), root)
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """The record with every path under `old` moved to `new`."""
+    match value:
+        case str():
+            return new + value[len(old) :] if _is_under(value, old) else value
+        case dict():
+            return {key: _moved(item, old, new) for key, item in value.items()}
+        case list():
+            return [_moved(item, old, new) for item in value]
+        case tuple():
+            return tuple(_moved(item, old, new) for item in value)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return replace(value, **{f.name: _moved(getattr(value, f.name), old, new) for f in fields(value)})
+    return value
+
+
+def _is_under(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")

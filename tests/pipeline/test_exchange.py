@@ -1,0 +1,164 @@
+"""Work on machines that do not see the run's folder: all that passes between them goes by a URL."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from ganaug.training import Hooks, Trainer
+from pipeline.errors import InputError, JobError
+from pipeline.exchange import Delivery, Exchange, work_away
+from pipeline.job import run_job
+from pipeline.log import read_log
+from pipeline.stages import train as training
+from pipeline.stages.generate import generate_class, generate_jobs
+from pipeline.stages.jobs import TrainJob, first_jobs
+from pipeline.stages.prepare import prepare
+from pipeline.stages.publish import publish
+from pipeline.stages.records import Trained
+from pipeline.stages.train import train
+from pipeline.store import RunFolder, load_tensors
+from tests import tiny
+
+SETTINGS = ("gan.scope=per_class", "gan.steps=4")
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store on the disk, and one that is no file system at all."""
+    yield f"file://{tmp_path}/exchange" if request.param == "file" else "memory://exchange"
+    fsspec.filesystem("memory").rm("/", recursive=True)
+
+
+@pytest.fixture(autouse=True)
+def other_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where work away from the run's folder is done."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def hiding(out: Path) -> Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]:
+    """Does the jobs while the run's folder cannot be seen."""
+
+    def share(work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+        hidden = out.with_name("hidden")
+        out.rename(hidden)
+        try:
+            return [work(job) for job in jobs]
+        finally:
+            hidden.rename(out)
+
+    return share
+
+
+def unused(_work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+    assert not jobs
+    return []
+
+
+def test_what_is_made_elsewhere_is_what_would_be_made_here(tmp_path: Path, textures_folder: Path, url: str) -> None:
+    config = tiny.settings(*SETTINGS)
+    here, run = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "run")
+    run_job(here, config, textures_folder, until="generate")
+    prepared = prepare(run, config, textures_folder)
+    trained = work_away(url, run.out, run.log, train, first_jobs(run, config, prepared), hiding(run.out))
+    assert [Path(one.model).parent for one in trained] == [run.store] * 3
+    publish(run, config, prepared, trained)
+    jobs = generate_jobs(run, config, prepared, trained)
+    candidates = work_away(url, run.out, run.log, generate_class, jobs, hiding(run.out))
+    for one in candidates:
+        ours, theirs = load_tensors(Path(one.file))[0], load_tensors(here.store / Path(one.file).name)[0]
+        assert ours.keys() == theirs.keys() and all(ours[key].equal(theirs[key]) for key in ours)
+    for name in tiny.TEXTURES:
+        assert (run.out / "training" / name / "history.csv").exists()
+    done = [event["generator"] for event in read_log(run.log) if event["event"] == "done" and "generator" in event]
+    assert sorted(done) == sorted(tiny.TEXTURES)
+
+
+def test_what_is_here_already_is_not_sent_away(tmp_path: Path, textures_folder: Path, url: str) -> None:
+    run, config = RunFolder(tmp_path / "run"), tiny.settings(*SETTINGS)
+    jobs = first_jobs(run, config, prepare(run, config, textures_folder))
+    trained = work_away(url, run.out, run.log, train, jobs, hiding(run.out))
+    assert work_away(url, run.out, run.log, train, jobs, unused) == trained
+
+
+def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_folder: Path, url: str) -> None:
+    config = tiny.settings("gan.family=stackgan", "gan.steps=2", "gan.rate_g=5e-4", "gan.rate_d=5e-4")
+    run = RunFolder(tmp_path / "run")
+    run_job(run, config, textures_folder, until="train")
+    prepared = prepare(run, config, textures_folder)
+    jobs = generate_jobs(run, config, prepared, [train(job) for job in first_jobs(run, config, prepared)])
+    away = work_away(url, run.out, run.log, generate_class, jobs, hiding(run.out))
+    drawn = [load_tensors(Path(one.file))[0]["images"] for one in away]
+    for one in away:
+        Path(one.file).unlink()
+    again = [load_tensors(Path(generate_class(job).file))[0]["images"] for job in jobs]
+    assert all(ours.equal(theirs) for ours, theirs in zip(again, drawn, strict=True))
+
+
+def test_a_job_that_failed_elsewhere_is_answered_for_by_the_caller(
+    tmp_path: Path, textures_folder: Path, url: str
+) -> None:
+    run, config = RunFolder(tmp_path / "run"), tiny.settings(*SETTINGS)
+    jobs = first_jobs(run, config, prepare(run, config, textures_folder))
+    lost = Trained("blobs", "", "", {}, 0.0, failure="lost")
+
+    def share(work: Callable[[TrainJob], Delivery], todo: Sequence[TrainJob]) -> list[Any]:
+        return [lost if job.name == "blobs" else work(job) for job in todo]
+
+    first, *others = work_away(url, run.out, run.log, train, jobs, share)
+    assert first == lost and all(Path(one.model).exists() for one in others)
+
+
+class Stopped(BaseException):
+    """Stands for the interruption of a training."""
+
+
+def test_an_interrupted_job_goes_on_where_it_was(
+    tmp_path: Path, textures_folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = RunFolder(tmp_path / "run"), tiny.settings("gan.steps=30")
+    jobs = first_jobs(run, config, prepare(run, config, textures_folder))
+
+    def stop(trainer: Trainer, row: object) -> None:
+        if trainer.step == 20:
+            raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Hooks", lambda **hooks: Hooks(**{**hooks, "progress": stop, "checkpoint_every": 10}))
+        with pytest.raises(Stopped):
+            work_away(url, run.out, run.log, train, jobs, hiding(run.out))
+    (trained,) = work_away(url, run.out, run.log, train, jobs, hiding(run.out))
+    (resumed,) = [event for event in read_log(run.log) if event["event"] == "resumed"]
+    assert resumed["step"] == 10 and Path(trained.model).exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, url: str) -> None:
+    with pytest.raises(JobError, match=r"store/pack-1\.safetensors could not be had from the exchange"):
+        Exchange(url, tmp_path / "here").get(["store/pack-1.safetensors"])
+
+
+def test_files_are_whole_and_replaced(tmp_path: Path, url: str) -> None:
+    here, there = Exchange(url, tmp_path / "a"), Exchange(url, tmp_path / "b")
+    file = tmp_path / "a" / "sub" / "größe 1.txt"
+    file.parent.mkdir(parents=True)
+    for content in ("one", "two"):
+        file.write_text(content)
+        assert here.put([file]) == ["sub/größe 1.txt"]
+        shutil.rmtree(tmp_path / "b", ignore_errors=True)
+        there.get(["sub/größe 1.txt"])
+        assert (tmp_path / "b" / "sub" / "größe 1.txt").read_text() == content
+    file.write_text("three")
+    here.offer([file])
+    shutil.rmtree(tmp_path / "b")
+    there.get(["sub/größe 1.txt"])
+    assert (tmp_path / "b" / "sub" / "größe 1.txt").read_text() == "two"
+
+
+def test_an_exchange_is_for_a_cluster() -> None:
+    with pytest.raises(InputError, match="exchange = file:///x is for runner = dask or ray"):
+        tiny.settings("exchange=file:///x")
+    assert tiny.settings("exchange=file:///x", "runner=ray").exchange == "file:///x"

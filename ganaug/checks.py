@@ -19,9 +19,11 @@ def check_images(images: Tensor, conditions: Tensor, n_conditions: int) -> None:
         raise ValueError(f"conditions must lie in 0..{n_conditions - 1}")
 
 
-def check_options(family: Family, options: Options) -> None:
+def check_options(family: Family, options: Options, *, processes: int = 1) -> None:
     """Raise ValueError for options that have no meaning for the family or name an unknown augmentation."""
     parse_policy(options.diffaugment)
+    if options.batch % processes:
+        raise ValueError(f"gan.batch = {options.batch} cannot be shared by gan.devices = {processes}; take a multiple")
     if family.objective.wasserstein and options.r1_weight:
         raise ValueError(
             f"gan.r1_weight has no meaning for the Wasserstein family {family.name}; set it to 0, or use gan.gp_weight"

@@ -46,7 +46,7 @@ class Anchors:
     real: float = 0.0
     fake: float = 0.0
 
-    def update(self, real: Tensor, fake: Tensor) -> None:
-        """Take in a batch of scores."""
-        self.real += (1 - ANCHOR_DECAY) * (float(real.detach().mean()) - self.real)
-        self.fake += (1 - ANCHOR_DECAY) * (float(fake.detach().mean()) - self.fake)
+    def update(self, real: float, fake: float) -> None:
+        """Take in a batch's mean scores."""
+        self.real += (1 - ANCHOR_DECAY) * (real - self.real)
+        self.fake += (1 - ANCHOR_DECAY) * (fake - self.fake)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from ganaug.losses import gradient_penalty, lecam_penalty, r1_penalty
 from ganaug.monitor import Finding
 from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
+from ganaug.ranks import ALONE, Alone
 from ganaug.sampling import full_size, to_uint8
 
 LOG_EVERY = 20  # steps between two rows of the history
@@ -40,10 +41,13 @@ class DivergedError(RuntimeError):
 
 @dataclass
 class Hooks:
-    """What the caller wants to hear while training goes on; every hook gets the trainer."""
+    """What the caller wants to hear while training goes on; every hook gets the trainer.
+
+    Where several processes train together, each calls its own: a `checkpoint` that asks for the state has to in all.
+    """
 
     progress: Callable[["Trainer", Row], None] = field(default=lambda trainer, row: None)  # every LOG_EVERY steps
-    checkpoint: Callable[["Trainer"], None] = field(default=lambda trainer: None)
+    checkpoint: Callable[["Trainer"], object] = field(default=lambda trainer: None)
     checkpoint_every: int = 500
     score: Callable[["Trainer"], Row] | None = None  # e.g. FID and KID of fresh samples; joins the history row
     score_every: int = 500
@@ -63,6 +67,7 @@ class Trainer:
         guides: what each image is to be made from, for families that take it: pictures `uint8 [N, P, S', S']`, which
             are flipped with the images, or vectors `float32 [N, E]`.
         perceive: features of float images for the families' content losses; by default the pixels.
+        ranks: the processes that train this pair together, each with its share of the batch.
 
     Raises:
         ValueError: images, conditions or guides of the wrong shape, type or range, or options the family cannot take.
@@ -81,9 +86,10 @@ class Trainer:
         base: dict[str, Tensor] | None = None,
         guides: Tensor | None = None,
         perceive: Callable[[Tensor], Tensor] = lambda images: images.flatten(1),
+        ranks: Alone = ALONE,
     ) -> None:
         check_images(images, conditions, n_conditions)
-        check_options(family, options)
+        check_options(family, options, processes=ranks.size)
         check_guides(family, images, guides)
         self.family, self.options, self.device, self.perceive = family, options, torch.device(device), perceive
         self.spec = family.spec(
@@ -93,11 +99,12 @@ class Trainer:
             conditions=n_conditions,
             guide=() if guides is None else tuple(guides.shape[1:]),
         )
-        self.policy = parse_policy(options.diffaugment)
-        self.rng = torch.Generator().manual_seed(seed)
+        self.policy, self.ranks = parse_policy(options.diffaugment), ranks
+        self.rng = torch.Generator().manual_seed(seed + (ranks.rank << 32))
         self.batches = Batches(
-            images, conditions, guides, size=options.batch, flips=options.flips, rng=self.rng, device=self.device
-        )
+            images, conditions, guides, size=options.batch // ranks.size, flips=options.flips, rng=self.rng,
+            device=self.device,
+        )  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = _placed(family.generator(self.spec), self.device)
@@ -130,7 +137,8 @@ class Trainer:
         while not self._finished():
             started = time.monotonic()
             row = self.train_step()
-            self.seconds += time.monotonic() - started
+            (passed,) = self._mean([time.monotonic() - started])
+            self.seconds += passed
             last = self._finished()
             snapshot, checkpoint = self.step % SNAPSHOT_EVERY == 0, self.step % hooks.checkpoint_every == 0
             diverged = not all(map(math.isfinite, row.values()))
@@ -139,7 +147,7 @@ class Trainer:
                 continue
             scored = hooks.score is not None and (last or self.step % hooks.score_every == 0)
             if hooks.score and scored:
-                row |= hooks.score(self)
+                row |= self.ranks.first(hooks.score(self) if self.ranks.rank == 0 else None)
             if scored or last or self.step % LOG_EVERY == 0:
                 self.history.append(row)
                 hooks.progress(self, row)
@@ -202,8 +210,22 @@ class Trainer:
             row = self._discriminator_update(update)
         row |= self._generator_update()
         self.step += 1
+        self.ranks.average([b for b in self.generator.buffers() if b.is_floating_point()])  # batch statistics
         self._update_ema()
+        row = dict(zip(row, self._mean(row.values()), strict=True))
         return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
+
+    def _mean(self, values: Iterable[float]) -> list[float]:
+        """Each value's mean over the processes."""
+        mine = list(values)
+        if self.ranks.size == 1:
+            return mine
+        means = torch.tensor(mine, dtype=torch.float64, device=self.device)
+        self.ranks.average([means])
+        return [float(mean) for mean in means]
+
+    def _share_gradients(self, network: nn.Module) -> None:
+        self.ranks.average([p.grad for p in network.parameters() if p.grad is not None])
 
     def _enter_phase(self) -> None:
         if self.family.phase:
@@ -241,12 +263,13 @@ class Trainer:
             loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
         if o.lecam:
             loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
-            self.anchors.update(real_logits, fake_logits)
+            self.anchors.update(*self._mean(logits.mean().item() for logits in (real_logits, fake_logits)))
         if self.family.objective.auxiliary and o.auxiliary_weight:
             made = Made(fake, z, told, real, self.perceive, self._shown_alone)
             loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
         self.optimizer_d.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._share_gradients(self.discriminator)
         self.optimizer_d.step()
         if o.clip:
             with torch.no_grad():
@@ -264,8 +287,9 @@ class Trainer:
         """One update of the generator; the discriminator is frozen and judges what it made as real."""
         o, objective = self.options, self.family.objective
         paired = self.batches.guides is not None or objective.content is not None
-        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(o.batch)),))
-        z = self._noise(o.batch)
+        size = self.batches.size
+        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size)),))
+        z = self._noise(size)
         self.discriminator.requires_grad_(False)
         fake = self.generator(z, *told)
         adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
@@ -277,6 +301,7 @@ class Trainer:
             loss = loss + o.content_weight * objective.content(self.generator, self.discriminator, made)
         self.optimizer_g.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._share_gradients(self.generator)
         norms = torch._foreach_norm([p.grad for p in self.generator.parameters() if p.grad is not None])
         self.optimizer_g.step()
         self.discriminator.requires_grad_(True)
@@ -349,8 +374,8 @@ class Trainer:
         return to_uint8(full_size(images, self.spec))
 
     def state(self) -> State:
-        """Everything a bit-for-bit resume needs: tensors, and a JSON-able record."""
-        tensors: dict[str, Tensor] = {"rng": self.rng.get_state()}
+        """Everything a bit-for-bit resume needs: tensors, and a JSON-able record. All processes have to ask for it."""
+        tensors: dict[str, Tensor] = {"rng": self.ranks.gather(self.rng.get_state())}
         for name in ("generator", "discriminator", "ema"):
             tensors |= {f"{name}.{key}": tensor for key, tensor in getattr(self, name).state_dict().items()}
         for name in ("optimizer_g", "optimizer_d"):
@@ -373,7 +398,7 @@ class Trainer:
     def load(self, state: State) -> None:
         """Go back to a `state()`."""
         tensors, record = state
-        self.rng.set_state(tensors["rng"])
+        self.rng.set_state(tensors["rng"][self.ranks.rank].clone())  # of a view, torch crashes
         for name in ("generator", "discriminator", "ema"):
             _load_prefixed(getattr(self, name), tensors, f"{name}.")
         for name, rate in zip(("optimizer_g", "optimizer_d"), record["rates"], strict=True):

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from joblib import Parallel, delayed
 
+from ganaug.ranks import Together
 from pipeline.config import Config
-from pipeline.errors import JobError
+from pipeline.errors import InputError, JobError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -95,6 +97,31 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
                 f"The process of {function.__name__} died, most likely for want of memory; "
                 "lower gan.batch or data.image_size and run the same command again."
             ) from None
+
+
+def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:
+    """`function(ranks, job)` in processes that train together, with a GPU each or on the CPU.
+
+    Results go through files: what Fabric hands back has to fit into a pipe that nobody empties meanwhile.
+
+    Raises:
+        InputError: Lightning Fabric, which starts them, is not installed.
+    """
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies import DDPStrategy
+    except ImportError as error:
+        raise InputError(
+            f"gan.devices = {processes} needs more than is installed ({error}); pip install 'ganaug[parallel]'."
+        ) from None
+    accelerator, backend = ("cuda", "nccl") if device.startswith("cuda") else ("cpu", "gloo")
+    strategy = DDPStrategy(start_method="spawn", process_group_backend=backend)
+    fabric = Fabric(accelerator=accelerator, devices=processes, strategy=strategy)
+    fabric.launch(_as_rank, partial(function, job=job))  # as it is, Fabric would take a job apart
+
+
+def _as_rank(fabric: Any, work: Callable[[Together], None]) -> None:
+    work(Together(str(fabric.device)))
 
 
 def _end_with_parent() -> None:

@@ -87,6 +87,12 @@ class GanConfig(Section):
     minutes: float | None = Field(
         default=None, gt=0, description="Stop training a generator after this many minutes. Empty: no limit."
     )
+    devices: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="GPUs, or processes on the CPU, that train one generator together, each with its share of a batch.",
+    )
     modes: int = Field(
         default=3, ge=1, le=64, description="per_class: appearance modes within a class that can be asked for."
     )

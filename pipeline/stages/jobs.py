@@ -21,7 +21,7 @@ from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tens
 from pipeline.workers import resolve_device
 
 SHARED, ENLARGER = "all classes", "enlarger"
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "steps", "guide"}
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "steps", "guide", "devices"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class TrainJob:
     guide: str = "none"  # a kind of pipeline/stages/guides.py
     shrink: int = 1  # side of the pack's images over that of the images it learns to make
     scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
+    devices: int = 1  # processes that train it together
 
     @property
     def result(self) -> Path:
@@ -85,7 +86,7 @@ def options_for(config: Config) -> Options:
     try:
         family = get_family(config.gan.family)
         options = replace(family.defaults, **chosen)
-        check_options(family, options)
+        check_options(family, options, processes=config.gan.devices)
         if config.generate.truncation != 1 and not family.truncates:
             raise ValueError(f"generate.truncation: gan.family {family.name} has no styles to truncate; set it to 1")
         return options
@@ -217,7 +218,8 @@ def _job(
     return TrainJob(
         name, prepared.pack, labels, tuple(prepared.classes) if alone else (), family.name, options,
         more.pop("modes", 0), config.gan.minutes,
-        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config), **more,
+        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config),
+        devices=config.gan.devices, **more,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Train one generator, from a job's images to a saved model; which jobs there are says `jobs.py`."""
 
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from ganaug.families import get_family
 from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
+from ganaug.ranks import ALONE, Alone, Together
 from ganaug.training import DivergedError, Hooks, Trainer
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
@@ -24,7 +26,7 @@ from pipeline.stages.guides import GUIDES, shrunk
 from pipeline.stages.jobs import TrainJob, images_of
 from pipeline.stages.records import Trained, load_pack
 from pipeline.store import RunFolder, StoreError, load_tensors, save_tensors, write_json
-from pipeline.workers import in_own_process, torch_threads
+from pipeline.workers import in_own_process, launch, torch_threads
 
 
 def train(job: TrainJob) -> Trained:
@@ -40,8 +42,12 @@ def train(job: TrainJob) -> Trained:
             return _trained(job, model, load_tensors(model)[1])
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
-    with torch_threads(job.threads):
-        return _trained(job, model, _train(job, run, log, model))
+    if job.devices > 1:
+        launch(_train_together, job, processes=job.devices, device=job.device)
+    else:
+        with torch_threads(job.threads):
+            _train(job, ALONE, job.device)
+    return _trained(job, model, load_tensors(model)[1])
 
 
 def _trained(job: TrainJob, model: Path, record: Mapping[str, Any]) -> Trained:
@@ -67,8 +73,15 @@ def failed(job: TrainJob, error: Exception) -> Trained:
     return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale)
 
 
-def _train(job: TrainJob, run: RunFolder, log: RunLog, model: Path) -> dict[str, Any]:
-    """Train to the end and save; returns the record that is saved beside the weights."""
+def _train_together(ranks: Together, job: TrainJob) -> None:
+    with torch_threads(max(1, job.threads // ranks.size)):
+        _train(job, ranks, ranks.device)
+
+
+def _train(job: TrainJob, ranks: Alone, device: str) -> None:
+    """Train to the end and save."""
+    run, model = RunFolder(Path(job.out)), job.result
+    log = RunLog(run.log if ranks.rank == 0 else Path(os.devnull))
     pack = load_pack(job.pack)
     index = images_of(job, pack)
     conditions, asked, n_conditions = conditions_of(job, pack)
@@ -76,11 +89,15 @@ def _train(job: TrainJob, run: RunFolder, log: RunLog, model: Path) -> dict[str,
     base = load_tensors(Path(job.base))[0] if job.base else None
     trainer = Trainer(
         get_family(job.family), shrunk(pack.images[index], side), conditions, n_conditions=n_conditions,
-        options=job.options, seed=job.seed, device=job.device, base=base, perceive=perceive,
-        guides=None if job.guide == "none" else GUIDES[job.guide](pack, index, side // job.scale),
+        options=job.options, seed=job.seed, device=device, base=base, perceive=perceive,
+        guides=None if job.guide == "none" else GUIDES[job.guide](pack, index, side // job.scale), ranks=ranks,
     )  # fmt: skip
     checkpoint = run.stored("checkpoint", job.digest)
     _resume(trainer, checkpoint, log, job)
+    if ranks.rank > 0:  # the first process does all there is to do beside the updates
+        trainer.run(Hooks(checkpoint=lambda trainer: trainer.state(), score=lambda trainer: {}), minutes=job.minutes)
+        trainer.state()
+        return
     log.write("train", "start", generator=job.name, images=len(index), step=trainer.step, options=asdict(job.options))
     _run(trainer, job, run, checkpoint, conditions)
     tensors, record = trainer.state()
@@ -93,7 +110,6 @@ def _train(job: TrainJob, run: RunFolder, log: RunLog, model: Path) -> dict[str,
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
     log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
-    return record
 
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
@@ -169,7 +185,7 @@ def _resume(trainer: Trainer, checkpoint: Path, log: RunLog, job: TrainJob) -> N
             trainer.load(load_tensors(file))
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
-            file.unlink()  # lest the next save lets it take the place of the previous one
+            file.unlink(missing_ok=True)  # lest the next save lets it take the place of the previous one
             continue
         log.write("train", "resumed", generator=job.name, step=trainer.step, checkpoint=file.name)
         return

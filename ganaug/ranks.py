@@ -1,0 +1,61 @@
+"""Processes that train one pair of networks together: each draws images of its own, all have the same weights.
+
+Gradients are averaged before each update, so N processes with batches of B / N take the steps of one with a batch of B
+(but for batch statistics, which are a process's own). What the loop decides by, losses, times and scores, is averaged
+or the first process's, so that all decide alike.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class Alone:
+    """One process, which has nobody to ask."""
+
+    rank, size = 0, 1
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace float tensors by their means over all processes."""
+
+    def first(self, value: Any) -> Any:
+        """What the first process has."""
+        return value
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all processes: `[N, ...]`."""
+        return tensor[None]
+
+
+class Together(Alone):
+    """One of the processes of torch's default process group, on `device`."""
+
+    def __init__(self, device: str) -> None:
+        self.device, self.rank, self.size = device, dist.get_rank(), dist.get_world_size()
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        if not tensors:
+            return
+        flat = torch.cat([tensor.detach().flatten() for tensor in tensors])  # one message, not one a layer
+        dist.all_reduce(flat)
+        means = torch.split(flat / self.size, [tensor.numel() for tensor in tensors])
+        with torch.no_grad():
+            for tensor, mean in zip(tensors, means, strict=True):
+                tensor.copy_(mean.view_as(tensor))
+
+    def first(self, value: Any) -> Any:
+        told = [value]
+        dist.broadcast_object_list(told, src=0, device=torch.device(self.device))
+        return told[0]
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        mine = tensor.to(self.device)
+        gathered = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(gathered, mine)
+        return torch.stack(gathered).to(tensor.device)
+
+
+ALONE = Alone()

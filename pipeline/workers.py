@@ -116,7 +116,7 @@ def launch(function: Callable[..., None], job: Any, *, processes: int, device: s
         ) from None
     accelerator, backend = ("cuda", "nccl") if device.startswith("cuda") else ("cpu", "gloo")
     strategy = DDPStrategy(start_method="spawn", process_group_backend=backend)
-    fabric = Fabric(accelerator=accelerator, devices=processes, strategy=strategy)
+    fabric: Any = Fabric(accelerator=accelerator, devices=processes, strategy=strategy)
     fabric.launch(_as_rank, partial(function, job=job))  # as it is, Fabric would take a job apart
 
 

@@ -46,7 +46,13 @@ def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subpro
     return subprocess.Popen(
         [sys.executable, "-m", "flows.cli", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=own | {"PREFECT_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
+        preexec_fn=_hear_interrupts,
     )  # fmt: skip
+
+
+def _hear_interrupts() -> None:
+    """A suite that was started in the background ignores them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, many_classes: Path) -> RunFol
     ("runner", "exchange"),
     [
         ("dask", True),
-        ("ray", False),
+        pytest.param("ray", False, marks=pytest.mark.slow),
         pytest.param("process", False, marks=pytest.mark.slow),
         pytest.param("dask", False, marks=pytest.mark.slow),
         pytest.param("ray", True, marks=pytest.mark.slow),

@@ -55,7 +55,7 @@ def in_each_process(ranks: Together, job: tuple[str, Path]) -> None:
         file.write_text(json.dumps(seen))
 
 
-@pytest.mark.parametrize("family", ["dcgan", "wgan_gp"])
+@pytest.mark.parametrize("family", ["dcgan", pytest.param("wgan_gp", marks=pytest.mark.slow)])
 def test_two_processes_stay_one_and_go_on_from_a_state_as_if_never_stopped(tmp_path: Path, family: str) -> None:
     pytest.importorskip("lightning_fabric")
     launch(in_each_process, (family, tmp_path / "seen.json"), processes=2, device="cpu")

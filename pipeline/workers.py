@@ -11,6 +11,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from joblib import Parallel, delayed
 
 from ganaug.ranks import Together
@@ -122,6 +123,8 @@ def launch(function: Callable[..., None], job: Any, *, processes: int, device: s
 
 def _as_rank(fabric: Any, work: Callable[[Together], None]) -> None:
     work(Together(str(fabric.device)))
+    dist.barrier()  # whoever leaves first would abort those that still talk
+    dist.destroy_process_group()
 
 
 def _end_with_parent() -> None:

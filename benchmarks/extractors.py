@@ -19,12 +19,12 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.filter_stages import Labelled, images_of
+from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import table
 from classifiers.models import SmallResNet, to_input
 from classifiers.policies import Augmenter
 from classifiers.scattering import Scattering
-from classifiers.training import Recipe, fit, predict
+from classifiers.training import Recipe, fit
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.kernel import kernel_distance
 from pipeline.stages.guides import shrunk
@@ -117,17 +117,10 @@ def apart(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[st
     return [distances(*one) for one in made]
 
 
-def accuracy(train: Labelled, judges: Labelled, synthetic: Labelled | None, seed: int) -> float:
-    """Per cent of the unused images."""
-    torch.set_num_threads(1)
-    model = fit(*train, Recipe(policy=POLICY), classes=int(train[1].max()) + 1, seed=seed, synthetic=synthetic)
-    return 100 * float((predict(model, judges[0]).argmax(1) == judges[1]).float().mean())
-
-
 def worths(train: Labelled, judges: Labelled, made: list[Labelled], seeds: int) -> tuple[float, list[float]]:
     """Accuracy without synthetic images, and what each set of them adds, in percentage points."""
-    cases = [None, *made]
-    jobs = [delayed(accuracy)(train, judges, case, seed) for case in cases for seed in range(seeds)]
+    cases, recipe = [None, *made], Recipe(policy=POLICY)
+    jobs = [delayed(accuracy)(train, judges, case, recipe, seed) for case in cases for seed in range(seeds)]
     found = Parallel(n_jobs=-1)(jobs)
     plain, *reached = (fmean(found[i * seeds : (i + 1) * seeds]) for i in range(len(cases)))
     return plain, [one - plain for one in reached]

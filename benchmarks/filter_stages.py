@@ -96,12 +96,17 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
 
 
 def score(train: Labelled, judges: Labelled, drawn: list[Drawn], option: str, recipe: Recipe, seed: int) -> float:
-    """Accuracy in percent on the unused images."""
-    torch.set_num_threads(1)
+    """Accuracy in percent on the unused images, with what an option leaves of the candidates."""
     parts = [one.images[OPTIONS[option](one)] for one in drawn]
     labels = torch.cat([torch.full((len(part),), label) for label, part in enumerate(parts)])
     synthetic = (torch.cat(parts), labels) if len(labels) else None
-    model = fit(*train, recipe, classes=len(drawn), seed=7000 + seed, synthetic=synthetic)
+    return accuracy(train, judges, synthetic, recipe, 7000 + seed)
+
+
+def accuracy(train: Labelled, judges: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> float:
+    """Accuracy in percent on the unused images, of a classifier that has every class in its training images."""
+    torch.set_num_threads(1)
+    model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=seed, synthetic=synthetic)
     return 100 * float((predict(model, judges[0]).argmax(1) == judges[1]).float().mean())
 
 

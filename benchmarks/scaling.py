@@ -6,9 +6,7 @@ costs its steps times the number of classes, divided by the workers.
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -61,11 +59,11 @@ def main() -> None:
 
 
 def _cells(classes: int, out: Path) -> list[str]:
-    seconds: dict[str, Any] = json.loads((out / "metrics.json").read_text())["seconds"]
-    seconds |= {e["stage"]: e["seconds"] for e in read_log(out / "log.jsonl") if e["event"] == "done" and "seconds" in e
-                and "generator" not in e}  # fmt: skip
+    # a generator's end is an event of the same name
+    done = [event for event in read_log(out / "log.jsonl") if event["event"] == "done" and "generator" not in event]
+    seconds = {event["stage"]: float(event["seconds"]) for event in done}
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
-    spent = [float(seconds[stage]) for stage in STAGES]
+    spent = [seconds[stage] for stage in STAGES]
     return [str(classes), *(f"{one:.0f}" for one in spent), f"{sum(spent):.0f}", f"{size:.0f}"]
 
 

@@ -32,7 +32,7 @@ from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Candidates, Prepared, load_pack
-from pipeline.store import RunFolder, code_version, digest, save_tensors
+from pipeline.store import RunFolder, digest, save_tensors
 
 SIDE, TRAIN, TEST, DRAWN = 32, 12, 60, 60  # pixels; images a class
 OTHER = "patch"  # the class that the data sets lack
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = options.out / f"{digest(SETTINGS, options.overrides, code_version())[:16]}.jsonl"
+    rows = options.out / f"{digest(SETTINGS, options.overrides)[:16]}.jsonl"
     done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
     todo = [(seed, options.overrides) for seed in range(options.repetitions) if seed not in done]
     os.environ["OMP_NUM_THREADS"] = "1"

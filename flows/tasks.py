@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.exchange import work_away
 from pipeline.history import remember
-from pipeline.job import FanOut, Rescue, give_up, run_job
+from pipeline.job import Rescue, attempt, give_up, run_job
 from pipeline.store import RunFolder
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
@@ -30,7 +31,7 @@ def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = 
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
     with task_runner(config) as runner:
         bar = _Bar(runner)
-        fan_out = bar.fan_out if config.exchange is None else bar.by_exchange(config.exchange, run)
+        fan_out = partial(bar.fan_out_away, config.exchange, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)
     remember(run, metrics)
     publish_results(metrics, run)
@@ -54,17 +55,10 @@ def as_tasks(
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Any]:
     """Run one task a job, several at a time; once all have ended, `rescue` has its say about those that failed."""
-
-    def result(job: Any, future: Any) -> Any:
-        try:
-            return future.result()
-        except Exception as error:
-            return rescue(job, error)
-
     futures = [runner.submit(_task(f"{name} {job.name}", function), {"job": job}) for job in jobs]
     for count, _ in enumerate(as_completed(futures), start=1):
         done(count)
-    return [result(job, future) for job, future in zip(jobs, futures, strict=True)]
+    return [attempt(future.result, job, rescue) for job, future in zip(jobs, futures, strict=True)]
 
 
 class _Bar:
@@ -90,18 +84,21 @@ class _Bar:
 
         return as_tasks(name, function, jobs, self.runner, rescue=rescue, done=done)
 
-    def by_exchange(self, url: str, run: RunFolder) -> FanOut:
+    def fan_out_away(
+        self,
+        url: str,
+        run: RunFolder,
+        name: str,
+        function: Callable[[Any], Any],
+        jobs: Sequence[Any],
+        rescue: Rescue = give_up,
+    ) -> list[Any]:
         """`fan_out` to machines that do not see the run's folder."""
 
-        def fan_out(
-            name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up
-        ) -> list[Any]:
-            def share(work: Callable[[Any], Any], todo: Sequence[Any]) -> list[Any]:
-                return self.fan_out(name, work, todo, rescue)
+        def share(work: Callable[[Any], Any], todo: Sequence[Any]) -> list[Any]:
+            return self.fan_out(name, work, todo, rescue)
 
-            return work_away(url, run.out.resolve(), run.log, function, jobs, share)
-
-        return fan_out
+        return work_away(url, RunFolder(run.out.resolve()), function, jobs, share)
 
     def _tell(self, per_cent: float) -> None:
         try:

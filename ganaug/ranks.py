@@ -5,7 +5,7 @@ Gradients are averaged before each update, so N processes with batches of B / N 
 or the first process's, so that all decide alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,10 @@ class Alone:
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace float tensors by their means over all processes."""
+
+    def mean(self, values: Iterable[float]) -> list[float]:
+        """Each value's mean over all processes."""
+        return list(values)
 
     def first(self, value: Any) -> Any:
         """What the first process has."""
@@ -45,6 +49,11 @@ class Together(Alone):
         with torch.no_grad():
             for tensor, mean in zip(tensors, means, strict=True):
                 tensor.copy_(mean.view_as(tensor))
+
+    def mean(self, values: Iterable[float]) -> list[float]:
+        means = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        self.average([means])
+        return [float(mean) for mean in means]
 
     def first(self, value: Any) -> Any:
         told = [value]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -137,7 +137,7 @@ class Trainer:
         while not self._finished():
             started = time.monotonic()
             row = self.train_step()
-            (passed,) = self._mean([time.monotonic() - started])
+            (passed,) = self.ranks.mean([time.monotonic() - started])
             self.seconds += passed
             last = self._finished()
             snapshot, checkpoint = self.step % SNAPSHOT_EVERY == 0, self.step % hooks.checkpoint_every == 0
@@ -212,17 +212,8 @@ class Trainer:
         self.step += 1
         self.ranks.average([b for b in self.generator.buffers() if b.is_floating_point()])  # batch statistics
         self._update_ema()
-        row = dict(zip(row, self._mean(row.values()), strict=True))
+        row = dict(zip(row, self.ranks.mean(row.values()), strict=True))
         return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
-
-    def _mean(self, values: Iterable[float]) -> list[float]:
-        """Each value's mean over the processes."""
-        mine = list(values)
-        if self.ranks.size == 1:
-            return mine
-        means = torch.tensor(mine, dtype=torch.float64, device=self.device)
-        self.ranks.average([means])
-        return [float(mean) for mean in means]
 
     def _share_gradients(self, network: nn.Module) -> None:
         self.ranks.average([p.grad for p in network.parameters() if p.grad is not None])
@@ -263,7 +254,7 @@ class Trainer:
             loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
         if o.lecam:
             loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
-            self.anchors.update(*self._mean(logits.mean().item() for logits in (real_logits, fake_logits)))
+            self.anchors.update(*self.ranks.mean(logits.mean().item() for logits in (real_logits, fake_logits)))
         if self.family.objective.auxiliary and o.auxiliary_weight:
             made = Made(fake, z, told, real, self.perceive, self._shown_alone)
             loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)

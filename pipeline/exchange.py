@@ -7,7 +7,7 @@ machine, so paths are moved with the job, and moved back with its result.
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from pipeline.errors import JobError
-from pipeline.store import write_atomically
+from pipeline.store import RunFolder, write_atomically
 from pipeline.store.files import TEMPORARY
 
 Share = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]  # (work, jobs) -> a result for each
@@ -94,59 +94,54 @@ class Away:
         return Delivery(_moved(result, str(own), self.out), names, told)
 
 
-def work_away(
-    url: str, out: Path, log: Path, work: Callable[[Any], Any], jobs: Sequence[Any], share: Share
-) -> list[Any]:
-    """Do the jobs through `share`, which calls what it is given wherever it likes; files come and go by `url`.
+def work_away(url: str, run: RunFolder, work: Callable[[Any], Any], jobs: Sequence[Any], share: Share) -> list[Any]:
+    """Do jobs of a run through `share`, which calls what it is given wherever it likes; files come and go by `url`.
 
     A job whose result is here already is done here: that takes a look at a file. What `share` answers in place of a
     delivery, for a job that failed, is passed on.
     """
-    exchange = Exchange(url, out)
+    out = str(run.out)
+    exchange = Exchange(url, run.out)
     todo = [job for job in jobs if not job.result.exists()]
-    exchange.offer({Path(path) for job in todo for path in _paths(job, str(out))})
-    answers = dict(zip((job.digest for job in todo), share(Away(work, url, str(out)), todo), strict=True))
+    exchange.offer({Path(path) for job in todo for path in _paths(job, out)})
+    answers = dict(zip((job.digest for job in todo), share(Away(work, url, out), todo), strict=True))
     for answer in answers.values():
         if isinstance(answer, Delivery):
             exchange.get(answer.files)
-            with log.open("ab") as file:
+            with run.log.open("ab") as file:
                 file.write(answer.log)
     here = (answers[job.digest] if job.digest in answers else work(job) for job in jobs)
     return [answer.result if isinstance(answer, Delivery) else answer for answer in here]
 
 
-def _paths(value: Any, root: str) -> Iterator[str]:
+def _paths(value: Any, root: str) -> list[str]:
     """Every path of a file under `root` that a record names."""
-    match value:
-        case str():
-            if _is_under(value, root):
-                yield value
-        case dict():
-            for item in value.values():
-                yield from _paths(item, root)
-        case list() | tuple():
-            for item in value:
-                yield from _paths(item, root)
-        case _ if is_dataclass(value):
-            for field in fields(value):
-                yield from _paths(getattr(value, field.name), root)
+    found: list[str] = []
+
+    def note(path: str) -> str:
+        found.append(path)
+        return path
+
+    _with_paths(value, root, note)
+    return found
 
 
 def _moved(value: Any, old: str, new: str) -> Any:
     """The record with every path under `old` moved to `new`."""
+    return _with_paths(value, old, lambda path: new + path[len(old) :])
+
+
+def _with_paths(value: Any, root: str, change: Callable[[str], str]) -> Any:
+    """The record with every path under `root` changed."""
     match value:
         case str():
-            return new + value[len(old) :] if _is_under(value, old) else value
+            return change(value) if value.startswith(f"{root}/") else value
         case dict():
-            return {key: _moved(item, old, new) for key, item in value.items()}
+            return {key: _with_paths(item, root, change) for key, item in value.items()}
         case list():
-            return [_moved(item, old, new) for item in value]
+            return [_with_paths(item, root, change) for item in value]
         case tuple():
-            return tuple(_moved(item, old, new) for item in value)
+            return tuple(_with_paths(item, root, change) for item in value)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{f.name: _moved(getattr(value, f.name), old, new) for f in fields(value)})
+            return replace(value, **{f.name: _with_paths(getattr(value, f.name), root, change) for f in fields(value)})
     return value
-
-
-def _is_under(path: str, folder: str) -> bool:
-    return path.startswith(f"{folder}/")

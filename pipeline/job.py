@@ -4,6 +4,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,15 @@ def give_up(job: Any, error: Exception) -> Any:
 
 def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up) -> list[Any]:
     """The jobs in order, here and now."""
+    return [attempt(partial(function, job), job, rescue) for job in jobs]
 
-    def attempt(job: Any) -> Any:
-        try:
-            return function(job)
-        except Exception as error:
-            return rescue(job, error)
 
-    return [attempt(job) for job in jobs]
+def attempt(work: Callable[[], Any], job: Any, rescue: Rescue) -> Any:
+    """What the work gives, or, where it fails, what the rescue puts in its place."""
+    try:
+        return work()
+    except Exception as error:
+        return rescue(job, error)
 
 
 def run_job(

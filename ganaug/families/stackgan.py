@@ -93,7 +93,7 @@ class StageTwo(nn.Module):
         x = self.join(beside(x, self.augmentation(phi, epsilon)), condition)
         for block in (*self.residual, *self.ups):
             x = block(x, condition)
-        drawn = enlarge_smoothly(small.clamp(-LIGHTEST, LIGHTEST).atanh())
+        drawn = small.clamp(-LIGHTEST, LIGHTEST).atanh()
         while drawn.shape[-1] < x.shape[-1]:
             drawn = enlarge_smoothly(drawn)
         images: Tensor = (drawn + self.last(x)).tanh()

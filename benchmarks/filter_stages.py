@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from classifiers.training import Recipe, fit, predict
-from ganaug.copies import CopyRule
+from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
 from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
@@ -34,12 +34,13 @@ Labelled = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Drawn:
-    """Candidates of one class: images, features, confidence, the class's real features, and what is repeated."""
+    """Candidates of one class: images, features, confidence, the class's real features, what is copied or repeated."""
 
     images: Tensor
     features: Tensor
     confidence: Tensor
     real: Tensor
+    copied: Tensor
     repeated: Tensor
 
     def nearest(self, among: Tensor, size: int) -> Tensor:
@@ -57,13 +58,16 @@ OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
     "first 40": lambda drawn: ALL[:40],
     "first 200": lambda drawn: ALL[:200],
     "all 1000": lambda drawn: ALL,
-    "confidence 0.5": lambda drawn: ALL[drawn.confidence >= 0.5],
-    "confidence 0.2": lambda drawn: ALL[drawn.confidence >= 0.2],
-    "no repeats": lambda drawn: ALL[~drawn.repeated],
+    "no copies, 40": lambda drawn: ALL[~drawn.copied][:40],
+    "no repeats, 40": lambda drawn: ALL[~drawn.repeated][:40],
+    "confidence 0.2, 40": lambda drawn: ALL[drawn.confidence >= 0.2][:40],
+    "confidence 0.5, 40": lambda drawn: ALL[drawn.confidence >= 0.5][:40],
+    "confidence 0.8, 40": lambda drawn: ALL[drawn.confidence >= 0.8][:40],
+    "confidence 0.2 to 0.8, 40": lambda drawn: ALL[(drawn.confidence >= 0.2) & (drawn.confidence < 0.8)][:40],
+    "FID, 40": lambda drawn: drawn.nearest(torch.ones(CANDIDATES, dtype=torch.bool), 40),
     "FID, 200": lambda drawn: drawn.nearest(torch.ones(CANDIDATES, dtype=torch.bool), 200),
-    "confidence 0.5, FID, 40": lambda drawn: drawn.nearest(drawn.confidence >= 0.5, 40),
     "confidence 0.2, FID, 40": lambda drawn: drawn.nearest(drawn.confidence >= 0.2, 40),
-    "confidence 0.2, FID, 200": lambda drawn: drawn.nearest(drawn.confidence >= 0.2, 200),
+    "confidence 0.2, no repeats, FID, 40": lambda drawn: drawn.nearest((drawn.confidence >= 0.2) & ~drawn.repeated, 40),
 }
 
 
@@ -76,8 +80,10 @@ def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
         images = model.pictures(model.latents(range(FIRST_SEED, FIRST_SEED + CANDIDATES)))
         features, confidence = extractor(images), scorer.score(images)[:, label]
         likeness = rule.likeness(train[0][mine], real[mine])
+        taken = rule.copies(correlation(images, train[0][mine], slack=SLACK), distances(features, real[mine]), likeness)
         same = rule.repeats(correlation(images, images), distances(features, features), likeness)
-        made.append(Drawn(images, features, confidence, real[mine], torch.tril(same, diagonal=-1).any(1)))
+        repeated = torch.tril(same, diagonal=-1).any(1)
+        made.append(Drawn(images, features, confidence, real[mine], taken.any(1), repeated))
     return made
 
 

@@ -1,9 +1,9 @@
 """How often the whole decision is right where the truth is known: `python -m benchmarks.verdict --help`.
 
-Every repetition renders a small data set of its own (`data/render.py`), puts images of a known kind in the place of
-what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run does. Right is
-"merge" for images that help, and anything but "merge" for the others. Finished repetitions are not repeated, unless
-settings or code have changed since.
+Every repetition draws a small data set of its own from rendered images (`data/render.py`), puts images of a known kind
+in the place of what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run
+does. Right is "merge" for images that help, and anything but "merge" for the others. Finished repetitions are not
+repeated, unless settings or code have changed since.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import os
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from joblib import Memory, Parallel, delayed
 from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
@@ -31,24 +32,29 @@ from pipeline.stages.choose import choose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.prepare import prepare
-from pipeline.stages.records import Candidates, Prepared, load_pack
+from pipeline.stages.records import Candidates, Prepared
 from pipeline.store import RunFolder, digest, save_tensors
 
-SIDE, TRAIN, TEST, DRAWN = 32, 12, 60, 60  # pixels; images a class
+SIDE, POPULATION, TRAIN, TEST, DRAWN = 32, 1000, 8, 120, 60  # pixels; images a class
 OTHER = "patch"  # the class that the data sets lack
 CLASSES = sorted(set(DEFECTS) - {OTHER})
 SETTINGS = (
     f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
     "evaluate.policies=[flips,flips_rotate,flips_light]", "evaluate.ratios=[2,4]", "evaluate.folds=2",
-    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=150", "quality.learning_curve=false",
+    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=120", "quality.learning_curve=false",
 )  # fmt: skip
 
 
-def fresh(label: str, seed: int, *, first: int = TRAIN) -> Tensor:
-    """Rendered images `uint8 [DRAWN, 1, S, S]`, as photographs of further parts would show the class."""
-    pictures = (render(label, "train", first + i, seed) for i in range(DRAWN))
+def population(label: str) -> Tensor:
+    """All images of a class that there are: `uint8 [POPULATION, 1, S, S]`."""
+    pictures = (render(label, "train", i, 0) for i in range(POPULATION))
     small = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in pictures]
     return torch.from_numpy(np.stack(small))[:, None]
+
+
+def further(images: Tensor) -> Tensor:
+    """Images of a class that are neither trained nor tested on, as photographs of further parts would show it."""
+    return images[TRAIN + TEST :][:DRAWN]
 
 
 def copies(images: Tensor, seed: int) -> Tensor:
@@ -63,13 +69,13 @@ def noise(seed: int) -> Tensor:
     return torch.randint(0, 256, (DRAWN, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
 
 
-# kind -> (class, its training images, seed) to what stands in for the generator
-KINDS: dict[str, Callable[[str, Tensor, int], Tensor]] = {
-    "helps": lambda label, real, seed: fresh(label, seed),
-    "copies": lambda label, real, seed: copies(real, seed),
-    "wrong label": lambda label, real, seed: fresh(CLASSES[CLASSES.index(label) - 1], seed),
-    "noise": lambda label, real, seed: noise(seed * 100 + CLASSES.index(label)),
-    "another defect": lambda label, real, seed: fresh(OTHER, seed, first=DRAWN * CLASSES.index(label)),
+# kind -> (all images in the repetition's order, the class, seed) to what stands in for the class's generator
+KINDS: dict[str, Callable[[dict[str, Tensor], str, int], Tensor]] = {
+    "helps": lambda images, label, seed: further(images[label]),
+    "copies": lambda images, label, seed: copies(images[label][:TRAIN], seed),
+    "wrong label": lambda images, label, seed: further(images[CLASSES[CLASSES.index(label) - 1]]),
+    "noise": lambda images, label, seed: noise(seed * 100 + CLASSES.index(label)),
+    "another defect": lambda images, label, seed: images[OTHER][DRAWN * CLASSES.index(label) :][:DRAWN],
 }
 
 
@@ -82,29 +88,33 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = options.out / f"{digest(SETTINGS, options.overrides)[:16]}.jsonl"
+    rows = options.out / f"{digest(SETTINGS, SIDE, TRAIN, TEST, DRAWN, options.overrides)[:16]}.jsonl"
     done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
-    todo = [(seed, options.overrides) for seed in range(options.repetitions) if seed not in done]
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(options.at_once) as pool, rows.open("a", encoding="utf-8") as file:
-        for row in pool.map(repetition, todo):
+    images = Memory(options.out / "images", verbose=0).cache(population)
+    job = delayed(partial(repetition, {label: images(label) for label in DEFECTS}, options.overrides))
+    results = Parallel(n_jobs=options.at_once, return_as="generator_unordered")(
+        job(seed) for seed in range(options.repetitions) if seed not in done
+    )
+    with rows.open("a", encoding="utf-8") as file:
+        for row in results:
             file.write(json.dumps(row) + "\n")
             file.flush()
     print(summary(list(_rows(rows))))
 
 
-def repetition(job: tuple[int, list[str]]) -> dict[str, Any]:
+def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -> dict[str, Any]:
     """One data set, one kind of images, one verdict."""
-    seed, overrides = job
     torch.set_num_threads(1)
+    rng = torch.Generator().manual_seed(seed)
+    images = {label: of_class[torch.randperm(POPULATION, generator=rng)] for label, of_class in population.items()}
     kind = list(KINDS)[seed % len(KINDS)]
     config = load_config(None, [*SETTINGS, f"seed={seed}", *overrides])
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as silent, redirect_stderr(silent):
-        _write_data(Path(folder) / "data", seed)
+        _write_data(Path(folder) / "data", images)
         run = RunFolder(Path(folder) / "run")
         run.prepare()
         prepared = prepare(run, config, Path(folder) / "data")
-        candidates = list(_stand_in(run, prepared, kind, seed))
+        candidates = list(_stand_in(run, prepared, images, kind, seed))
         judgement = fit_judge(run, config, prepared)
         selected = filter_candidates(run, config, prepared, judgement, candidates)
         choices = choose(run, config, prepared, selected)
@@ -119,23 +129,24 @@ def repetition(job: tuple[int, list[str]]) -> dict[str, Any]:
     }
 
 
-def _write_data(folder: Path, seed: int) -> None:
-    for split, count in (("train", TRAIN), ("test", TEST)):
-        for label in CLASSES:
+def _write_data(folder: Path, images: dict[str, Tensor]) -> None:
+    for label in CLASSES:
+        train, test = images[label][: TRAIN + TEST].split([TRAIN, TEST])
+        for split, of_split in (("train", train), ("test", test)):
             place = folder / split / label
             place.mkdir(parents=True)
-            for i in range(count):
-                (place / f"{i:03d}.png").write_bytes(cv2.imencode(".png", render(label, split, i, seed))[1].tobytes())
+            for i, image in enumerate(of_split):
+                (place / f"{i:03d}.png").write_bytes(cv2.imencode(".png", image[0].numpy())[1].tobytes())
 
 
-def _stand_in(run: RunFolder, prepared: Prepared, kind: str, seed: int) -> Iterator[Candidates]:
-    pack = load_pack(prepared.pack)
-    train = pack.of("train")
+def _stand_in(
+    run: RunFolder, prepared: Prepared, images: dict[str, Tensor], kind: str, seed: int
+) -> Iterator[Candidates]:
     for label, name in enumerate(prepared.classes):
-        images = KINDS[kind](name, pack.images[train[pack.labels[train] == label]], seed)
+        made = KINDS[kind](images, name, seed)
         file = run.store / f"candidates-{label}.safetensors"
-        save_tensors(file, {"images": images}, {})
-        yield Candidates(label, name, str(file), kind, len(images))
+        save_tensors(file, {"images": made}, {})
+        yield Candidates(label, name, str(file), kind, len(made))
 
 
 def summary(rows: list[dict[str, Any]]) -> str:

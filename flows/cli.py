@@ -1,5 +1,6 @@
 """The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run."""
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.workspace import Workspace, remove_class
 
 # What a wrong option raises: click's exception in older releases of typer, a copy of its own in newer ones.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+INTERRUPTED = 130
 Dataset = Annotated[
     Path, typer.Argument(help="Image folder, MVTec AD folder or CSV manifest.", show_default="data/sample")
 ]
@@ -95,16 +97,18 @@ def _say_if_nothing_ran(metrics: dict[str, Any], workspace: Path, train: bool) -
 def main() -> None:
     """Entry point; exit status 0 done, 1 the job failed, 2 the input or the configuration is wrong."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # at its default, Prefect's server would be left behind
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     quiet_prefect(tracebacks=debug)
     try:
-        app(arguments, prog_name="ganaug", standalone_mode=False)
+        if app(arguments, prog_name="ganaug", standalone_mode=False) == INTERRUPTED:  # so say newer releases of typer
+            raise KeyboardInterrupt
     except UsageError as error:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         print("Interrupted; the same command goes on from where it was.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
             traceback.print_exception(error)

@@ -18,6 +18,7 @@ from pipeline.exchange import work_away
 from pipeline.history import remember
 from pipeline.job import Rescue, attempt, give_up, run_job
 from pipeline.store import RunFolder
+from pipeline.workers import no_survivors
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
 REACHED = {
@@ -29,7 +30,7 @@ SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 
 def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = True) -> dict[str, Any]:
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
-    with task_runner(config) as runner:
+    with task_runner(config) as runner, no_survivors():
         bar = _Bar(runner)
         fan_out = partial(bar.fan_out_away, config.exchange, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)

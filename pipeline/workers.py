@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 import torch
@@ -98,6 +98,20 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
                 f"The process of {function.__name__} died, most likely for want of memory; "
                 "lower gan.batch or data.image_size and run the same command again."
             ) from None
+
+
+@contextmanager
+def no_survivors() -> Iterator[None]:
+    """End the processes that were started inside when a signal ends it: a thread that waits for one of them would
+    hold this process until its work is done."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        for child in active_children():
+            child.terminate()
+        raise
 
 
 def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:

@@ -1,0 +1,36 @@
+"""A run that is stopped from outside, as by a shutdown or a scheduler: it ends at once and leaves nobody behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.log import read_log
+from tests import tiny
+
+PATIENCE = 120  # seconds
+
+
+def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path) -> None:
+    data, out = tiny.write_dataset(tmp_path / "data"), tmp_path / "out"
+    settings = tiny.as_arguments("runner=process", "workers=2", "gan.scope=per_class", "gan.steps=3000")
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "run", str(data), "--out", str(out), *settings],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        env=own | {"PREFECT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert run.stdout is not None
+    try:
+        for line in run.stdout:  # until a generator is being trained
+            if "steps/s" in line:
+                break
+        run.send_signal(signal.SIGTERM)  # to it alone, not to the processes that it has started
+        # until nobody holds the pipe any more: neither a training nor Prefect's server
+        told, _ = run.communicate(timeout=PATIENCE)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 130 and "Interrupted; the same command goes on" in told
+    assert not [event for event in read_log(out / "log.jsonl") if event["event"] == "done" and "generator" in event]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from flows.tasks import as_task, run_as_tasks
 from pipeline.errors import BusyError, InputError
 from pipeline.reading.checks import FEWEST_CLASSES
+from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
 from pipeline.workspace.watch import arrivals, mark
 
@@ -104,6 +105,7 @@ def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None, *, fr
         metrics = run_as_tasks(workspace.run, config, workspace.images)
         workspace.keep_base(config)
         workspace.mark_current()
+        prune(workspace.run.store, days=config.serve.keep_days)
     return metrics
 
 

@@ -302,7 +302,7 @@ class QualityConfig(Section):
 
 
 class ServeConfig(Section):
-    """When a workspace's flows run by themselves (`ganaug serve`), as cron expressions of five fields."""
+    """When a workspace's flows run by themselves (`ganaug serve`; cron expressions), and what they keep."""
 
     evaluate: str | None = Field(
         default="0 1 * * *", min_length=9, description="Compare anew with the generators there are. Empty: never."
@@ -316,6 +316,11 @@ class ServeConfig(Section):
         description="Folder with one sub-folder a class; images that arrive there are added.",
     )
     watch_every: str = Field(default="*/5 * * * *", min_length=9, description="When the watched folder is looked at.")
+    keep_days: float = Field(
+        default=90,
+        gt=0,
+        description="Intermediate results of the workspace that no run has used for so many days are deleted.",
+    )
     timezone: str = Field(default="UTC", min_length=1, description="Of the times above, such as Europe/Berlin.")
 
 

@@ -1,9 +1,11 @@
 """Files that are there whole or not at all, and that are verified when they are read."""
 
+import contextlib
 import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pipeline.errors import JobError
 from pipeline.store.digests import content_digest, jsonable
 
 TEMPORARY = ".tmp-"
+SECONDS_A_DAY = 86_400
 CARD = "card"  # one metadata entry only: safetensors does not keep the order of several
 Tensors = dict[str, Tensor]
 
@@ -77,6 +80,7 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         StoreError: the file is missing, truncated, altered, or not one of ours; nothing in it is ever executed.
     """
     raw = read_whole(path)
+    _note_use(path)
     try:
         tensors = safetensors.torch.load(raw)
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
@@ -133,9 +137,26 @@ def cached_json(path: Path, build: Callable[[], Any]) -> Any:
 
 def _verified(path: Path) -> Any:
     record = read_json(path)
+    _note_use(path)
     if not isinstance(record, dict) or record.get("sha256") != content_digest({}, record.get("value")):
         raise StoreError(f"{path} is damaged: its content does not match its digest.")
     return record["value"]
+
+
+def _note_use(path: Path) -> None:
+    """Set the time of the last access, which many file systems do not keep by themselves, and no other."""
+    with contextlib.suppress(OSError):  # another user's file, or a medium that is only read
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def prune(folder: Path, *, days: float) -> int:
+    """Delete the results under `folder` that no run has read or written for so many days; returns the bytes freed."""
+    old = time.time() - days * SECONDS_A_DAY
+    files = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    unused = [(path, found) for path, found in files if max(found.st_atime, found.st_mtime) < old]
+    for path, _ in unused:
+        path.unlink()
+    return sum(found.st_size for _, found in unused)
 
 
 def read_whole(path: Path) -> bytes:

@@ -65,7 +65,10 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
     base = read_json(workspace.base)["file"]
 
     before, made = trained(workspace), drawn(workspace)
+    (workspace.run.store / "left-behind").write_bytes(b"by a run of long ago")
+    os.utime(workspace.run.store / "left-behind", (1e9, 1e9))
     assert add("lines") == 0
+    assert not (workspace.run.store / "left-behind").exists()
     assert trained(workspace)[len(before) :] == ["lines"]
     after = drawn(workspace)
     assert after.items() > made.items() and len(after) == len(made) + 2  # one generator, one file of candidates

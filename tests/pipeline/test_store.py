@@ -25,6 +25,7 @@ from pipeline.store import (
     cached_tensors,
     digest,
     load_tensors,
+    prune,
     read_json,
     save_tensors,
     write_atomically,
@@ -177,6 +178,22 @@ def test_cached_builds_once_and_again_when_damaged(tmp_path: Path) -> None:
     assert torch.equal(cached_tensors(first, tensors)[0]["x"], torch.ones(2))
     assert cached_json(second, record) == {"n": 1}
     assert built == ["tensors", "json"] * 2
+
+
+def test_results_that_no_run_uses_any_more_are_pruned(tmp_path: Path) -> None:
+    used, unused, fresh = (tmp_path / f"{name}.safetensors" for name in ("used", "unused", "fresh"))
+    counted = tmp_path / "fits" / "counted.json"
+    for path in (used, unused, fresh):
+        save_tensors(path, {"x": torch.zeros(3)})
+    cached_json(counted, lambda: 1)
+    for path in (used, unused, counted):
+        os.utime(path, (1e9, 1e9))
+    load_tensors(used)
+    assert cached_json(counted, lambda: 2) == 1
+    assert used.stat().st_mtime == 1e9  # when it was made stays to be seen
+    size = unused.stat().st_size
+    assert prune(tmp_path, days=1) == size
+    assert not unused.exists() and used.exists() and fresh.exists() and counted.exists()
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:

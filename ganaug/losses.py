@@ -37,6 +37,12 @@ def lecam_penalty(real: Tensor, fake: Tensor, anchor_real: float, anchor_fake: f
     return (real - anchor_fake).square().mean() + (fake - anchor_real).square().mean()
 
 
+def consistency_penalty(seen: Tensor, plain: Tensor) -> Tensor:
+    """E[(D(T(x)) - D(x))^2] for images x and their augmentation T(x), real or generated ones (Zhao et al. 2020,
+    arXiv 2002.04724, algorithm 1: balanced consistency regularisation)."""
+    return (seen - plain).square().mean()
+
+
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """Two-sided penalty (|grad D(x_hat)| - 1)^2 on random interpolates (Gulrajani et al. 2017, algorithm 1).
 

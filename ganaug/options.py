@@ -10,7 +10,8 @@ CHOICES = {
 }
 POSITIVE = ("steps", "batch", "width", "latent", "rate_g", "rate_d", "critic_steps", "r1_every", "patience")
 NOT_NEGATIVE = (
-    "r1_weight", "gp_weight", "lecam", "clip", "warmup", "instance_noise", "auxiliary_weight", "content_weight",
+    "r1_weight", "gp_weight", "lecam", "consistency", "clip", "warmup", "instance_noise", "auxiliary_weight",
+    "content_weight",
 )  # fmt: skip
 BELOW = {"ema": 1.0, "label_smoothing": 0.5, "label_noise": 0.5, "delay_condition": 0.5}
 
@@ -49,6 +50,7 @@ class Options:
     label_noise: float = 0.0  # share of the discriminator's labels that are flipped
     instance_noise: float = 0.0  # deviation at the start, falls to 0 at the end: Sonderby et al. 2016, arXiv 1610.04490
     lecam: float = 0.0  # weight of Tseng et al. 2021, arXiv 2104.03310
+    consistency: float = 0.0  # weight of balanced consistency regularisation: Zhao et al. 2020, arXiv 2002.04724
     delay_condition: float = 0.0  # share of training without labels, then as long to ramp them in: arXiv 2201.06578
     auxiliary_weight: float = 1.0  # of the family's loss on both networks, such as InfoGAN's lambda
     content_weight: float = 1.0  # of the family's loss on the generator alone, such as pix2pix's L1

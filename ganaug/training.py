@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from ganaug.diffaugment import diffaugment, parse_policy
 from ganaug.families import Family, Made, Phase, Told
 from ganaug.hacks import Anchors, flip_labels, instance_noise, label_ramp, spectral
 from ganaug.keeper import Keeper
-from ganaug.losses import gradient_penalty, lecam_penalty, r1_penalty
+from ganaug.losses import consistency_penalty, gradient_penalty, lecam_penalty, r1_penalty
 from ganaug.monitor import Finding
 from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
@@ -235,11 +235,7 @@ class Trainer:
             logits: Tensor = self.discriminator(x, *told_real)
             return logits
 
-        if o.separate_batches:
-            real_logits, fake_logits = critic(seen_real), self.discriminator(seen_fake, *told_fake)
-        else:
-            joined = (torch.cat(pair) for pair in zip(told_real, told_fake, strict=True))
-            real_logits, fake_logits = self.discriminator(torch.cat([seen_real, seen_fake]), *joined).chunk(2)
+        real_logits, fake_logits = self._scores(seen_real, told_real, seen_fake, told_fake)
         loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
         if o.gp_weight:
             mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
@@ -252,6 +248,10 @@ class Trainer:
             )
         if o.r1_weight and update % o.r1_every == 0:
             loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
+        if o.consistency:
+            plain = self._scores(real, told, fake, told)
+            for seen_logits, plain_logits in zip((real_logits, fake_logits), plain, strict=True):
+                loss = loss + o.consistency * consistency_penalty(seen_logits, plain_logits)
         if o.lecam:
             loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
             self.anchors.update(*self.ranks.mean(logits.mean().item() for logits in (real_logits, fake_logits)))
@@ -273,6 +273,16 @@ class Trainer:
             "score_fake": fake_score.mean().item(),
             "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
         }
+
+    def _scores(
+        self, real: Tensor, told_real: Sequence[Tensor], fake: Tensor, told_fake: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of real and of generated images, in one batch or in two."""
+        if self.options.separate_batches:
+            return self.discriminator(real, *told_real), self.discriminator(fake, *told_fake)
+        joined = (torch.cat(pair) for pair in zip(told_real, told_fake, strict=True))
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), *joined).chunk(2)
+        return real_logits, fake_logits
 
     def _generator_update(self) -> Row:
         """One update of the generator; the discriminator is frozen and judges what it made as real."""

@@ -140,6 +140,9 @@ class GanConfig(Section):
         default=None, ge=0, le=2, description=f"Noise on the discriminator's images, falling to 0. {FAMILY_DEFAULT}"
     )
     lecam: Weight | None = Field(default=None, description=f"Weight of LeCam regularisation. {FAMILY_DEFAULT}")
+    consistency: Weight | None = Field(
+        default=None, description=f"Weight of balanced consistency regularisation. {FAMILY_DEFAULT}"
+    )
     delay_condition: float | None = Field(
         default=None, ge=0, lt=0.5, description=f"Share of training before labels are told. {FAMILY_DEFAULT}"
     )

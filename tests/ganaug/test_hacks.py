@@ -26,6 +26,7 @@ HACKS: dict[str, dict[str, Any]] = {
     "warm-up": {"warmup": 3},
     "two rates": {"rate_g": 1e-4, "rate_d": 4e-4},
     "LeCam": {"lecam": 0.1},
+    "consistency": {"consistency": 1.0, "diffaugment": "translation"},
     "delayed conditions": {"delay_condition": 0.4},
     "separate batches": {"separate_batches": True},
     "spectral": {"critic_norm": "spectral"},
@@ -243,6 +244,24 @@ def test_lecam_pulls_each_score_towards_the_other_sides_average() -> None:
     pulled, _ = first_loss(0.25)
     expected = 0.25 * ((real + 3).square().mean() + (fake - 2).square().mean())  # equation 3
     assert pulled["loss_d"] - plain["loss_d"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_consistency_compares_the_scores_before_and_after_augmentation(apart: bool) -> None:
+    def first_loss(weight: float) -> tuple[Row, list[Tensor]]:
+        options = PLAIN | {"consistency": weight, "diffaugment": "brightness", "separate_batches": apart}
+        trainer, scores = make(DCGAN, **options), list[Tensor]()
+        trainer.discriminator.register_forward_hook(lambda _, given, scored: scores.append(scored.detach()))
+        return trainer.train_step(), scores
+
+    without, _ = first_loss(0.0)
+    regularised, scores = first_loss(0.5)
+    seen, plain = scores[: len(scores) // 2], scores[len(scores) // 2 : -1]  # the last is the generator's update
+    if not apart:
+        (seen, plain) = (list(scores[i].chunk(2)) for i in (0, 1))
+    expected = sum(0.5 * (a - b).square().mean() for a, b in zip(seen, plain, strict=True))
+    assert float(expected) > 0
+    assert regularised["loss_d"] - without["loss_d"] == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_lecam_averages_are_of_all_scores_so_far() -> None:

@@ -29,6 +29,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "default": (),
     "lecam 0.1": ("gan.lecam=0.1",),
     "delayed labels": ("gan.delay_condition=0.2",),
+    "consistency 1": ("gan.consistency=1",),
+    "consistency 10": ("gan.consistency=10",),
     "no colour": ("gan.diffaugment=translation,cutout",),
     "no cutout": ("gan.diffaugment=brightness,contrast,translation",),
     "no DiffAugment": ("gan.diffaugment=none",),

@@ -57,7 +57,7 @@ def report(
             ratio=choices.ratio,
         ),
         config_yaml=dump_config(config),
-        provenance=_provenance(config, source, prepared),
+        provenance=_provenance(config, source),
         warnings=_warnings(prepared, config, trained, selected, cards),
     )
     write_atomically(run.report, page.render_report(data).encode())
@@ -93,10 +93,9 @@ def _shown(image: torch.Tensor) -> NDArray[np.uint8]:
     return array[..., 0] if array.shape[2] == 1 else array
 
 
-def _provenance(config: Config, source: Path, prepared: Prepared) -> dict[str, Any]:
+def _provenance(config: Config, source: Path) -> dict[str, Any]:
     return {
         "data set": mask_secrets(source.name),
-        "data digest": prepared.digest,
         "seed": config.seed,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "program": f"ganaug {code_version()}",

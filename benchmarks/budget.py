@@ -17,12 +17,11 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from benchmarks.extractors import DISTANCES
 from benchmarks.filter_stages import Labelled, images_of
 from benchmarks.runs import table
 from classifiers.scattering import Scattering
 from ganaug.families import get_family
-from ganaug.metrics.frechet import frechet_distance
-from ganaug.metrics.kernel import kernel_distance
 from ganaug.training import Trainer
 from pipeline.store import RunFolder
 
@@ -51,7 +50,7 @@ def looks(
 
 def _distances(trainer: Trainer, extractor: Scattering, real: Tensor, label: int) -> tuple[float, float]:
     made = extractor(trainer.sample(torch.full((SAMPLES,), label), seed=label)).double()
-    return frechet_distance(made, real), kernel_distance(made, real)
+    return DISTANCES["FID"](made, real), DISTANCES["KID"](made, real)
 
 
 def main() -> None:

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from pipeline.log import read_log
 from tests import tiny
+from tests.flows.commands import start
 
 PATIENCE = 120  # seconds
 
@@ -15,12 +14,7 @@ PATIENCE = 120  # seconds
 def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path) -> None:
     data, out = tiny.write_dataset(tmp_path / "data"), tmp_path / "out"
     settings = tiny.as_arguments("runner=process", "workers=2", "gan.scope=per_class", "gan.steps=3000")
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    run = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "run", str(data), "--out", str(out), *settings],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env=own | {"PREFECT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    run = start("run", str(data), "--out", str(out), *settings, home=tmp_path / "home")
     assert run.stdout is not None
     try:
         for line in run.stdout:  # until a generator is being trained

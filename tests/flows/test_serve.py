@@ -1,12 +1,10 @@
 """`ganaug serve` as a user starts it: a process with a Prefect server of its own, and schedules that fire."""
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.workspace import Workspace, add_images
 from tests import tiny
+from tests.flows import commands
 
 PATIENCE = 300  # tries, or seconds, for what another process is about to do
 EVERY_MINUTE = "* * * * *"
@@ -41,18 +40,8 @@ def port() -> int:
 
 
 def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subprocess.Popen[str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    words = ["serve", "--workspace", str(workspace.root), "--port", str(port), *tiny.as_arguments(*settings)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=own | {"PREFECT_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
-        preexec_fn=_hear_interrupts,
-    )  # fmt: skip
-
-
-def _hear_interrupts() -> None:
-    """A suite that was started in the background ignores them, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    where = ("--workspace", str(workspace.root), "--port", str(port))
+    return commands.start("serve", *where, *tiny.as_arguments(*settings), home=home)
 
 
 @pytest.fixture

@@ -1,55 +1,79 @@
 """How good images get in so many minutes of one core: `python -m benchmarks.budget --help`.
 
-RUN is the folder of a run with `data.train_per_class`. Generators of several widths, with and without consistency
-regularisation, are trained on its training images; now and then FID and KID of fresh samples are taken against the
-images that were neither trained nor tested on, which memorised images do not please. Minutes are of processor time.
+RUN is the folder of a run with `data.train_per_class`. One generator a setting is trained on its training images; now
+and then FID and KID of fresh samples are taken against the images that were neither trained nor tested on, which
+memorised images do not please, and those images judge a classifier that the samples joined. Minutes are of processor
+time.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
 from benchmarks.extractors import DISTANCES
-from benchmarks.filter_stages import Labelled, images_of
+from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import table
 from classifiers.scattering import Scattering
+from classifiers.training import Recipe
 from ganaug.families import get_family
 from ganaug.training import Trainer
+from pipeline.config import load_config
+from pipeline.stages.jobs import options_for
 from pipeline.store import RunFolder
 
-SAMPLES = 100  # a class
+SAMPLES, JOIN = 100, 40  # a class: for the distances, and of those for the classifier
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one generator was worth after so many steps."""
+
+    steps: int
+    fid: float
+    kid: float
+    reached: list[float]  # accuracy in percent, of every seed of the classifier
+
+    def cell(self, plain: list[float]) -> str:
+        gains = [a - b for a, b in zip(self.reached, plain, strict=True)]
+        return f"{self.steps}, {self.fid:.1f}, {self.kid:.1f}, {fmean(gains):+.1f}"
+
+
+def judge(train: Labelled, judges: Labelled, made: Labelled | None, policy: str, seeds: int) -> list[float]:
+    """Accuracy in percent, of every seed."""
+    return [accuracy(train, judges, made, Recipe(policy=policy), 7000 + seed) for seed in range(seeds)]
 
 
 def looks(
-    train: Labelled, judges: Labelled, family: str, minutes: list[float], options: dict[str, float]
-) -> Iterator[tuple[int, float, float]]:
-    """Steps, FID and KID after each of the `minutes`."""
+    train: Labelled, judges: Labelled, setting: str, minutes: list[float], policy: str, seeds: int
+) -> Iterator[Look]:
+    """One after each of the `minutes`."""
     torch.set_num_threads(1)
-    extractor, row = Scattering.fit(train[0]), get_family(family)
-    conditions = torch.arange(int(train[1].max()) + 1)
-    trainer = Trainer(
-        row, *train, n_conditions=len(conditions), options=replace(row.defaults, steps=10**6, **options), seed=0
-    )
+    config = load_config(None, [f"gan.{word}" for word in setting.split()])
+    extractor, family = Scattering.fit(train[0]), get_family(config.gan.family)
+    labels = torch.arange(int(train[1].max()) + 1)
+    options = replace(options_for(config), steps=10**6)
+    trainer = Trainer(family, *train, n_conditions=len(labels), options=options, seed=0)
     real, spent = extractor(judges[0]).double(), 0.0
     for limit in minutes:
         while spent < 60 * limit:
             started = time.process_time()
             trainer.train_step()
             spent += time.process_time() - started
-        apart = [_distances(trainer, extractor, real[judges[1] == k], k) for k in conditions.tolist()]
-        yield trainer.step, fmean(fid for fid, _ in apart), fmean(kid for _, kid in apart)
+        made = [trainer.sample(torch.full((SAMPLES,), label), seed=label) for label in labels.tolist()]
+        apart = [_distances(extractor(made[k]).double(), real[judges[1] == k]) for k in labels.tolist()]
+        joined = torch.cat([images[:JOIN] for images in made]), labels.repeat_interleave(JOIN)
+        fid, kid = (fmean(of) for of in zip(*apart, strict=True))
+        yield Look(trainer.step, fid, kid, judge(train, judges, joined, policy, seeds))
 
 
-def _distances(trainer: Trainer, extractor: Scattering, real: Tensor, label: int) -> tuple[float, float]:
-    made = extractor(trainer.sample(torch.full((SAMPLES,), label), seed=label)).double()
+def _distances(made: Tensor, real: Tensor) -> tuple[float, float]:
     return DISTANCES["FID"](made, real), DISTANCES["KID"](made, real)
 
 
@@ -57,25 +81,26 @@ def main() -> None:
     """Train and print the table as markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--family", default="dcgan")
-    parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 32])
-    parser.add_argument("--consistency", type=float, nargs="+", default=[0.0, 1.0])
-    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument(
+        "--settings", nargs="+", required=True, help='each `"width=16 consistency=1"` or the like, `""` the defaults'
+    )
+    parser.add_argument("--minutes", type=float, nargs="+", default=[4, 8, 16])
+    parser.add_argument("--policy", default="flips_shift")
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--at-once", type=int, default=-1)
     given = parser.parse_args()
     train, judges, _ = images_of(RunFolder(given.run))
-    settings = [{"width": width, "consistency": weight} for width, weight in product(given.widths, given.consistency)]
+    minutes = sorted(given.minutes)
 
-    def curve(options: dict[str, float]) -> list[tuple[int, float, float]]:
-        return list(looks(train, judges, given.family, sorted(given.minutes), options))
+    def curve(setting: str) -> list[Look]:
+        return list(looks(train, judges, setting, minutes, given.policy, given.seeds))
 
-    found = Parallel(n_jobs=given.at_once)(delayed(curve)(options) for options in settings)
-    header = ["width", "consistency", *(f"{minutes:g} min: steps, FID, KID" for minutes in sorted(given.minutes))]
-    rows = [
-        [*(f"{value:g}" for value in options.values()), *(f"{step}, {fid:.1f}, {kid:.1f}" for step, fid, kid in points)]
-        for options, points in zip(settings, found, strict=True)
-    ]
-    print("\n".join(table(header, rows)))
+    plain = judge(train, judges, None, given.policy, given.seeds)
+    print("\n".join(table(["setting", *(f"{m:g} min: steps, FID, KID, gain" for m in minutes)], [])), flush=True)
+    parallel = Parallel(n_jobs=given.at_once, return_as="generator")
+    for setting, points in zip(given.settings, parallel(delayed(curve)(one) for one in given.settings), strict=True):
+        print(" | ".join(["", setting or "default", *(point.cell(plain) for point in points), ""]).strip(), flush=True)
+    print(f"\nWithout synthetic images: {fmean(plain):.1f} % (± {stdev(plain):.1f} by seed).")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def dask(config: Config) -> Any:
 
 
 def ray(config: Config) -> Any:
-    """The Ray cluster that is configured, or one of one-thread processes here, which other machines can reach."""
+    """The Ray cluster that is configured, or one of one-thread processes here, which listens beyond the loopback
+    interface, as Ray does, but answers only those who have the token that Ray keeps in `~/.ray`."""
     from prefect_ray import RayTaskRunner
 
     here = {"num_cpus": _here(config), "include_dashboard": False, "log_to_driver": False}

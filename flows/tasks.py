@@ -32,7 +32,7 @@ def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = 
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
     with task_runner(config) as runner, no_survivors():
         bar = _Bar(runner)
-        fan_out = partial(bar.fan_out_away, config.exchange, run) if config.exchange else bar.fan_out
+        fan_out = partial(bar.fan_out_away, config, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)
     remember(run, metrics)
     publish_results(metrics, run)
@@ -87,7 +87,7 @@ class _Bar:
 
     def fan_out_away(
         self,
-        url: str,
+        config: Config,
         run: RunFolder,
         name: str,
         function: Callable[[Any], Any],
@@ -99,7 +99,8 @@ class _Bar:
         def share(work: Callable[[Any], Any], todo: Sequence[Any]) -> list[Any]:
             return self.fan_out(name, work, todo, rescue)
 
-        return work_away(url, RunFolder(run.out.resolve()), function, jobs, share)
+        run, days = RunFolder(run.out.resolve()), config.serve.keep_days
+        return work_away(str(config.exchange), run, function, jobs, share, days=days)
 
     def _tell(self, per_cent: float) -> None:
         try:

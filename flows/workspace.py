@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from flows.tasks import as_task, run_as_tasks
 from pipeline.errors import BusyError, InputError
+from pipeline.exchange import Exchange
 from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
@@ -106,6 +107,8 @@ def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None, *, fr
         workspace.keep_base(config)
         workspace.mark_current()
         prune(workspace.run.store, days=config.serve.keep_days)
+        if config.exchange:
+            Exchange(config.exchange, workspace.run.out).prune(days=config.serve.keep_days)
     return metrics
 
 

@@ -5,19 +5,22 @@ machine, so paths are moved with the job, and moved back with its result.
 """
 
 import hashlib
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
 
 from pipeline.errors import JobError
-from pipeline.store import RunFolder, write_atomically
+from pipeline.store import RunFolder, prune, write_atomically
 from pipeline.store.files import TEMPORARY
 
+OF_DIGEST = re.compile(r"/store/[a-z-]+-[0-9a-f]{24}\.[^/]+$")
 Share = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]  # (work, jobs) -> a result for each
 
 
@@ -58,6 +61,20 @@ class Exchange:
                 except OSError as error:
                     raise JobError(f"{name} could not be had from the exchange ({error}); see `exchange`.") from error
 
+    def prune(self, *, days: float) -> int:
+        """Delete results that were stored more than so many days ago, and return how many; where one is needed again,
+        it is stored again. A store that does not tell times keeps everything."""
+        system, base = url_to_fs(self.url)
+        old = datetime.now(UTC) - timedelta(days=days)
+        names = [name for name in system.find(f"{base}/store") if OF_DIGEST.search(name)]
+        try:
+            unused = [name for name in names if system.modified(name) < old]
+        except NotImplementedError:
+            return 0
+        for name in unused:
+            system.rm_file(name)
+        return len(unused)
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -72,18 +89,21 @@ class Delivery:
 class Away:
     """`work` for jobs of the run in `out`, done on whatever machine it is called on.
 
-    A job that was interrupted resumes where the machine that began it goes on with it.
+    A job that was interrupted resumes where the machine that began it goes on with it. What no job used there for
+    `days` is deleted there.
     """
 
     work: Callable[[Any], Any]
     url: str
     out: str
+    days: float
 
     def __call__(self, job: Any) -> Delivery:
         """Fetch what the job names, do it, and send what it leaves."""
         place = hashlib.sha256(f"{self.url}\n{self.out}".encode()).hexdigest()[:16]
         cache = Path(tempfile.gettempdir()) / f"ganaug-{place}"
         own = cache / "jobs" / job.digest
+        prune(cache, days=self.days)
         Exchange(self.url, cache).get(Path(path).relative_to(self.out).as_posix() for path in _paths(job, self.out))
         result = self.work(replace(_moved(job, self.out, str(cache)), out=str(own)))
         left = [file for file in own.rglob("*") if file.is_file() and not file.name.startswith(TEMPORARY)]
@@ -94,8 +114,11 @@ class Away:
         return Delivery(_moved(result, str(own), self.out), names, told)
 
 
-def work_away(url: str, run: RunFolder, work: Callable[[Any], Any], jobs: Sequence[Any], share: Share) -> list[Any]:
-    """Do jobs of a run through `share`, which calls what it is given wherever it likes; files come and go by `url`.
+def work_away(
+    url: str, run: RunFolder, work: Callable[[Any], Any], jobs: Sequence[Any], share: Share, *, days: float
+) -> list[Any]:
+    """Do jobs of a run through `share`, which calls what it is given wherever it likes; files come and go by `url`,
+    and where they are used, those that no job has used for `days` are deleted.
 
     A job whose result is here already is done here: that takes a look at a file. What `share` answers in place of a
     delivery, for a job that failed, is passed on.
@@ -104,7 +127,8 @@ def work_away(url: str, run: RunFolder, work: Callable[[Any], Any], jobs: Sequen
     exchange = Exchange(url, run.out)
     todo = [job for job in jobs if not job.result.exists()]
     exchange.offer({Path(path) for job in todo for path in _paths(job, out)})
-    answers = dict(zip((job.digest for job in todo), share(Away(work, url, out), todo), strict=True))
+    away = Away(work, url, out, days)
+    answers = dict(zip((job.digest for job in todo), share(away, todo), strict=True))
     for answer in answers.values():
         if isinstance(answer, Delivery):
             exchange.get(answer.files)

@@ -1,5 +1,6 @@
 """Processes that share a machine's cores: one thread each, as two such processes beat one process of two threads."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,9 @@ from pipeline.errors import InputError, JobError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+for chatty in ("distributed", "rank_zero"):  # Fabric's greetings; these names' levels outlive its import in the ranks
+    logging.getLogger(f"lightning_fabric.utilities.{chatty}").setLevel(logging.WARNING)
 
 
 def workers(config: Config) -> int:

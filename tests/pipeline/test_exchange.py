@@ -1,5 +1,6 @@
 """Work on machines that do not see the run's folder: all that passes between them goes by a URL."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -64,11 +65,11 @@ def test_what_is_made_elsewhere_is_what_would_be_made_here(tmp_path: Path, textu
     here, run = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "run")
     run_job(here, config, textures_folder, until="generate")
     prepared = prepare(run, config, textures_folder)
-    trained = work_away(url, run, train, first_jobs(run, config, prepared), hiding(run.out))
+    trained = work_away(url, run, train, first_jobs(run, config, prepared), hiding(run.out), days=1)
     assert [Path(one.model).parent for one in trained] == [run.store] * 3
     publish(run, config, prepared, trained)
     jobs = generate_jobs(run, config, prepared, trained)
-    candidates = work_away(url, run, generate_class, jobs, hiding(run.out))
+    candidates = work_away(url, run, generate_class, jobs, hiding(run.out), days=1)
     for one in candidates:
         ours, theirs = load_tensors(Path(one.file))[0], load_tensors(here.store / Path(one.file).name)[0]
         assert ours.keys() == theirs.keys() and all(ours[key].equal(theirs[key]) for key in ours)
@@ -81,8 +82,8 @@ def test_what_is_made_elsewhere_is_what_would_be_made_here(tmp_path: Path, textu
 def test_what_is_here_already_is_not_sent_away(tmp_path: Path, textures_folder: Path, url: str) -> None:
     run, config = RunFolder(tmp_path / "run"), tiny.settings(*SETTINGS)
     jobs = first_jobs(run, config, prepare(run, config, textures_folder))
-    trained = work_away(url, run, train, jobs, hiding(run.out))
-    assert work_away(url, run, train, jobs, unused) == trained
+    trained = work_away(url, run, train, jobs, hiding(run.out), days=1)
+    assert work_away(url, run, train, jobs, unused, days=1) == trained
 
 
 def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_folder: Path, url: str) -> None:
@@ -91,7 +92,7 @@ def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_
     run_job(run, config, textures_folder, until="train")
     prepared = prepare(run, config, textures_folder)
     jobs = generate_jobs(run, config, prepared, [train(job) for job in first_jobs(run, config, prepared)])
-    away = work_away(url, run, generate_class, jobs, hiding(run.out))
+    away = work_away(url, run, generate_class, jobs, hiding(run.out), days=1)
     drawn = [load_tensors(Path(one.file))[0]["images"] for one in away]
     for one in away:
         Path(one.file).unlink()
@@ -109,7 +110,7 @@ def test_a_job_that_failed_elsewhere_is_answered_for_by_the_caller(
     def share(work: Callable[[TrainJob], Delivery], todo: Sequence[TrainJob]) -> list[Any]:
         return [lost if job.name == "blobs" else work(job) for job in todo]
 
-    first, *others = work_away(url, run, train, jobs, share)
+    first, *others = work_away(url, run, train, jobs, share, days=1)
     assert first == lost and all(Path(one.model).exists() for one in others)
 
 
@@ -130,8 +131,8 @@ def test_an_interrupted_job_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(training, "Hooks", lambda **hooks: Hooks(**{**hooks, "progress": stop, "checkpoint_every": 10}))
         with pytest.raises(Stopped):
-            work_away(url, run, train, jobs, hiding(run.out))
-    (trained,) = work_away(url, run, train, jobs, hiding(run.out))
+            work_away(url, run, train, jobs, hiding(run.out), days=1)
+    (trained,) = work_away(url, run, train, jobs, hiding(run.out), days=1)
     (resumed,) = [event for event in read_log(run.log) if event["event"] == "resumed"]
     assert resumed["step"] == 10 and Path(trained.model).exists()
 
@@ -156,6 +157,33 @@ def test_files_are_whole_and_replaced(tmp_path: Path, url: str) -> None:
     shutil.rmtree(tmp_path / "b")
     there.get(["sub/größe 1.txt"])
     assert (tmp_path / "b" / "sub" / "größe 1.txt").read_text() == "two"
+
+
+def test_results_that_are_not_used_any_more_go_and_nothing_else_does(
+    tmp_path: Path, textures_folder: Path, url: str, other_machine: Path
+) -> None:
+    run, config = RunFolder(tmp_path / "run"), tiny.settings(*SETTINGS)
+    jobs = first_jobs(run, config, prepare(run, config, textures_folder))
+    foreign = run.store / "recipe-2026.pdf"
+    foreign.write_bytes(b"no result of ours")
+    exchange = Exchange(url, run.out)
+    exchange.put([foreign])
+    work_away(url, run, train, jobs, hiding(run.out), days=1)
+    assert exchange.prune(days=1) == 0
+    stored = [*run.store.glob("pack-*"), *run.store.glob("generator-*")]
+    assert exchange.prune(days=0) == len(stored) == 4
+    for file in stored:
+        with pytest.raises(JobError):
+            Exchange(url, tmp_path / "b").get([f"store/{file.name}"])
+    Exchange(url, tmp_path / "b").get(["store/recipe-2026.pdf"])
+    (cache,) = other_machine.glob("ganaug-*")
+    kept = next(cache.rglob("pack-*"))
+    for file in stored:
+        file.unlink(missing_ok=True)
+    os.utime(kept, (0, 0))
+    jobs = first_jobs(run, config, prepare(run, config, textures_folder))
+    assert all(Path(one.model).exists() for one in work_away(url, run, train, jobs, hiding(run.out), days=1))
+    assert kept.stat().st_mtime > 0  # was deleted, and fetched again
 
 
 def test_an_exchange_is_for_a_cluster() -> None:

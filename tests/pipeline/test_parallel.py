@@ -56,9 +56,12 @@ def in_each_process(ranks: Together, job: tuple[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("family", ["dcgan", pytest.param("wgan_gp", marks=pytest.mark.slow)])
-def test_two_processes_stay_one_and_go_on_from_a_state_as_if_never_stopped(tmp_path: Path, family: str) -> None:
+def test_two_processes_stay_one_and_go_on_from_a_state_as_if_never_stopped(
+    tmp_path: Path, family: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("lightning_fabric")
     launch(in_each_process, (family, tmp_path / "seen.json"), processes=2, device="cpu")
+    assert capfd.readouterr() == ("", "")
     seen = json.loads((tmp_path / "seen.json").read_text())
     first, second = seen["weights"]
     assert first == second and seen["resumed"] == [first, second]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 import torch
@@ -94,7 +96,7 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
     Raises:
         JobError: the process died.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=_fresh(function), initializer=_end_with_parent) as pool:
         try:
             return pool.submit(function, job).result()
         except BrokenProcessPool:
@@ -102,6 +104,16 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
                 f"The process of {function.__name__} died, most likely for want of memory; "
                 "lower gan.batch or data.image_size and run the same command again."
             ) from None
+
+
+def _fresh(function: Callable[..., Any]) -> BaseContext:
+    """Starts processes that know nothing of this one. On Linux they are forked from one that has imported what the
+    first such `function` needs, in hundredths of a second instead of several."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["__main__", function.__module__])
+    return context
 
 
 @contextmanager

@@ -83,9 +83,14 @@ class GanConfig(Section):
         default="shared",
         description="shared: one generator; per_class: one a class; specialise: a shared one, fine-tuned a class.",
     )
-    steps: int = Field(default=5000, ge=1, le=1_000_000, description="Training steps of the generator.")
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description=f"Training steps of a generator. {FAMILY_DEFAULT} With `minutes`: as many as they allow.",
+    )
     minutes: float | None = Field(
-        default=None, gt=0, description="Stop training a generator after this many minutes. Empty: no limit."
+        default=None, gt=0, description="Train a generator for this many minutes at most. Empty: no limit."
     )
     devices: int = Field(
         default=1,

@@ -21,7 +21,8 @@ from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tens
 from pipeline.workers import resolve_device
 
 SHARED, ENLARGER = "all classes", "enlarger"
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "steps", "guide", "devices"}
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "guide", "devices"}
+UNLIMITED = 1_000_000  # steps, where minutes decide
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def options_for(config: Config) -> Options:
     chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True)
     if chosen.get("diffaugment") == "none":
         chosen["diffaugment"] = ""
-    if config.gan.steps is not None:
-        chosen["steps"] = config.gan.steps
+    if config.gan.minutes is not None:
+        chosen.setdefault("steps", UNLIMITED)
     try:
         family = get_family(config.gan.family)
         options = replace(family.defaults, **chosen)

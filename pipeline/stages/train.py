@@ -116,14 +116,15 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, cond
     folder, log = run.out / "training" / job.name, RunLog(run.log)
     scorer = _scorer(trainer.batches.images.cpu(), conditions, job)
     shown = conditions.unique().repeat_interleave(8)
-    with progress(f"train {job.name}", job.options.steps) as bar:
+    total = job.options.steps if job.minutes is None else max(1, round(60 * job.minutes))  # steps, or seconds
+    with progress(f"train {job.name}", total) as bar:
         at = [0]
 
         def advance(trainer: Trainer, row: Mapping[str, float]) -> None:
-            left = _time_left(trainer, job.minutes)
-            note = f"{trainer.step / max(trainer.seconds, 1e-9):.1f} steps/s, {left} left, loss {row['loss_d']:.2f}"
-            bar.advance(trainer.step - at[0], note)
-            at[0] = trainer.step
+            left, rate = _time_left(trainer, job.minutes), trainer.step / max(trainer.seconds, 1e-9)
+            done = round(total * trainer.progress)
+            bar.advance(done - at[0], f"{rate:.1f} steps/s, {left} left, loss {row['loss_d']:.2f}")
+            at[0] = done
 
         def save(trainer: Trainer) -> None:
             if checkpoint.exists():

@@ -35,4 +35,4 @@ def drawing_family(config: Config) -> Family:
 def enlarging_options(config: Config) -> Options:
     """Of the SRGAN that enlarges what another family draws: its own, and at most `gan.steps` steps."""
     defaults = get_family(ENLARGES).defaults
-    return replace(defaults, steps=min(defaults.steps, config.gan.steps))
+    return replace(defaults, steps=min(defaults.steps, config.gan.steps or defaults.steps))

@@ -184,12 +184,20 @@ def test_a_damaged_model_is_trained_again(tmp_path: Path, textures_folder: Path)
     assert len(events(job, "damaged")) == 1 and len(events(job, "done")) == 2
 
 
-def test_the_time_budget_ends_training_early(tmp_path: Path, textures_folder: Path) -> None:
-    _, _, (job,) = prepared_in(tmp_path, textures_folder, "gan.steps=100000", "gan.minutes=0.001")
+def test_a_time_budget_is_used_up_and_ends_training(
+    tmp_path: Path, textures_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, (job,) = prepared_in(tmp_path, textures_folder, "gan.steps=null", "gan.minutes=0.02")
     record = train(job)
     card = load_tensors(Path(record.model))[1]
-    assert 1 <= card["step"] < 100_000 and card["history"][-1]["step"] == card["step"]
+    assert record.seconds >= 1.2 and card["history"][-1]["step"] == card["step"] > 1
+    assert "train all classes: 1/1 " in capsys.readouterr().err
     assert {"fid", "kid"} <= card["history"][-1].keys()
+
+
+def test_steps_that_are_asked_for_are_not_exceeded_in_the_time_there_is(tmp_path: Path, textures_folder: Path) -> None:
+    _, _, (job,) = prepared_in(tmp_path, textures_folder, "gan.steps=3", "gan.minutes=60")
+    assert load_tensors(Path(train(job).model))[1]["step"] == 3
 
 
 def sick_trainer(which: int, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:

@@ -2,12 +2,13 @@
 
 RUN is the folder of a finished run with `data.train_per_class`: most of its data set was neither trained nor tested
 on. Those unused images judge here, which leaves the test images untouched. Of each class's generator 1,000 candidates
-are drawn and cut down in different ways; equal steps, at most half of a class's draws synthetic.
+are drawn; every seed of the classifier sees another half of them, cut down in different ways, so that the error by
+seeds covers the luck of the draw too. Equal steps, at most half of a class's draws synthetic.
 """
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -18,23 +19,25 @@ from torch import Tensor
 from classifiers.training import Recipe, fit, predict
 from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
+from ganaug.sampling import BATCH, to_float
 from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
 from pipeline.job import recall_job
-from pipeline.latent_model import load_model
+from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
 from pipeline.stages.filter import load_judge
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import Judgement
 from pipeline.store import RunFolder, load_tensors
 
-CANDIDATES, FIRST_SEED = 1000, 10**9  # seeds that no run has drawn
+CANDIDATES, FIRST_SEED, ALL = 1000, 10**9, torch.arange(500)  # seeds that no run has drawn
 Labelled = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Candidates of one class: images, features, confidence, the class's real features, what is copied or repeated."""
+    """Candidates of one class: images, features, confidence, the class's real features, what is copied or repeated,
+    and the logits of the generator's own discriminator."""
 
     images: Tensor
     features: Tensor
@@ -42,6 +45,18 @@ class Drawn:
     real: Tensor
     copied: Tensor
     repeated: Tensor
+    logits: Tensor
+
+    def half(self, seed: int) -> "Drawn":
+        """A random half of them, in random order."""
+        index = torch.randperm(CANDIDATES, generator=torch.Generator().manual_seed(seed))[: CANDIDATES // 2]
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "real"})
+
+    def rejection_sampled(self, size: int) -> Tensor:
+        """Drawn with the discriminator's odds of real against fake, which for an optimal one are the densities' ratio
+        (Azadi et al. 2019, arXiv 1810.06758): Gumbel's trick, without replacement."""
+        uniform = torch.rand(len(self.logits), generator=torch.Generator().manual_seed(0))
+        return (self.logits - torch.log(-torch.log(uniform))).topk(size).indices
 
     def nearest(self, among: Tensor, size: int) -> Tensor:
         """The FID-guided subset of candidates `among`, all of them where they are no more than `size`."""
@@ -51,21 +66,24 @@ class Drawn:
         return index[frechet_subset(self.features[index], self.real, size, seed=0)]
 
 
-ALL = torch.arange(CANDIDATES)
 OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
     "none": lambda drawn: ALL[:0],
     "first 10": lambda drawn: ALL[:10],
     "first 40": lambda drawn: ALL[:40],
     "first 200": lambda drawn: ALL[:200],
-    "all 1000": lambda drawn: ALL,
+    "all 500": lambda drawn: ALL,
     "no copies, 40": lambda drawn: ALL[~drawn.copied][:40],
     "no repeats, 40": lambda drawn: ALL[~drawn.repeated][:40],
+    "confidence 0.05, 40": lambda drawn: ALL[drawn.confidence >= 0.05][:40],
+    "confidence 0.1, 40": lambda drawn: ALL[drawn.confidence >= 0.1][:40],
     "confidence 0.2, 40": lambda drawn: ALL[drawn.confidence >= 0.2][:40],
     "confidence 0.5, 40": lambda drawn: ALL[drawn.confidence >= 0.5][:40],
     "confidence 0.8, 40": lambda drawn: ALL[drawn.confidence >= 0.8][:40],
     "confidence 0.2 to 0.8, 40": lambda drawn: ALL[(drawn.confidence >= 0.2) & (drawn.confidence < 0.8)][:40],
-    "FID, 40": lambda drawn: drawn.nearest(torch.ones(CANDIDATES, dtype=torch.bool), 40),
-    "FID, 200": lambda drawn: drawn.nearest(torch.ones(CANDIDATES, dtype=torch.bool), 200),
+    "discriminator's odds, 40": lambda drawn: drawn.rejection_sampled(40),
+    "most real to the discriminator, 40": lambda drawn: drawn.logits.topk(40).indices,
+    "FID, 40": lambda drawn: drawn.nearest(ALL >= 0, 40),
+    "FID, 200": lambda drawn: drawn.nearest(ALL >= 0, 200),
     "confidence 0.2, FID, 40": lambda drawn: drawn.nearest(drawn.confidence >= 0.2, 40),
     "confidence 0.2, no repeats, FID, 40": lambda drawn: drawn.nearest((drawn.confidence >= 0.2) & ~drawn.repeated, 40),
 }
@@ -83,8 +101,21 @@ def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
         taken = rule.copies(correlation(images, train[0][mine], slack=SLACK), distances(features, real[mine]), likeness)
         same = rule.repeats(correlation(images, images), distances(features, features), likeness)
         repeated = torch.tril(same, diagonal=-1).any(1)
-        made.append(Drawn(images, features, confidence, real[mine], taken.any(1), repeated))
+        logits = _logits(run, model, images)
+        made.append(Drawn(images, features, confidence, real[mine], taken.any(1), repeated, logits))
     return made
+
+
+@torch.no_grad()
+def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
+    """What the discriminator of a shared generator says of images of one class."""
+    tensors, _ = load_tensors(next(run.store.glob("generator-*")))
+    discriminator = model.family.discriminator(model.spec)
+    prefix = "discriminator."
+    discriminator.load_state_dict({k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)})
+    condition = torch.full((len(images),), model.condition)
+    parts = zip(images.split(BATCH), condition.split(BATCH), strict=True)
+    return torch.cat([discriminator(to_float(some), told).flatten() for some, told in parts])
 
 
 def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
@@ -103,7 +134,8 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
 
 def score(train: Labelled, judges: Labelled, drawn: list[Drawn], option: str, recipe: Recipe, seed: int) -> float:
     """Accuracy in percent on the unused images, with what an option leaves of the candidates."""
-    parts = [one.images[OPTIONS[option](one)] for one in drawn]
+    halves = [one.half(seed) for one in drawn]
+    parts = [one.images[OPTIONS[option](one)] for one in halves]
     labels = torch.cat([torch.full((len(part),), label) for label, part in enumerate(parts)])
     synthetic = (torch.cat(parts), labels) if len(labels) else None
     return accuracy(train, judges, synthetic, recipe, 7000 + seed)

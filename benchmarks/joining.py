@@ -63,8 +63,8 @@ def trained(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> dict[str, int]:
     """Files of generators and candidates, with the times at which they were written."""
-    files = [*workspace.run.store.glob("generator-*"), *workspace.run.store.glob("candidates-*")]
-    return {file.name: file.stat().st_mtime_ns for file in files}
+    kinds, out = ("store/generator-*", "store/candidates-*", "generators/*/*.safetensors"), workspace.run.out
+    return {str(file.relative_to(out)): file.stat().st_mtime_ns for kind in kinds for file in out.glob(kind)}
 
 
 def _cells(what: str, events: list[dict[str, Any]], whole: float) -> list[str]:

@@ -1,5 +1,7 @@
 """What a run leaves in Prefect: the verdict as markdown, arms, classes and the last runs as tables."""
 
+import hashlib
+import re
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -11,12 +13,19 @@ LAST = 20  # runs in the comparison
 VERDICTS = {"merge": "Merge", "do_not_merge": "Do not merge", "inconclusive": "Inconclusive"}
 
 
+def key_of(run: RunFolder, what: str) -> str:
+    """Key of an artifact of a run's folder: the same every time, so that Prefect shows that folder's history."""
+    out = run.out.resolve()
+    named = re.sub("[^a-z0-9]+", "-", f"{out.parent.name}-{out.name}".lower()).strip("-")
+    return f"ganaug-{what}-{named}-{hashlib.sha256(str(out).encode()).hexdigest()[:6]}"
+
+
 def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
-    """Attach the artifacts to the flow run; their keys are fixed, so that Prefect shows their history."""
+    """Attach the artifacts to the flow run."""
     gain = metrics["gain"]
     low, high = gain["accuracy"]["ci95"]
     create_markdown_artifact(
-        key="ganaug-verdict",
+        key=key_of(run, "verdict"),
         description="Whether the synthetic images are worth merging",
         markdown=(
             f"# {VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
@@ -27,7 +36,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         ),
     )
     create_table_artifact(
-        key="ganaug-arms",
+        key=key_of(run, "arms"),
         description="Accuracy of every arm on the untouched real test images",
         table=[
             {
@@ -40,7 +49,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         ],
     )
     create_table_artifact(
-        key="ganaug-classes",
+        key=key_of(run, "classes"),
         description="What became of the generated images, class by class",
         table=[
             {"class": name, "generated": row["generated"], "accepted": row["accepted"], **row["rejected"]}
@@ -49,7 +58,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
     )
 
     create_table_artifact(
-        key="ganaug-compare",
+        key=key_of(run, "compare"),
         description="Gain, FID and misses of the last runs in this folder, the newest first",
         table=[
             {

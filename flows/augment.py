@@ -5,14 +5,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.tasks import run_as_tasks
+from flows.tasks import Place, run_as_tasks
 from pipeline.config import Config, validate_config
 from pipeline.job import recall_job
 from pipeline.store import RunFolder
 
 
 @flow(name="augment", persist_result=False, validate_parameters=True)
-def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]:
+def augment(dataset: Place, out: Place, config: Config = Config()) -> dict[str, Any]:
     """Train, generate, filter, merge, compare and report; returns the content of `metrics.json`.
 
     Args:
@@ -25,7 +25,7 @@ def augment(dataset: str, out: str, config: Config = Config()) -> dict[str, Any]
 
 
 @flow(name="report", persist_result=False)
-def report(out: str) -> dict[str, Any]:
+def report(out: Place) -> dict[str, Any]:
     """Write the report of a finished run anew, with the generators it has; returns as `augment`.
 
     Args:

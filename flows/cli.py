@@ -1,12 +1,14 @@
 """The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run."""
 
+import shlex
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from httpx import TransportError
 
 from flows.server import quiet_prefect
 from pipeline.class_commands import Where, classes
@@ -58,7 +60,11 @@ def add_class_command(
     from flows.workspace import NewImages, add_class  # after quiet_prefect in main, as above
 
     images = NewImages(workspace=str(workspace), name=name, paths=[str(path) for path in paths], train=train)
-    _say_if_nothing_ran(add_class(images, overrides), workspace, train)
+    try:
+        metrics = add_class(images, overrides)
+    except KeyboardInterrupt:
+        _end_interrupted(f"the same command, or {_update_command(workspace, overrides)} once its images are recorded,")
+    _say_if_nothing_ran(metrics, workspace, train)
 
 
 @classes.command("remove")
@@ -70,9 +76,20 @@ def remove_class_command(
     check_names(settings)
     typer.echo(f"{name}: taken out; its images are in {remove_class(Workspace(workspace), name)}.")
     if train:
-        from flows.workspace import update
+        _bring_up_to_date(workspace, overrides)
 
-        _say_if_nothing_ran(update(str(workspace), overrides), workspace, train)
+
+@classes.command("update")
+def update_classes_command(workspace: Where = Path("workspace"), overrides: Overrides = None) -> None:
+    """Bring the run up to date with the workspace's images and settings, as an interrupted `add` or `remove` would."""
+    place = Workspace(workspace)
+    place.require()
+    settings = place.settings(overrides)
+    check_names(settings)
+    if place.is_up_to_date(settings):
+        typer.echo(f"{workspace} is up to date already; see {place.run.report}.")
+        return
+    _bring_up_to_date(workspace, overrides)
 
 
 @app.command()
@@ -87,6 +104,31 @@ def serve(
     from flows.serve import serve_workspace  # after quiet_prefect in main, as above
 
     serve_workspace(Workspace(workspace), settings, overrides, port)
+
+
+def _bring_up_to_date(workspace: Path, overrides: list[str] | None) -> None:
+    from flows.workspace import update  # after quiet_prefect in main, as above
+
+    command = _update_command(workspace, overrides)
+    try:
+        metrics = update(str(workspace), overrides)
+    except KeyboardInterrupt:
+        _end_interrupted(command)
+    except Exception as error:
+        error.add_note(f"{command} goes on from where it was.")
+        raise
+    _say_if_nothing_ran(metrics, workspace, train=True)
+
+
+def _update_command(workspace: Path, overrides: list[str] | None) -> str:
+    """The command that goes on where an `add` or a `remove` stopped; with its settings, which are no others then."""
+    settings = [word for setting in overrides or [] for word in ("--set", setting)]
+    return f"`{shlex.join(['ganaug', 'class', 'update', '--workspace', str(workspace), *settings])}`"
+
+
+def _end_interrupted(command: str = "the same command") -> NoReturn:
+    print(f"Interrupted; {mask_secrets(command)} goes on from where it was.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _say_if_nothing_ran(metrics: dict[str, Any], workspace: Path, train: bool) -> None:
@@ -107,14 +149,19 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted; the same command goes on from where it was.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end_interrupted()
     except Exception as error:
         if debug:
             traceback.print_exception(error)
+        if isinstance(error, TransportError):
+            error = JobError(
+                f"Prefect's server does not answer ({error}). What was done is in the run's folder; with the server "
+                "there again, the same command goes on from it."
+            )
         known = isinstance(error, InputError | JobError)
         text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
-        print(f"ganaug: {mask_secrets(text)}", file=sys.stderr)
+        notes = getattr(error, "__notes__", [])
+        print("ganaug:", mask_secrets("\n".join([text, *notes])), file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
 
 

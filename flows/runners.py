@@ -1,5 +1,6 @@
 """Where the tasks that are many (a generator each, a class each) run: threads that start processes, Dask, or Ray."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ def dask(config: Config) -> Any:
 def ray(config: Config) -> Any:
     """The Ray cluster that is configured, or one of one-thread processes here, which listens beyond the loopback
     interface, as Ray does, but answers only those who have the token that Ray keeps in `~/.ray`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray looks when it is imported
     from prefect_ray import RayTaskRunner
 
     here = {"num_cpus": _here(config), "include_dashboard": False, "log_to_driver": False}

@@ -87,7 +87,7 @@ def _announcement(workspace: Workspace, config: Config, url: str) -> str:
     lines += [f"  compare anew       {when.evaluate} {when.timezone}"] if when.evaluate else []
     lines += [f"  train anew         {when.train} {when.timezone}"] if when.train else []
     lines += [f"  look into {when.watch}   {when.watch_every}"] if when.watch else []
-    return "\n".join([*lines, "Stop with Ctrl-C; what was missed meanwhile is not made up for."])
+    return "\n".join([*lines, "Stop with Ctrl-C; what falls due while it is stopped is left out."])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # its first start migrates a database
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "RAY_USAGE_STATS_ENABLED": "0",
 }
 RUN_LOGS = ("prefect.flow_runs", "prefect.task_runs")
 

@@ -4,14 +4,15 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
+from pydantic import Field
 
-from flows.artifacts import publish_results
+from flows.artifacts import key_of, publish_results
 from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.exchange import work_away
@@ -19,6 +20,8 @@ from pipeline.history import remember
 from pipeline.job import Rescue, attempt, give_up, run_job
 from pipeline.store import RunFolder
 from pipeline.workers import no_survivors
+
+Place = Annotated[str, Field(min_length=1)]  # of a file or folder: an empty one would be the working directory
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
 REACHED = {
@@ -31,11 +34,11 @@ SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = True) -> dict[str, Any]:
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
     with task_runner(config) as runner, no_survivors():
-        bar = _Bar(runner)
+        bar = _Bar(runner, run)
         fan_out = partial(bar.fan_out_away, config, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)
     remember(run, metrics)
-    publish_results(metrics, run)
+    _tell(publish_results, metrics, run)
     verdict = metrics["verdict"].replace("_", " ").upper()
     print(f"\n{verdict}: {metrics['reason']}\nReport: {run.report}", flush=True)
     return metrics
@@ -65,14 +68,19 @@ def as_tasks(
 class _Bar:
     """Runs steps and tells the flow run's page how far it is."""
 
-    def __init__(self, runner: Any) -> None:
+    def __init__(self, runner: Any, run: RunFolder) -> None:
         self.runner = runner
-        self.artifact: Any = create_progress_artifact(0.0, key="ganaug-progress", description="How far this run is")
+        key, description = key_of(run, "progress"), "How far this run is"
+        self.artifact: Any = _tell(create_progress_artifact, 0.0, key=key, description=description)
+
+    def _reach(self, per_cent: float) -> None:
+        if self.artifact and _tell(update_progress_artifact, self.artifact, float(per_cent)) is None:
+            self.artifact = None  # every further attempt would wait for the server as long
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         result = as_task(name, function, *arguments)
         if name in REACHED:
-            self._tell(REACHED[name])
+            self._reach(REACHED[name])
         return result
 
     def fan_out(
@@ -81,7 +89,7 @@ class _Bar:
         start, end = SPANS[name]
 
         def done(count: int) -> None:
-            self._tell(start + (end - start) * count / len(jobs))
+            self._reach(start + (end - start) * count / len(jobs))
 
         return as_tasks(name, function, jobs, self.runner, rescue=rescue, done=done)
 
@@ -102,11 +110,14 @@ class _Bar:
         run, days = RunFolder(run.out.resolve()), config.serve.keep_days
         return work_away(str(config.exchange), run, function, jobs, share, days=days)
 
-    def _tell(self, per_cent: float) -> None:
-        try:
-            update_progress_artifact(self.artifact, float(per_cent))
-        except Exception as error:  # a server that does not answer must not end hours of training
-            print(f"progress could not be told to Prefect: {error}", file=sys.stderr)
+
+def _tell(what: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Tell Prefect; a server that does not answer must not end hours of work, whose results are in the run's folder."""
+    try:
+        return what(*arguments, **named)
+    except Exception as error:
+        print(f"Prefect could not be told ({what.__name__}): {error}", file=sys.stderr)
+        return None
 
 
 def _task(name: str, function: Callable[..., Any]) -> Any:

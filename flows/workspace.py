@@ -6,13 +6,17 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from flows.tasks import as_task, run_as_tasks
-from pipeline.errors import BusyError, InputError
+from flows.tasks import Place, as_task, run_as_tasks
+from pipeline.config import Config
+from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
 from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
-from pipeline.workspace.watch import arrivals, mark
+from pipeline.workspace.watch import State, arrivals, halves, mark
+
+ATTEMPTS = 50  # to record the files of a class that were refused together
+TOLD = 5  # of the images that were refused
 
 
 class NewImages(BaseModel):
@@ -44,7 +48,7 @@ def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str
 
 
 @flow(name="update", persist_result=False)
-def update(workspace: str, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
+def update(workspace: Place, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
     """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`.
 
     Args:
@@ -58,7 +62,7 @@ def update(workspace: str, overrides: list[str] | None = None, fresh: bool = Fal
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any]:
+def retrain(workspace: Place, overrides: list[str] | None = None) -> dict[str, Any]:
     """Compare anew on the images there are now, with the generators there are; trains classifiers only.
 
     Args:
@@ -72,10 +76,10 @@ def retrain(workspace: str, overrides: list[str] | None = None) -> dict[str, Any
 
 
 @flow(name="collect", persist_result=False)
-def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> dict[str, Any]:
+def collect(workspace: Place, watch: Place, overrides: list[str] | None = None) -> dict[str, Any]:
     """Add the images that have arrived in a watched folder and bring the run up to date; does nothing without any.
 
-    A class whose images are refused is reported once, after the others have been added.
+    Images that are refused are reported once, after the others have been added.
 
     Args:
         workspace: Folder of the workspace, on the machine that runs the flow.
@@ -83,19 +87,48 @@ def collect(workspace: str, watch: str, overrides: list[str] | None = None) -> d
         overrides: Settings KEY=VALUE for this run alone.
     """
     place = Workspace(Path(workspace))
-    config, refused = place.settings(overrides), []
+    # bad files are left out, and told of at the end
+    config, refused = place.settings([*(overrides or []), "data.max_bad_fraction=1"]), []
     for name, files in arrivals(place, Path(watch)).items():
+        refused += _collected(place, name, files, config)
+        mark(place, files)
+    metrics: dict[str, Any] = {}
+    if not place.is_current() and not place.has_failed():
         try:
-            print(said(name, as_task(f"record {name}", add_images, place, name, list(files), config)))
+            metrics = _brought_up_to_date(place, overrides)
+        except BusyError:
+            raise  # the next time will do
+        except (InputError, JobError):
+            place.mark_failed()  # or the same training would fail again a few minutes later
+            raise
+    if refused:
+        more = f" And {len(refused) - TOLD} more." if len(refused) > TOLD else ""
+        raise InputError(" ".join(refused[:TOLD]) + more)
+    return metrics
+
+
+def _collected(place: Workspace, name: str, files: dict[Path, State], config: Config) -> list[str]:
+    """Record what can be recorded of the files of a class; what is wrong with the others.
+
+    Files that are refused together are tried in halves, so that one does not keep the others out.
+    """
+    batches, wrong, attempts = [files], list[str](), 0
+    while batches:
+        batch, attempts = batches.pop(0), attempts + 1
+        try:
+            added: Added = as_task(f"record {name}", add_images, place, name, list(batch), config)
         except BusyError:
             raise  # nothing was looked at: the next time will do
         except InputError as error:
-            refused.append(f"{name}: {error}")
-        mark(place, files)
-    metrics = {} if place.is_current() else _brought_up_to_date(place, overrides)
-    if refused:
-        raise InputError(" ".join(refused))
-    return metrics
+            parts = halves(batch)
+            if len(parts) == 1 or attempts + len(batches) + len(parts) > ATTEMPTS:
+                wrong.append(f"{name}: {error}")
+            else:
+                batches += parts
+        else:
+            print(said(name, added))
+            wrong += [f"{name}: {problem.path} ({problem.detail})." for problem in added.problems]
+    return wrong
 
 
 def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None, *, fresh: bool = False) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`ganaug class`: the defect classes of a workspace. `add` and `remove` stand with the flows, as they may train."""
+"""`ganaug class`: a workspace's defect classes. `add`, `remove` and `update`, which train, stand with the flows."""
 
 import json
 from dataclasses import asdict

@@ -1,5 +1,6 @@
 """The models of the configuration: every key with its default, its bounds and what it means."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=0.1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 FAMILY_DEFAULT = "Empty: the default of the chosen family."
+
+# Who stands before the @ of an address. A password may hold slashes, a port is none, and Azure's container is nobody.
+USER_INFO = re.compile(r"(^|(?<!abfs:)(?<!abfss:)//)[^/]*@|//[^/]*:(?!\d+/)[^@]*@")
 
 
 class Section(BaseModel):
@@ -335,6 +339,8 @@ class ServeConfig(Section):
 class Config(Section):
     """Everything a run can be told."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # an address may hold a password
+
     seed: int = Field(default=0, ge=0, lt=2**32, description="Every random draw comes from it.")
     runner: Literal["local", "process", "dask", "ray"] = Field(
         default="process",
@@ -364,6 +370,16 @@ class Config(Section):
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
     quality: QualityConfig = Field(default=QualityConfig(), description="What the comparison means on the line.")
     serve: ServeConfig = Field(default=ServeConfig(), description="Scheduled runs of a workspace.")
+
+    @model_validator(mode="after")
+    def _names_no_user(self) -> Self:
+        for key, address in (("cluster", self.cluster), ("exchange", self.exchange)):
+            if address is not None and USER_INFO.search(address):
+                raise ValueError(
+                    f"{key} names a user or a password before its @, and would be kept so in config.yaml; leave them "
+                    "out: credentials belong in the environment"
+                )
+        return self
 
     @model_validator(mode="after")
     def _exchanges_with_a_cluster(self) -> Self:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from pipeline.config import Config
 from pipeline.descriptions import SentenceEmbedding
 from pipeline.errors import JobError
@@ -17,6 +19,8 @@ from pipeline.store import RunFolder, StoreError, code_version, load_tensors, re
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
     """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
 
+    Files that hold the same already are left as they are, and so is the folder of a class whose training failed.
+
     Raises:
         JobError: no generator was trained at all, or none that enlarges what the others draw.
     """
@@ -27,22 +31,24 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
         raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
     pack = load_pack(prepared.pack)
     enlarging, its_card = averaged(Path(enlarger.model)) if enlarger else ({}, {})
-    drawn = {name for record in painters if record.model for name in record.conditions}
+    stay = {name for record in painters for name in (record.conditions if record.model else [record.name])}
     for folder in run.generator("any").parent.glob("*"):
-        if folder.name not in drawn:  # of a run with another configuration or data set
+        if folder.name not in stay:  # of a run with another configuration or data set
             shutil.rmtree(folder)
     for record in painters:
         if not record.model:
             continue
         weights, card = averaged(Path(record.model))
         for name, conditions in record.conditions.items():
-            save_tensors(run.model(name), weights, {"generator": record.digest})
-            run.enlarger(name).unlink(missing_ok=True)
+            _save_unless_there(run.model(name), weights, record.digest)
             if enlarger:
-                save_tensors(run.enlarger(name), enlarging, {"generator": enlarger.digest})
-            run.sentences(name).unlink(missing_ok=True)
+                _save_unless_there(run.enlarger(name), enlarging, enlarger.digest)
+            else:
+                run.enlarger(name).unlink(missing_ok=True)
             if card["guide"] == "text":
                 save_tensors(run.sentences(name), *embedding_of(pack).state())
+            else:
+                run.sentences(name).unlink(missing_ok=True)
             write_json(
                 run.card(name),
                 {
@@ -58,6 +64,16 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
                 },
             )
+
+
+def _save_unless_there(file: Path, weights: dict[str, Tensor], generator: str) -> None:
+    """Save the weights, unless the file holds this generator's and is sound."""
+    try:
+        if load_tensors(file)[1] == {"generator": generator}:
+            return
+    except (OSError, StoreError):
+        pass
+    save_tensors(file, weights, {"generator": generator})
 
 
 def sentence_embedding(file: str | Path) -> SentenceEmbedding:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -152,11 +153,17 @@ def _note_use(path: Path) -> None:
 def prune(folder: Path, *, days: float) -> int:
     """Delete the results under `folder` that no run has read or written for so many days; returns the bytes freed."""
     old = time.time() - days * SECONDS_A_DAY
-    files = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    unused = [(path, found) for path, found in files if max(found.st_atime, found.st_mtime) < old]
-    for path, _ in unused:
-        path.unlink()
-    return sum(found.st_size for _, found in unused)
+    return sum(_freed(path, old) for path in sorted(folder.rglob("*")))
+
+
+def _freed(path: Path, old: float) -> int:
+    """Delete a file that was last used before `old`; the bytes freed."""
+    with contextlib.suppress(OSError):  # another process was quicker, or it is another user's file
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode) and max(found.st_atime, found.st_mtime) < old:
+            path.unlink()
+            return found.st_size
+    return 0
 
 
 def read_whole(path: Path) -> bytes:

@@ -19,7 +19,8 @@ def unpack(archive: Path, into: Path) -> None:
 
     Raises:
         InputError: no ZIP archive, damaged or encrypted; an entry that is a link, has an absolute path or leaves the
-            folder; more files, a higher compression or more bytes than can be meant, or than the disk has room for.
+            folder; more files, a higher compression or more bytes than can be meant, or than the disk has room for;
+            an archive that cannot be read or a folder that cannot be written.
     """
     try:
         with ZipFile(archive) as source:
@@ -34,6 +35,11 @@ def unpack(archive: Path, into: Path) -> None:
         raise InputError(f"{archive} cannot be unpacked ({error}); pack it again as a plain ZIP file.") from None
     except FileExistsError as error:
         raise InputError(f"{archive} holds two files called {Path(error.filename).name!r}; rename one.") from None
+    except OSError as error:
+        raise InputError(
+            f"{archive} cannot be unpacked into {into.parent} ({error.strerror or error}); free some space there, or "
+            "check the permissions of both."
+        ) from None
 
 
 def _refuse(archive: Path, entries: list[ZipInfo], free: int) -> None:

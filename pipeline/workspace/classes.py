@@ -13,7 +13,9 @@ from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
 from pipeline.reading.checks import too_many_bad
+from pipeline.reading.files import check_file
 from pipeline.reading.layouts import MASK_SUFFIX
+from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
 from pipeline.store import SPLITS, file_digest, write_atomically
 from pipeline.workspace.archive import unpack
@@ -38,11 +40,11 @@ def add_images(workspace: Workspace, name: str, sources: Sequence[Path], config:
     Every image is copied and gets its split once and for all. One that shows the same spot as an image that is there
     joins its split; of the others, `data.test_fraction` of the class are kept for the final comparison. An image that
     is there already gets its file back if that is damaged, and a mask if it had none. Either all of it is recorded or,
-    on an error, nothing.
+    on an error, nothing; files that came back stay.
 
     Raises:
         InputError: an unusable name or source, more bad files than `data.max_bad_fraction`, no readable image, a mask
-            without its image, or an image that is in another class already.
+            without its image, an image that is in another class already, or a damaged one that has not come again.
     """
     check_class_name(name, "class add")
     with workspace.lock():
@@ -56,8 +58,10 @@ def add_images(workspace: Workspace, name: str, sources: Sequence[Path], config:
                 reading = _read(folder, config)
             except InputError as error:
                 raise InputError(str(error).replace(str(folder.resolve()), str(sources[0]))) from None
-            known, fresh = _compared(workspace, rows, name, reading, config)
-            kept = [_restored(workspace, row, reading, known.get(row.sha256)) for row in rows]
+            known = _known(rows, name, reading)
+            _mend(workspace, rows, reading, known)
+            fresh = _compared(workspace, rows, name, reading, known, config)
+            kept = [_with_mask(workspace, row, reading, known.get(row.sha256)) for row in rows]
             made = [_copied(workspace, name, reading, i, place) for i, place in fresh.items()]
         workspace.write([*kept, *made])
     return Added(
@@ -66,18 +70,28 @@ def add_images(workspace: Workspace, name: str, sources: Sequence[Path], config:
 
 
 def remove_class(workspace: Workspace, name: str) -> Path:
-    """Take a class out of the registry; its images go to a folder that is returned, none is deleted."""
+    """Take a class out of the registry; its images go to a folder that is returned, none is deleted.
+
+    Killed between any two of its steps and called again, it takes those that are left.
+    """
+    check_class_name(name, "class remove")
     workspace.require()
     with workspace.lock():
         rows = workspace.rows()
         classes = sorted({row.label for row in rows})
-        if name not in classes:
-            raise InputError(f"{workspace.root} has no class {name!r}; it has {', '.join(classes)}.")
-        removed = workspace.removed / f"{name} {datetime.now(UTC):%Y-%m-%d %H%M%S}"
-        removed.parent.mkdir(exist_ok=True)
-        workspace.write([row for row in rows if row.label != name])
-        shutil.move(workspace.images / name, removed)
+        left_behind = {path.name for path in workspace.images.iterdir() if path.is_dir()}
+        if name not in {*classes, *left_behind}:
+            raise InputError(
+                f"{workspace.root} has no class {name!r}; it has {', '.join(classes) or 'none'}. If it was taken out "
+                f"before, `ganaug class update --workspace {workspace.root}` brings the run up to date."
+            )
+        # the splits first: were they lost, an image that comes back could go from test to train
         workspace.forget([row for row in rows if row.label == name])
+        workspace.write([row for row in rows if row.label != name])
+        removed = workspace.removed / f"{name} {datetime.now(UTC):%Y-%m-%d %H%M%S}"
+        images = workspace.images / name
+        images.mkdir(exist_ok=True)  # someone may have deleted it
+        shutil.move(images, removed)
     return removed
 
 
@@ -98,8 +112,23 @@ def _gathered(sources: Sequence[Path], staging: Path) -> Path:
     for source in sources:
         if (staging / source.name).exists():
             raise InputError(f"Two of the files are called {source.name}; give their folder, or rename one.")
-        shutil.copyfile(source, staging / source.name)
+        _stage(source, staging)
     return staging
+
+
+def _stage(source: Path, staging: Path) -> None:
+    """Copy a file that is given by its name; links are followed as in a data set, inside their folder alone."""
+    try:
+        if not check_file(source.parent.resolve(), source.name):
+            raise InputError(f"{source} is no regular file; give a folder, a ZIP archive or image files.")
+        shutil.copyfile(source, staging / source.name)
+    except BadFile as bad:
+        raise InputError(f"{source} cannot be added: {bad}.") from None
+    except OSError as error:
+        raise InputError(
+            f"{source} cannot be copied into {staging.parent} ({error.strerror}); free some space there, or check the "
+            "permissions of both."
+        ) from None
 
 
 def _read(folder: Path, config: Config) -> Reading:
@@ -119,20 +148,51 @@ class _Place(NamedTuple):
     spot: str
 
 
-def _compared(
-    workspace: Workspace, rows: list[Row], name: str, reading: Reading, config: Config
-) -> tuple[dict[str, int], dict[int, _Place]]:
-    """Digest of a recorded image -> the same image's index in `reading`; and the place of each image that is new."""
+def _known(rows: list[Row], name: str, reading: Reading) -> dict[str, int]:
+    """Digest of a recorded image -> the same image's index in `reading`; InputError where it is in another class."""
     recorded = {row.sha256: row for row in rows}
     known: dict[str, int] = {}
     for i, (path, sha256) in enumerate(zip(reading.frame["path"], reading.frame["sha256"], strict=True)):
         if sha256 in recorded:
             _require_label(recorded[sha256], name, path)
             known[sha256] = i
-    unseen = [i for i in range(len(reading.frame)) if reading.frame["sha256"].iloc[i] not in recorded]
+    return known
+
+
+def _mend(workspace: Workspace, rows: list[Row], reading: Reading, known: dict[str, int]) -> None:
+    """Give each damaged image that came again its file back, then raise InputError if others are damaged.
+
+    What a damaged image showed is not known, so a new image of the same spot could get into the other split.
+    """
+    damaged = [row for row in rows if not _is_whole(workspace.images / row.path, row.sha256)]
+    for row in damaged:
+        if row.sha256 in known:
+            _copy(reading.root / reading.frame["path"].iloc[known[row.sha256]], workspace.images / row.path)
+    lost = [row for row in damaged if row.sha256 not in known]
+    if lost:
+        more = f" {len(lost) - 1} more image(s) are damaged too." if len(lost) > 1 else ""
+        raise InputError(
+            f"{workspace.images / lost[0].path} is missing or not the file that was recorded; add the original, "
+            f"{lost[0].original}, to class {lost[0].label!r} again, or delete its line in {workspace.manifest}.{more}"
+        )
+
+
+def _is_whole(file: Path, sha256: str) -> bool:
+    try:
+        return file_digest(file) == sha256
+    except OSError:
+        return False
+
+
+def _compared(
+    workspace: Workspace, rows: list[Row], name: str, reading: Reading, known: dict[str, int], config: Config
+) -> dict[int, _Place]:
+    """Index in `reading` of each image that is new -> its place."""
+    unseen = [i for i, sha256 in enumerate(reading.frame["sha256"]) if sha256 not in known]
 
     there = load(workspace.manifest, max_megapixels=config.data.max_megapixels) if rows else None
-    old = [] if there is None else [recorded[sha256] for sha256 in there.frame["sha256"]]
+    by_path = {row.path: row for row in rows}
+    old = [] if there is None else [by_path[path] for path in there.frame["path"]]
     found = find_duplicates(
         [*([] if there is None else there.images), *(reading.images[i] for i in unseen)],
         [*(row.sha256 for row in old), *reading.frame["sha256"].iloc[unseen]],
@@ -152,7 +212,7 @@ def _compared(
         joined[group] = min(joined.get(group, row), row, key=lambda row: SPLITS.index(row.split))
     fresh = {i: group for i, group in zip(unseen, groups[len(old) :], strict=True) if i not in again}
     own = [row for row in rows if row.label == name]
-    return known, _places(fresh, joined, own, workspace.former_splits(), reading.frame["sha256"].tolist(), config)
+    return _places(fresh, joined, own, workspace.former_splits(), reading.frame["sha256"].tolist(), config)
 
 
 def _places(
@@ -196,15 +256,11 @@ def _require_label(row: Row, name: str, path: str) -> None:
         )
 
 
-def _restored(workspace: Workspace, row: Row, reading: Reading, i: int | None) -> Row:
-    """The row of an image; if it came again, as number `i`, with its file as it was, and the mask if it had none."""
-    if i is None:
+def _with_mask(workspace: Workspace, row: Row, reading: Reading, i: int | None) -> Row:
+    """The row of an image; if it had no mask and came again with one, as number `i`, with that."""
+    if i is None or row.mask or not reading.frame["mask"].iloc[i]:
         return row
-    image, file = reading.frame.iloc[i], workspace.images / row.path
-    if not file.exists() or file_digest(file) != row.sha256:
-        _copy(reading.root / image["path"], file)
-    if row.mask or not image["mask"]:
-        return row
+    image = reading.frame.iloc[i]
     mask = f"{Path(row.path).with_suffix('')}_mask{Path(image['mask']).suffix.lower()}"
     _copy(reading.root / image["mask"], workspace.images / mask)
     return replace(row, mask=mask)

@@ -3,13 +3,14 @@
 import contextlib
 import csv
 import io
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
-from pipeline.store import RunFolder, file_digest, hold, jsonable, read_json, write_atomically, write_json
+from pipeline.store import RunFolder, digest, file_digest, hold, jsonable, read_json, write_atomically, write_json
 
 SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
 data:
@@ -76,8 +77,10 @@ class Workspace:
         if fresh or config.gan.scope != "specialise" or config.gan.base or not self.base.exists():
             return config
         kept = read_json(self.base)
-        file = self.run.store / kept["file"]
-        if kept["for"] != jsonable(_base_settings(config)) or not file.exists():
+        file = (self.run.store / kept["file"]).resolve()  # the run's settings are read again from other places too
+        # a setting that is younger than the base was at its default
+        trained_for = jsonable(_base_settings(Config()) | kept["for"])
+        if trained_for != jsonable(_base_settings(config)) or not file.exists():
             return config
         gan = config.gan.model_copy(update={"base": str(file)})
         return config.model_copy(update={"gan": gan})
@@ -113,16 +116,45 @@ class Workspace:
     def finished(self) -> Path:
         return self.root / "finished.json"
 
+    @property
+    def failure(self) -> Path:
+        return self.root / "failed.json"
+
     def is_current(self) -> bool:
         """Whether the last finished run had the images that there are now."""
-        return self.finished.exists() and read_json(self.finished) == self._registered()
+        return self.finished.exists() and read_json(self.finished)["manifest"] == file_digest(self.manifest)
+
+    def has_failed(self) -> bool:
+        """Whether a run with the images that there are now has failed."""
+        return self.failure.exists() and read_json(self.failure) == {"manifest": file_digest(self.manifest)}
+
+    def mark_failed(self) -> None:
+        """Note that the run with these images has failed, and would again."""
+        write_json(self.failure, {"manifest": file_digest(self.manifest)})
+
+    def is_up_to_date(self, config: Config) -> bool:
+        """Whether the last finished run had these settings and this program, and none with others was begun since."""
+        if not self.is_current() or not self.run.report.exists():
+            return False
+        return read_json(self.finished).get("settings") == self._started_with() == self._settings_digest(config)
 
     def mark_current(self) -> None:
-        """Note that a run with these images is finished."""
-        write_json(self.finished, self._registered())
+        """Note that the run is finished, with the images that there are and the settings it was started with."""
+        write_json(self.finished, {"manifest": file_digest(self.manifest), "settings": self._started_with()})
 
-    def _registered(self) -> dict[str, str]:
-        return {"manifest": file_digest(self.manifest)}
+    def _started_with(self) -> str:
+        """Digest of the last run's settings; empty if there was no run, or one of a version with other settings."""
+        try:
+            return self._settings_digest(load_config(self.run.config))
+        except InputError:
+            return ""
+
+    def _settings_digest(self, config: Config) -> str:
+        """Of all that can change a result, but for a base of the workspace's own: that follows from the rest."""
+        base = config.gan.base
+        own = base is not None and Path(base).resolve().parent == self.run.store.resolve()
+        gan = config.gan.model_copy(update={"base": None}) if own else config.gan
+        return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}))
 
     def _holds_something_else(self) -> bool:
         ours = {self.config.name, self.images.name}
@@ -149,14 +181,30 @@ class Workspace:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for this process; InputError names the one that holds it already."""
-        if not self.manifest.exists() and self._holds_something_else():
-            raise InputError(f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace.")
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Hold the workspace for this process, and make it if there is none.
+
+        Raises:
+            InputError: another process holds it (named), it holds something else, or it cannot be written.
+        """
+        self._prepare()
         with hold(self.root):
             if not self.config.exists():
                 write_atomically(self.config, SETTINGS.encode())
             yield
+
+    def _prepare(self) -> None:
+        try:
+            if not self.manifest.exists() and self._holds_something_else():
+                raise InputError(
+                    f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace."
+                )
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(b"probe")
+        except OSError as error:
+            raise InputError(
+                f"{self.root} cannot be written ({error.strerror}); choose another folder with --workspace."
+            ) from None
 
 
 def _base_settings(config: Config) -> dict[str, object]:

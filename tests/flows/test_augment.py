@@ -1,6 +1,7 @@
 """The flow on a real Prefect server: its runs, its tasks, its artifacts, and how it fails."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -13,12 +14,15 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ParameterTypeError
 from pytest import CaptureFixture, MonkeyPatch
 
 from flows import cli
+from flows.artifacts import key_of
 from flows.augment import augment, report
 from flows.runners import threads
 from flows.tasks import as_tasks
+from flows.workspace import collect, retrain, update
 from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
@@ -47,9 +51,11 @@ def tasks_of(run: UUID) -> dict[str, str]:
 
 
 def artifacts_of(run: UUID) -> dict[str, Artifact]:
+    """What is told -> artifact."""
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
     with get_client(sync_client=True) as client:
-        return {str(artifact.key): artifact for artifact in client.read_artifacts(artifact_filter=only)}
+        found = {str(artifact.key): artifact for artifact in client.read_artifacts(artifact_filter=only)}
+    return {re.sub(r"^(ganaug-[a-z]+)-.*", r"\1", key): artifact for key, artifact in found.items()}
 
 
 def call(monkeypatch: MonkeyPatch, *words: str) -> int:
@@ -136,6 +142,34 @@ def test_the_report_can_be_made_anew(finished: Finished, tmp_path: Path) -> None
     after = tiny.times(out / "store")
     assert {name for name in after if after[name] != before.get(name)} <= {"comparison.json"}
     assert len(json.loads(str(artifacts_of(latest().id)["ganaug-compare"].data))) == 1
+
+
+def test_the_last_runs_of_a_folder_are_compared(finished: Finished, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished.run.out, out)
+    settings = ("quality.good=blobs", "evaluate.seeds=2")
+    report(str(out))
+    metrics = augment(str(finished.source), str(out), tiny.settings(*settings))
+    newest, oldest = json.loads(str(artifacts_of(latest().id)["ganaug-compare"].data))
+    missed = metrics["quality"]["augmented"]["miss_rate"]["mean"]
+    assert newest["defects missed"] == f"{100 * missed:.1f} %" != oldest["defects missed"]
+    assert newest["FID"] is not None and newest["finished"] > oldest["finished"]
+    assert newest["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+
+
+def test_every_folder_has_a_history_of_its_own(tmp_path: Path) -> None:
+    places = [tmp_path / "Line 3 (Ä)" / "run", tmp_path / "line-3" / "run", tmp_path / "line-3" / "run-2"]
+    keys = {key_of(RunFolder(place), "compare") for place in places}
+    assert len(keys) == 3 and all(re.fullmatch(r"ganaug-compare-line-3[a-z0-9-]*", key) for key in keys)
+    assert key_of(RunFolder(places[0]), "compare") in keys
+
+
+def test_a_folder_without_a_name_is_refused() -> None:
+    for start in (report, retrain, update):
+        with pytest.raises(ParameterTypeError):
+            start("")
+    with pytest.raises(ParameterTypeError):
+        collect("workspace", "")
 
 
 def test_a_failing_job_is_a_failed_run(tmp_path: Path) -> None:

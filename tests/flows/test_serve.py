@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flows.artifacts import key_of
 from flows.serve import deployments
 from pipeline.errors import InputError
 from pipeline.history import history
@@ -87,7 +88,7 @@ def test_a_schedule_fires_and_the_run_leaves_its_artifacts(
     assert run["state_type"] == "COMPLETED", run
     assert run["created_by"]["type"] == "SCHEDULE"
     artifacts = ask(port, "artifacts/filter", flow_runs={"id": {"any_": [run["id"]]}})
-    kept = {"ganaug-verdict", "ganaug-arms", "ganaug-classes", "ganaug-compare", "ganaug-progress"}
+    kept = {key_of(workspace.run, what) for what in ("verdict", "arms", "classes", "compare", "progress")}
     assert {artifact["key"] for artifact in artifacts} == kept
     assert workspace.run.report.exists() and history(workspace.run, last=1)
     names = {deployment["name"] for deployment in ask(port, "deployments/filter")}

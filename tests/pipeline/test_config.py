@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.config import Config, dump_config, known_keys, load_config, mask_secrets
 from pipeline.errors import InputError
@@ -133,3 +134,43 @@ def test_plain_text_is_not_masked(text: str) -> None:
 
 def test_a_value_may_begin_with_a_star() -> None:
     assert load_config(None, ["serve.train=* * * * *"]).serve.train == "* * * * *"
+
+
+@pytest.mark.parametrize("key", ["exchange", "cluster"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://key:hunter2@bucket/ganaug",
+        "s3://key:hun/hunter2@bucket",
+        "tcp://hunter2@host:8786",
+        "user:hunter2@host:8786",
+        "simplecache::s3://key:hunter2@bucket",
+        "abfs://container:hunter2@account.dfs.core.windows.net",
+    ],
+)
+@pytest.mark.parametrize("runner", ["dask", "process"])
+def test_credentials_in_an_address_are_refused_and_not_repeated(key: str, value: str, runner: str) -> None:
+    with pytest.raises(InputError, match=f"{key} names a user or a password .* environment") as error:
+        load_config(None, [f"{key}={value}", f"runner={runner}"])
+    with pytest.raises(ValidationError, match=f"{key} names a user or a password") as plain:
+        Config(**{key: value, "runner": runner})
+    assert "hunter2" not in f"{error.value} {plain.value}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://bucket/a@b",
+        "file:///mnt/a@b",
+        "/mnt/a@b",
+        "tcp://host:8786",
+        "http://host:9000/a@b",
+        "ray://[::1]:10001",
+        "simplecache::s3://bucket/x",
+        "abfs://container@account.dfs.core.windows.net/x",
+        "abfss://container@account.dfs.core.windows.net/x",
+    ],
+)
+def test_addresses_without_credentials_are_accepted(value: str) -> None:
+    config = load_config(None, [f"exchange={value}", f"cluster={value}", "runner=dask"])
+    assert config.exchange == config.cluster == value

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,36 @@ def test_results_that_no_run_uses_any_more_are_pruned(tmp_path: Path) -> None:
     size = unused.stat().st_size
     assert prune(tmp_path, days=1) == size
     assert not unused.exists() and used.exists() and fresh.exists() and counted.exists()
+
+
+def test_what_another_process_prunes_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = tmp_path / "a", tmp_path / "b"
+    for path in (ours, theirs):
+        path.write_bytes(b"123")
+        os.utime(path, (0, 0))
+    stat = Path.stat
+
+    def looked_at_too_early(path: Path, **options: Any) -> os.stat_result:
+        found = stat(path, **options)
+        if path == theirs:
+            theirs.unlink()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", looked_at_too_early)
+        assert prune(tmp_path, days=1) == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_may_not_be_deleted_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    os.utime(tmp_path / "a", (0, 0))
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert prune(tmp_path, days=1) == 0
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:

@@ -59,6 +59,27 @@ def test_a_mask_that_comes_later_brings_its_image_again(tmp_path: Path) -> None:
     assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [image, mask]
 
 
+def test_links_that_leave_their_folder_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    workspace, folder = Workspace(tmp_path / "workspace"), tmp_path / "incoming"
+    own, outside = arrive(folder / "pit" / "a.png"), arrive(tmp_path / "secret.png")
+    inside, leaves, loop = (folder / "pit" / f"{name}.png" for name in ("inside", "leaves", "loop"))
+    inside.symlink_to("a.png")
+    leaves.symlink_to(outside)
+    loop.symlink_to("loop.png")
+    os.mkfifo(folder / "pit" / "pipe.png")
+    assert list(arrivals(workspace, folder, now=NOW)["pit"]) == [own, inside]
+    assert f"{leaves} is left alone: the link leads to {outside}" in caplog.text and f"{loop} is left" in caplog.text
+
+
+def test_a_class_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "incoming"
+    arrive(tmp_path / "elsewhere" / "a.png")
+    folder.mkdir()
+    (folder / "pit").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InputError, match=r"serve\.watch: .*pit is a link to a folder; replace it by the folder"):
+        arrivals(Workspace(tmp_path / "workspace"), folder, now=NOW)
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"serve\.watch = .*nowhere is no folder"):
         arrivals(Workspace(tmp_path), tmp_path / "nowhere")

@@ -1,10 +1,14 @@
 """Classes of a workspace: what is recorded, what is refused, and that nothing of the user's is lost."""
 
+import errno
+import shutil
 import stat
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,13 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import Config
-from pipeline.errors import InputError
+from pipeline.config import Config, dump_config
+from pipeline.errors import InputError, JobError
 from pipeline.reading import read_dataset
+from pipeline.store import read_json, write_json
 from pipeline.workspace import Workspace, add_images, remove_class
 from pipeline.workspace.archive import unpack
 from pipeline.workspace.listing import class_states
 from tests import tiny
+from tests.pipeline.conftest import Ganaug
 
 CONFIG = Config()
 
@@ -160,6 +166,61 @@ def test_an_image_that_comes_again_mends_what_was_lost_and_brings_its_mask(
     assert [row.split for row in again] == [row.split for row in rows] and again[2].mask and not again[0].mask
 
 
+def alter(file: Path) -> bytes:
+    """Turn an image around and save it; returns what the file held."""
+    before = file.read_bytes()
+    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    file.write_bytes(tiny.encoded(image[::-1]))
+    return before
+
+
+def test_an_image_that_was_altered_is_mended_by_its_original_alone(tmp_path: Path, workspace: Workspace) -> None:
+    folders = {name: folder_of(tmp_path, name) for name in ("grain", "lines")}
+    for name, folder in folders.items():
+        add_images(workspace, name, [folder], CONFIG)
+    whole, registry = tiny.contents(workspace.images), workspace.manifest.read_bytes()
+    first = {row.label: row for row in reversed(workspace.rows())}
+    for row in first.values():
+        alter(workspace.images / row.path)
+    (workspace.images / workspace.rows()[1].path).unlink()
+    blobs = folder_of(tmp_path, "blobs")
+    with pytest.raises(InputError) as refused:
+        add_images(workspace, "blobs", [blobs], CONFIG)
+    told = str(refused.value)
+    assert f"{workspace.images / first['grain'].path} is missing or not the file that was recorded" in told
+    assert f"add the original, {first['grain'].original}, to class 'grain' again" in told and "2 more" in told
+    with pytest.raises(InputError, match="to class 'lines' again"):  # but those of its own class are mended
+        add_images(workspace, "grain", [folders["grain"]], CONFIG)
+    assert add_images(workspace, "lines", [folders["lines"]], CONFIG).known == 10
+    assert tiny.contents(workspace.images) == whole and workspace.manifest.read_bytes() == registry
+    assert add_images(workspace, "blobs", [blobs], CONFIG).counts == {"train": 7, "test": 3}
+
+
+def test_an_image_that_was_mended_keeps_its_spot_in_its_split(tmp_path: Path, workspace: Workspace) -> None:
+    folder = folder_of(tmp_path, "blobs")
+    add_images(workspace, "blobs", [folder], CONFIG)
+    row = next(row for row in workspace.rows() if row.split == "test")
+    original = alter(workspace.images / row.path)
+    both = tmp_path / "both"
+    both.mkdir()
+    (both / "original.png").write_bytes(original)
+    image = cv2.imread(str(both / "original.png"), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    (both / "brighter.png").write_bytes(tiny.encoded(image.astype(np.int16) + 12))
+    assert add_images(workspace, "blobs", [both], CONFIG).counts == {"test": 1}
+    assert workspace.rows()[-1].spot == row.spot
+
+
+def test_a_line_that_is_deleted_ends_the_matter(tmp_path: Path, workspace: Workspace) -> None:
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    rows = workspace.rows()
+    alter(workspace.images / rows[3].path)
+    workspace.write([*rows[:3], *rows[4:]])
+    add_images(workspace, "lines", [folder_of(tmp_path, "lines")], CONFIG)
+    assert len(workspace.rows()) == 19
+
+
 def test_a_mask_alone_is_no_image(tmp_path: Path, workspace: Workspace) -> None:
     mask = tmp_path / "a_mask.png"
     mask.write_bytes(tiny.encoded(tiny.texture("grain", 0)))
@@ -199,6 +260,227 @@ def test_a_class_that_is_removed_is_kept_aside(tmp_path: Path, workspace: Worksp
         remove_class(workspace, "grain")
     add_images(workspace, "grain", [removed], CONFIG)
     assert len(workspace.rows()) == 20
+
+
+class Killed(BaseException):
+    """As by the operating system: nothing of the program runs after it."""
+
+
+def killed(*_: object, **__: object) -> Any:
+    raise Killed
+
+
+@pytest.mark.parametrize("before", ["Workspace.forget", "Workspace.write", "shutil.move"])
+def test_a_class_whose_removal_was_killed_can_be_removed_again(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    for name in ("grain", "lines"):
+        add_images(workspace, name, [folder_of(tmp_path, name)], CONFIG)
+    splits = {row.sha256: row.split for row in workspace.rows()}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pipeline.workspace.classes.{before}", killed)
+        with pytest.raises(Killed):
+            remove_class(workspace, "grain")
+    remembered = {row.sha256: row.split for row in workspace.rows()} | workspace.former_splits()
+    assert remembered == splits
+    removed = remove_class(workspace, "grain")
+    assert len(tiny.contents(removed)) == 10 and not (workspace.images / "grain").exists()
+    assert {row.label for row in workspace.rows()} == {"lines"}
+    for file in sorted(removed.iterdir()):  # one at a time, so that a new draw would be another one
+        add_images(workspace, "grain", [file], CONFIG)
+    assert {row.sha256: row.split for row in workspace.rows()} == splits
+
+
+def test_a_class_without_its_folder_can_be_removed_and_nothing_else(tmp_path: Path, workspace: Workspace) -> None:
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    for name, fault in {"..": "starts with a dot", "manifest.csv": "has no class", "a/b": "is a path"}.items():
+        with pytest.raises(InputError, match=fault):
+            remove_class(workspace, name)
+    shutil.rmtree(workspace.images / "grain")
+    remove_class(workspace, "grain")
+    with pytest.raises(InputError, match=r"it has none\. If it was taken out before, `ganaug class update --workspace"):
+        remove_class(workspace, "grain")
+
+
+def test_links_are_followed_inside_their_folder_alone(tmp_path: Path, workspace: Workspace) -> None:
+    outside, folder = folder_of(tmp_path, "lines", 1), folder_of(tmp_path, "grain")
+    leaves, inside = folder / "leaves.png", folder / "inside.png"
+    leaves.symlink_to(outside / "lines-00.png")
+    inside.symlink_to("grain-00.png")
+    with pytest.raises(
+        InputError, match=r"leaves\.png cannot be added: the link leads to .*lines-00\.png; copy the file"
+    ):
+        add_images(workspace, "grain", [folder / "grain-01.png", leaves], CONFIG)
+    with pytest.raises(InputError, match="is no regular file"):
+        add_images(workspace, "grain", [Path("/dev/null")], CONFIG)
+    assert add_images(workspace, "grain", [inside], CONFIG).counts == {"train": 1}
+
+
+@pytest.mark.parametrize("how", ["a file", "below a file", "nowhere to write"])
+def test_a_workspace_that_cannot_be_is_named(tmp_path: Path, how: str) -> None:
+    (tmp_path / "file").write_text("dear sir")
+    root = {
+        "a file": tmp_path / "file", "below a file": tmp_path / "file" / "below",
+        "nowhere to write": Path("/proc/nowhere/workspace"),
+    }[how]  # fmt: skip
+    with pytest.raises(InputError) as refused:
+        add_images(Workspace(root), "grain", [folder_of(tmp_path, "grain", 4)], CONFIG)
+    assert str(refused.value).startswith(f"{root} cannot be written (")
+    assert str(refused.value).endswith("); choose another folder with --workspace.")
+
+
+def full(*_: object, **__: object) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("what", ["copyfile", "copyfileobj"])
+def test_a_full_disk_is_said_so(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    source = folder_of(tmp_path, "grain", 1) / "grain-00.png"
+    if what == "copyfileobj":
+        source = zipped(source.parent, tmp_path / "grain.zip")
+    monkeypatch.setattr(shutil, what, full)
+    with pytest.raises(InputError, match=r"No space left on device\); free some space") as refused:
+        add_images(workspace, "grain", [source], CONFIG)
+    assert str(refused.value).startswith(f"{source} cannot be") and str(workspace.root) in str(refused.value)
+
+
+# Settings: what the classes share, and whether a run would change anything
+
+
+def with_base(workspace: Workspace, *overrides: str) -> Workspace:
+    """A workspace whose finished run has trained a base with these settings."""
+    card = workspace.run.card("grain")
+    write_json(card, {"base": "generator-1.safetensors"})
+    write_json(workspace.run.store / "generator-1.safetensors", {})
+    workspace.keep_base(workspace.settings(["gan.scope=specialise", *overrides]))
+    return workspace
+
+
+def test_a_setting_that_is_younger_than_the_base_does_not_outdate_it(workspace: Workspace) -> None:
+    with_base(workspace, "gan.batch=16")
+    kept = read_json(workspace.base)
+    for young in ("devices", "guide", "patience"):
+        del kept["for"][young]
+    write_json(workspace.base, kept)
+
+    def base(*overrides: str) -> str | None:
+        return workspace.settings(["gan.scope=specialise", *overrides]).gan.base
+
+    assert base("gan.batch=16") is not None and base("gan.batch=16", "gan.finetune_steps=9") is not None
+    assert base() is None and base("gan.batch=16", "gan.patience=100") is None
+
+
+def finish(workspace: Workspace, *overrides: str) -> None:
+    """Leave what a run with these settings leaves."""
+    start(workspace, *overrides)
+    workspace.run.report.write_text("the report")
+    workspace.mark_current()
+
+
+def start(workspace: Workspace, *overrides: str) -> None:
+    workspace.run.out.mkdir(exist_ok=True)
+    workspace.run.config.write_text(dump_config(workspace.settings(overrides)))
+
+
+def test_a_workspace_that_is_named_from_elsewhere_is_the_same(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    with_base(workspace)
+    monkeypatch.chdir(tmp_path)
+    finish(Workspace(Path("workspace")))
+    monkeypatch.chdir(workspace.root)
+    assert workspace.is_up_to_date(workspace.settings()) and Workspace(Path()).is_up_to_date(workspace.settings())
+
+
+def test_a_run_is_up_to_date_with_the_images_and_the_settings_it_had(tmp_path: Path, workspace: Workspace) -> None:
+    def is_up_to_date(*overrides: str) -> bool:
+        return workspace.is_up_to_date(workspace.settings(overrides))
+
+    add_images(workspace, "grain", [folder_of(tmp_path, "grain")], CONFIG)
+    assert not is_up_to_date()
+    finish(workspace)
+    with_base(workspace)  # which the settings name from now on
+    assert workspace.settings().gan.base and is_up_to_date() and is_up_to_date("serve.keep_days=3")
+    assert not is_up_to_date("evaluate.seeds=9") and not is_up_to_date("gan.base=another.safetensors")
+    start(workspace, "gan.steps=9")  # and does not get to its end
+    assert not is_up_to_date() and not is_up_to_date("gan.steps=9")
+    finish(workspace, "gan.steps=9")
+    assert is_up_to_date("gan.steps=9") and not is_up_to_date()
+    workspace.run.config.write_text("of: another version\n")
+    assert not is_up_to_date("gan.steps=9")
+    finish(workspace)
+    workspace.run.report.unlink()
+    assert not is_up_to_date()
+    finish(workspace)
+    add_images(workspace, "lines", [folder_of(tmp_path, "lines")], CONFIG)
+    assert not is_up_to_date()
+
+
+# The command
+
+
+@pytest.fixture
+def updates(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], list[Any]]:
+    """Put in the place of the flow what leaves a finished run or raises; it tells the overrides it was called with."""
+    told: list[Any] = []
+
+    def replace_by(error: BaseException | None) -> list[Any]:
+        def update(root: str, overrides: list[str] | None = None) -> dict[str, Any]:
+            told.append(overrides)
+            if error:
+                raise error
+            finish(workspace, *overrides or [])
+            return {"verdict": "helped"}
+
+        monkeypatch.setattr("flows.workspace.update", update)
+        return told
+
+    return replace_by
+
+
+def test_an_update_goes_on_where_a_removal_was_stopped(
+    tmp_path: Path, workspace: Workspace, ganaug: Ganaug, updates: Callable[[BaseException | None], list[Any]]
+) -> None:
+    where, setting = ("--workspace", workspace.root), ("--set", "evaluate.policies=[flips, none]")
+    for name in tiny.TEXTURES:
+        add_images(workspace, name, [folder_of(tmp_path, name)], CONFIG)
+    command = f"`ganaug class update --workspace {workspace.root} --set 'evaluate.policies=[flips, none]'` goes on"
+
+    updates(KeyboardInterrupt())
+    status, _, told = ganaug("class", "remove", "grain", *where, *setting)
+    assert status == 130 and told == f"Interrupted; {command} from where it was.\n"
+    updates(JobError("filter: out of memory."))
+    status, _, told = ganaug("class", "remove", "blobs", *where, *setting)
+    assert status == 1 and told == f"ganaug: filter: out of memory.\n{command} from where it was.\n"
+    status, _, told = ganaug("class", "remove", "blobs", *where)
+    assert status == 2 and "class update" in told
+
+    called = updates(None)
+    called.clear()
+    assert ganaug("class", "update", *where, *setting)[0] == 0 and called == [[setting[1]]]
+    status, told, _ = ganaug("class", "update", *where, *setting)
+    assert status == 0 and "is up to date already" in told and str(workspace.run.report) in told and len(called) == 1
+    assert ganaug("class", "update", *where)[0] == 0 and len(called) == 2
+
+
+def test_an_update_needs_a_workspace(tmp_path: Path, ganaug: Ganaug) -> None:
+    status, _, told = ganaug("class", "update", "--workspace", tmp_path / "none")
+    assert status == 2 and "is no workspace" in told and not (tmp_path / "none").exists()
+
+
+def test_an_addition_that_is_interrupted_names_the_update(
+    tmp_path: Path, workspace: Workspace, ganaug: Ganaug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_class(*_: object) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.workspace.add_class", add_class)
+    folder = folder_of(tmp_path, "grain")
+    status, _, told = ganaug("class", "add", "grain", folder, "--workspace", workspace.root)
+    assert status == 130 and told.startswith("Interrupted; the same command, or `ganaug class update --workspace")
 
 
 def test_the_list_says_what_there_is(tmp_path: Path, workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ from pipeline.exchange import Exchange
 from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
+from pipeline.workspace.classes import DamagedError
 from pipeline.workspace.watch import State, arrivals, halves, mark
 
 ATTEMPTS = 50  # to record the files of a class that were refused together
@@ -117,7 +118,7 @@ def _collected(place: Workspace, name: str, files: dict[Path, State], config: Co
         batch, attempts = batches.pop(0), attempts + 1
         try:
             added: Added = as_task(f"record {name}", add_images, place, name, list(batch), config)
-        except BusyError:
+        except (BusyError, DamagedError):
             raise  # nothing was looked at: the next time will do
         except InputError as error:
             parts = halves(batch)

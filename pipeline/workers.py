@@ -24,6 +24,8 @@ from pipeline.errors import InputError, JobError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+ENDING = threading.Event()  # this process was told to end
+
 for chatty in ("distributed", "rank_zero"):  # Fabric's greetings; these names' levels outlive its import in the ranks
     logging.getLogger(f"lightning_fabric.utilities.{chatty}").setLevel(logging.WARNING)
 
@@ -98,7 +100,10 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
     """
     with ProcessPoolExecutor(1, mp_context=_fresh(function), initializer=_end_with_parent) as pool:
         try:
-            return pool.submit(function, job).result()
+            result = pool.submit(function, job)
+            if ENDING.is_set():
+                _end_children()
+            return result.result()
         except BrokenProcessPool:
             raise JobError(
                 f"The process of {function.__name__} died, most likely for want of memory; "
@@ -118,16 +123,27 @@ def _fresh(function: Callable[..., Any]) -> BaseContext:
 
 @contextmanager
 def no_survivors() -> Iterator[None]:
-    """End the processes that were started inside when a signal ends it: a thread that waits for one of them would
-    hold this process until its work is done."""
+    """When a signal ends what is inside, end the processes and the trainings that were started there: a thread that
+    trains, or waits for one of them, would hold this process until its work is done."""
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        for child in active_children():
-            child.terminate()
+        ENDING.set()
+        _end_children()
         raise
+
+
+def _end_children() -> None:
+    for child in active_children():
+        child.terminate()
+
+
+def stop_if_ending() -> None:
+    """Raise KeyboardInterrupt in a thread of a process that was told to end; only the main thread hears of it else."""
+    if ENDING.is_set():
+        raise KeyboardInterrupt
 
 
 def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:

@@ -26,7 +26,7 @@ from pipeline.stages.guides import GUIDES, shrunk
 from pipeline.stages.jobs import TrainJob, images_of
 from pipeline.stages.records import Trained, load_pack
 from pipeline.store import RunFolder, StoreError, load_tensors, save_tensors, write_json
-from pipeline.workers import in_own_process, launch, torch_threads
+from pipeline.workers import in_own_process, launch, stop_if_ending, torch_threads
 
 
 def train(job: TrainJob) -> Trained:
@@ -121,6 +121,7 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, cond
         at = [0]
 
         def advance(trainer: Trainer, row: Mapping[str, float]) -> None:
+            stop_if_ending()
             left, rate = _time_left(trainer, job.minutes), trainer.step / max(trainer.seconds, 1e-9)
             done = round(total * trainer.progress)
             bar.advance(done - at[0], f"{rate:.1f} steps/s, {left} left, loss {row['loss_d']:.2f}")

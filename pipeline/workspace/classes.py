@@ -24,6 +24,10 @@ from pipeline.workspace.folder import Row, Workspace
 INCOMING = ".incoming-"
 
 
+class DamagedError(InputError):
+    """Images of the workspace were altered or lost; nothing can be added until they are mended."""
+
+
 @dataclass(frozen=True)
 class Added:
     """What became of the files: new images by split, images that were known, unreadable files, other formats."""
@@ -44,7 +48,8 @@ def add_images(workspace: Workspace, name: str, sources: Sequence[Path], config:
 
     Raises:
         InputError: an unusable name or source, more bad files than `data.max_bad_fraction`, no readable image, a mask
-            without its image, an image that is in another class already, or a damaged one that has not come again.
+            without its image, or an image that is in another class already.
+        DamagedError: a damaged image that has not come again.
     """
     check_class_name(name, "class add")
     with workspace.lock():
@@ -160,7 +165,7 @@ def _known(rows: list[Row], name: str, reading: Reading) -> dict[str, int]:
 
 
 def _mend(workspace: Workspace, rows: list[Row], reading: Reading, known: dict[str, int]) -> None:
-    """Give each damaged image that came again its file back, then raise InputError if others are damaged.
+    """Give each damaged image that came again its file back, then raise DamagedError if others are damaged.
 
     What a damaged image showed is not known, so a new image of the same spot could get into the other split.
     """
@@ -171,7 +176,7 @@ def _mend(workspace: Workspace, rows: list[Row], reading: Reading, known: dict[s
     lost = [row for row in damaged if row.sha256 not in known]
     if lost:
         more = f" {len(lost) - 1} more image(s) are damaged too." if len(lost) > 1 else ""
-        raise InputError(
+        raise DamagedError(
             f"{workspace.images / lost[0].path} is missing or not the file that was recorded; add the original, "
             f"{lost[0].original}, to class {lost[0].label!r} again, or delete its line in {workspace.manifest}.{more}"
         )

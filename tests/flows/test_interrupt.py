@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from pipeline.log import read_log
 from tests import tiny
 from tests.flows.commands import start
@@ -11,9 +13,11 @@ from tests.flows.commands import start
 PATIENCE = 120  # seconds
 
 
-def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", ["process", "local"])
+def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path, runner: str) -> None:
     data, out = tiny.write_dataset(tmp_path / "data"), tmp_path / "out"
-    settings = tiny.as_arguments("runner=process", "workers=2", "gan.scope=per_class", "gan.steps=3000")
+    lasting = ("gan.scope=per_class", "gan.steps=null", "gan.minutes=1")
+    settings = tiny.as_arguments(f"runner={runner}", "workers=2", *lasting)
     run = start("run", str(data), "--out", str(out), *settings, home=tmp_path / "home")
     assert run.stdout is not None
     try:

@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.log import read_log
 from pipeline.store import read_json
 from pipeline.workspace import Workspace
+from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
@@ -122,6 +123,21 @@ def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: 
     assert Counter(row.label for row in workspace.rows()) == {"blobs": 17, "grain": 12, "lines": 12}
     assert "lines" in read_json(workspace.run.metrics)["dataset"]["classes"]
     assert collect(str(workspace.root), str(incoming), settings) == {}  # each file is looked at once
+
+
+def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+    settings = [word for word in SETTINGS if word != "--set"]
+    arrived = tiny.write_dataset(incoming, {"lines": 2}) / "lines"
+    for file in arrived.iterdir():
+        os.utime(file, (1e9, 1e9))
+    lost = next((workspace.images / "grain").glob("*.png"))
+    kept = lost.rename(tmp_path / "kept.png")
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"{lost.name} is missing or not the file that was recorded"):
+            collect(str(workspace.root), str(incoming), settings)
+    kept.rename(lost)
+    assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
 def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:

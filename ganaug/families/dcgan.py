@@ -18,7 +18,7 @@ DCGAN = Family(
     generator=ConvGenerator,
     discriminator=ProjectionCritic,
     objective=Objective(bce_discriminator, non_saturating_generator, saturating=saturating_generator),
-    defaults=Options(r1_weight=0.05, r1_every=4),
+    defaults=Options(steps=10_000, width=16, patience=8000, r1_weight=0.05, r1_every=4),
     variants=("transposed", "resize"),  # resize: nearest neighbours and a convolution, no checkerboard
     critic_norms=("none", "batch", "spectral"),
 )

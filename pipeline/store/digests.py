@@ -15,16 +15,23 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+# What shows results, keeps images or moves files: a change there leaves what was trained as it is.
+NO_RESULTS = (
+    "pipeline/report/", "pipeline/workspace/", "pipeline/class_commands.py", "pipeline/cli.py", "pipeline/exchange.py",
+    "pipeline/explore.py", "pipeline/history.py", "pipeline/latent_commands.py", "pipeline/latent_model.py",
+    "pipeline/log.py",
+)  # fmt: skip
+
 
 @functools.cache
 def code_version() -> str:
-    """Release and digest of the sources that compute results (the report's do not), e.g. `0.1.0+3f2a9c1d`."""
+    """Release and digest of the sources that compute results, e.g. `0.1.0+3f2a9c1d`."""
     root = Path(__file__).resolve().parents[2]
     sources = hashlib.sha256()
     for package in ("classifiers", "ganaug", "pipeline"):
         for file in sorted((root / package).rglob("*.py")):
             name = file.relative_to(root).as_posix()
-            if not name.startswith("pipeline/report/"):
+            if not name.startswith(NO_RESULTS):
                 sources.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     try:
         release = version("ganaug")

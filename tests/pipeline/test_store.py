@@ -3,6 +3,8 @@ import json
 import multiprocessing
 import os
 import resource
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,3 +313,19 @@ def test_progress_without_a_terminal_says_a_line_now_and_then() -> None:
     lines = stream.getvalue().splitlines()
     assert 10 <= len(lines) <= 11
     assert lines[-1] == "train: 1000/1000 loss 0.5"
+
+
+def test_only_code_that_computes_results_counts_as_another_version(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    for package in ("classifiers", "ganaug", "pipeline"):
+        shutil.copytree(root / package, tmp_path / package)
+
+    def version() -> str:
+        return str(runpy.run_path(str(tmp_path / "pipeline" / "store" / "digests.py"))["code_version"]())
+
+    before = version()
+    for name in ("pipeline/workspace/watch.py", "pipeline/report/page.py", "pipeline/cli.py"):
+        (tmp_path / name).write_text("# another")
+    assert version() == before
+    (tmp_path / "ganaug" / "losses.py").write_text("# another")
+    assert version() != before

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import settings
 
 from pipeline.config import Config
@@ -30,6 +31,12 @@ class Finished:
     config: Config
     source: Path
     metrics: dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Networks start alike whichever tests ran before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.extractors import DISTANCES
 from benchmarks.filter_stages import Labelled, accuracy, images_of
-from benchmarks.runs import table
+from benchmarks.runs import row, table
 from classifiers.scattering import Scattering
 from classifiers.training import Recipe
 from ganaug.families import get_family
@@ -99,7 +99,7 @@ def main() -> None:
     print("\n".join(table(["setting", *(f"{m:g} min: steps, FID, KID, gain" for m in minutes)], [])), flush=True)
     parallel = Parallel(n_jobs=given.at_once, return_as="generator")
     for setting, points in zip(given.settings, parallel(delayed(curve)(one) for one in given.settings), strict=True):
-        print(" | ".join(["", setting or "default", *(point.cell(plain) for point in points), ""]).strip(), flush=True)
+        print(row([setting or "default", *(point.cell(plain) for point in points)]), flush=True)
     print(f"\nWithout synthetic images: {fmean(plain):.1f} % (± {stdev(plain):.1f} by seed).")
 
 

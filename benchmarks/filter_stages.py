@@ -22,6 +22,7 @@ from ganaug.metrics.neighbours import distances
 from ganaug.sampling import BATCH, to_float
 from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
+from ganaug.training import prefixed
 from pipeline.job import recall_job
 from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
@@ -30,7 +31,8 @@ from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import Judgement
 from pipeline.store import RunFolder, load_tensors
 
-CANDIDATES, FIRST_SEED, ALL = 1000, 10**9, torch.arange(500)  # seeds that no run has drawn
+CANDIDATES, FIRST_SEED = 1000, 10**9  # seeds that no run has drawn
+ALL = torch.arange(CANDIDATES // 2)
 Labelled = tuple[Tensor, Tensor]
 
 
@@ -111,8 +113,7 @@ def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
     """What the discriminator of a shared generator says of images of one class."""
     tensors, _ = load_tensors(next(run.store.glob("generator-*")))
     discriminator = model.family.discriminator(model.spec)
-    prefix = "discriminator."
-    discriminator.load_state_dict({k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)})
+    discriminator.load_state_dict(prefixed(tensors, "discriminator."))
     condition = torch.full((len(images),), model.condition)
     parts = zip(images.split(BATCH), condition.split(BATCH), strict=True)
     return torch.cat([discriminator(to_float(some), told).flatten() for some, told in parts])

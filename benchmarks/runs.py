@@ -19,8 +19,9 @@ def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapp
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     """Lines of a markdown table."""
     titles = list(header)
-    return [_row(titles), _row(["---"] * len(titles)), *map(_row, rows)]
+    return [row(titles), row(["---"] * len(titles)), *map(row, rows)]
 
 
-def _row(cells: Iterable[str]) -> str:
+def row(cells: Iterable[str]) -> str:
+    """One line of a markdown table."""
     return f"| {' | '.join(cells)} |"

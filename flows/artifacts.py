@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -13,11 +14,16 @@ LAST = 20  # runs in the comparison
 VERDICTS = {"merge": "Merge", "do_not_merge": "Do not merge", "inconclusive": "Inconclusive"}
 
 
+def mark_of(folder: Path) -> str:
+    """Six digits that tell folders of the same name apart."""
+    return hashlib.sha256(str(folder).encode()).hexdigest()[:6]
+
+
 def key_of(run: RunFolder, what: str) -> str:
     """Key of an artifact of a run's folder: the same every time, so that Prefect shows that folder's history."""
     out = run.out.resolve()
     named = re.sub("[^a-z0-9]+", "-", f"{out.parent.name}-{out.name}".lower()).strip("-")
-    return f"ganaug-{what}-{named}-{hashlib.sha256(str(out).encode()).hexdigest()[:6]}"
+    return f"ganaug-{what}-{named}-{mark_of(out)}"
 
 
 def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:

@@ -153,6 +153,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exception(error)
+        notes = getattr(error, "__notes__", [])
         if isinstance(error, TransportError):
             error = JobError(
                 f"Prefect's server does not answer ({error}). What was done is in the run's folder; with the server "
@@ -160,7 +161,6 @@ def main() -> None:
             )
         known = isinstance(error, InputError | JobError)
         text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
-        notes = getattr(error, "__notes__", [])
         print("ganaug:", mask_secrets("\n".join([text, *notes])), file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
 

@@ -1,7 +1,6 @@
 """`ganaug serve`: the flows of a workspace on their schedules, on this machine, until it is stopped."""
 
 import contextlib
-import hashlib
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
+from flows.artifacts import mark_of
 from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Config
 from pipeline.errors import BusyError, InputError, JobError
@@ -49,7 +49,7 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:
     """The scheduled flows of a workspace, and `add-class` to be started by hand from Prefect's page."""
     root, when = workspace.root.resolve(), config.serve
-    name = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"  # two may have the same folder's name
+    name = f"{root.name}-{mark_of(root)}"
     common: dict[str, Any] = {"workspace": str(root), "overrides": overrides}
     watched = {"watch": str(Path(when.watch).resolve())} if when.watch else {}
     plans: list[tuple[Any, str, str | None, dict[str, Any]]] = [

@@ -403,9 +403,9 @@ class Trainer:
         for name in ("generator", "discriminator", "ema"):
             _load_prefixed(getattr(self, name), tensors, f"{name}.")
         for name, rate in zip(("optimizer_g", "optimizer_d"), record["rates"], strict=True):
-            load_optimizer(getattr(self, name), _prefixed(tensors, f"{name}."), rate)
+            load_optimizer(getattr(self, name), prefixed(tensors, f"{name}."), rate)
         self.step, self.seconds = record["step"], record["seconds"]
-        self.keeper.load(_prefixed(tensors, "best."), record["keeper"])
+        self.keeper.load(prefixed(tensors, "best."), record["keeper"])
         self.anchors = Anchors(**record["anchors"])
         self.history = list(record["history"])
 
@@ -431,9 +431,10 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of one network of `Trainer.state()`, by their names in it."""
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _load_prefixed(network: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    network.load_state_dict(_prefixed(tensors, prefix))
+    network.load_state_dict(prefixed(tensors, prefix))

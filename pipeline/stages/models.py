@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ganaug.families import Family, get_family
 from ganaug.spec import Spec
+from ganaug.training import prefixed
 from pipeline.stages.records import Trained
 from pipeline.store import load_tensors
 
@@ -22,7 +23,7 @@ def by_task(trained: Sequence[Trained]) -> tuple[list[Trained], Trained | None]:
 def averaged(model: Path) -> Averaged:
     """The weights that images are made with, and the record of the training."""
     tensors, card = load_tensors(model)
-    return {key.removeprefix("ema."): t for key, t in tensors.items() if key.startswith("ema.")}, card
+    return prefixed(tensors, "ema."), card
 
 
 def generator_of(

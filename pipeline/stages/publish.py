@@ -19,7 +19,7 @@ from pipeline.store import RunFolder, StoreError, code_version, load_tensors, re
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
     """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
 
-    Files that hold the same already are left as they are, and so is the folder of a class whose training failed.
+    Models that are there already are left as they are, and so is the folder of a class whose training failed.
 
     Raises:
         JobError: no generator was trained at all, or none that enlarges what the others draw.

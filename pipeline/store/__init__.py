@@ -12,7 +12,7 @@ from pipeline.store.files import (
     write_atomically,
     write_json,
 )
-from pipeline.store.runfolder import SPLITS, RunFolder, hold
+from pipeline.store.runfolder import SPLITS, RunFolder, hold, to_be_written
 
 __all__ = [
     "SPLITS",
@@ -29,6 +29,7 @@ __all__ = [
     "prune",
     "read_json",
     "save_tensors",
+    "to_be_written",
     "write_atomically",
     "write_json",
 ]

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,17 +87,9 @@ class RunFolder:
         Raises:
             InputError: it holds something but no run, cannot be written, or has less free space than `planned_bytes`.
         """
-        self._refuse_foreign()
-        probe = self.out / f"{TEMPORARY}{os.getpid()}-probe"
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"probe")
-            probe.unlink()
-            free = shutil.disk_usage(self.out).free
-        except OSError as error:
-            raise InputError(
-                f"{self.out} cannot be written ({error.strerror}); choose another folder with --out."
-            ) from None
+        with to_be_written(self.out, "--out"):
+            self._refuse_foreign()
+        free = shutil.disk_usage(self.out).free
         if free < planned_bytes:
             raise InputError(
                 f"{self.out} has {free / 1e6:,.0f} MB free, but this run needs about {planned_bytes / 1e6:,.0f} MB; "
@@ -118,6 +111,24 @@ class RunFolder:
             for left_behind in self.out.rglob(f"{TEMPORARY}*"):
                 left_behind.unlink(missing_ok=True)
             yield
+
+
+@contextlib.contextmanager
+def to_be_written(folder: Path, option: str) -> Iterator[None]:
+    """After the checks inside, make the folder and prove that it can be written; nothing is left in it.
+
+    Raises:
+        InputError: it cannot; names `option`, which chooses another.
+    """
+    try:
+        yield
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"probe")
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror}); choose another folder with {option}."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """Unpack a ZIP archive of images, or refuse it whole before anything is written."""
 
+import contextlib
 import lzma
 import shutil
 import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -22,23 +24,30 @@ def unpack(archive: Path, into: Path) -> None:
             folder; more files, a higher compression or more bytes than can be meant, or than the disk has room for;
             an archive that cannot be read or a folder that cannot be written.
     """
+    with copying(f"{archive} cannot be unpacked into {into.parent}"):
+        try:
+            with ZipFile(archive) as source:
+                entries = [entry for entry in source.infolist() if not entry.is_dir()]
+                _refuse(archive, entries, shutil.disk_usage(into).free)
+                for entry in entries:
+                    target = into.joinpath(*PurePosixPath(entry.filename).parts)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with source.open(entry) as packed, target.open("xb") as file:
+                        shutil.copyfileobj(packed, file)  # zipfile reads no more than the entry declares
+        except (BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise InputError(f"{archive} cannot be unpacked ({error}); pack it again as a plain ZIP file.") from None
+        except FileExistsError as error:
+            raise InputError(f"{archive} holds two files called {Path(error.filename).name!r}; rename one.") from None
+
+
+@contextlib.contextmanager
+def copying(failure: str) -> Iterator[None]:
+    """Raise InputError, which `failure` begins, where the disk does not do what is asked for inside."""
     try:
-        with ZipFile(archive) as source:
-            entries = [entry for entry in source.infolist() if not entry.is_dir()]
-            _refuse(archive, entries, shutil.disk_usage(into).free)
-            for entry in entries:
-                target = into.joinpath(*PurePosixPath(entry.filename).parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with source.open(entry) as packed, target.open("xb") as file:
-                    shutil.copyfileobj(packed, file)  # zipfile reads no more than the entry declares
-    except (BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"{archive} cannot be unpacked ({error}); pack it again as a plain ZIP file.") from None
-    except FileExistsError as error:
-        raise InputError(f"{archive} holds two files called {Path(error.filename).name!r}; rename one.") from None
+        yield
     except OSError as error:
         raise InputError(
-            f"{archive} cannot be unpacked into {into.parent} ({error.strerror or error}); free some space there, or "
-            "check the permissions of both."
+            f"{failure} ({error.strerror or error}); free some space there, or check the permissions of both."
         ) from None
 
 

@@ -18,7 +18,7 @@ from pipeline.reading.layouts import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
 from pipeline.store import SPLITS, file_digest, write_atomically
-from pipeline.workspace.archive import unpack
+from pipeline.workspace.archive import copying, unpack
 from pipeline.workspace.folder import Row, Workspace
 
 INCOMING = ".incoming-"
@@ -123,17 +123,13 @@ def _gathered(sources: Sequence[Path], staging: Path) -> Path:
 
 def _stage(source: Path, staging: Path) -> None:
     """Copy a file that is given by its name; links are followed as in a data set, inside their folder alone."""
-    try:
-        if not check_file(source.parent.resolve(), source.name):
-            raise InputError(f"{source} is no regular file; give a folder, a ZIP archive or image files.")
+    with copying(f"{source} cannot be copied into {staging.parent}"):
+        try:
+            if not check_file(source.parent.resolve(), source.name):
+                raise InputError(f"{source} is no regular file; give a folder, a ZIP archive or image files.")
+        except BadFile as bad:
+            raise InputError(f"{source} cannot be added: {bad}.") from None
         shutil.copyfile(source, staging / source.name)
-    except BadFile as bad:
-        raise InputError(f"{source} cannot be added: {bad}.") from None
-    except OSError as error:
-        raise InputError(
-            f"{source} cannot be copied into {staging.parent} ({error.strerror}); free some space there, or check the "
-            "permissions of both."
-        ) from None
 
 
 def _read(folder: Path, config: Config) -> Reading:

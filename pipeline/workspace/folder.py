@@ -3,14 +3,23 @@
 import contextlib
 import csv
 import io
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
-from pipeline.store import RunFolder, digest, file_digest, hold, jsonable, read_json, write_atomically, write_json
+from pipeline.store import (
+    RunFolder,
+    digest,
+    file_digest,
+    hold,
+    jsonable,
+    read_json,
+    to_be_written,
+    write_atomically,
+    write_json,
+)
 
 SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
 data:
@@ -122,15 +131,15 @@ class Workspace:
 
     def is_current(self) -> bool:
         """Whether the last finished run had the images that there are now."""
-        return self.finished.exists() and read_json(self.finished)["manifest"] == file_digest(self.manifest)
+        return self.finished.exists() and read_json(self.finished)["manifest"] == self._registry()
 
     def has_failed(self) -> bool:
         """Whether a run with the images that there are now has failed."""
-        return self.failure.exists() and read_json(self.failure) == {"manifest": file_digest(self.manifest)}
+        return self.failure.exists() and read_json(self.failure) == {"manifest": self._registry()}
 
     def mark_failed(self) -> None:
         """Note that the run with these images has failed, and would again."""
-        write_json(self.failure, {"manifest": file_digest(self.manifest)})
+        write_json(self.failure, {"manifest": self._registry()})
 
     def is_up_to_date(self, config: Config) -> bool:
         """Whether the last finished run had these settings and this program, and none with others was begun since."""
@@ -140,7 +149,11 @@ class Workspace:
 
     def mark_current(self) -> None:
         """Note that the run is finished, with the images that there are and the settings it was started with."""
-        write_json(self.finished, {"manifest": file_digest(self.manifest), "settings": self._started_with()})
+        write_json(self.finished, {"manifest": self._registry(), "settings": self._started_with()})
+
+    def _registry(self) -> str:
+        """Digest of the images that there are now."""
+        return file_digest(self.manifest)
 
     def _started_with(self) -> str:
         """Digest of the last run's settings; empty if there was no run, or one of a version with other settings."""
@@ -186,25 +199,15 @@ class Workspace:
         Raises:
             InputError: another process holds it (named), it holds something else, or it cannot be written.
         """
-        self._prepare()
-        with hold(self.root):
-            if not self.config.exists():
-                write_atomically(self.config, SETTINGS.encode())
-            yield
-
-    def _prepare(self) -> None:
-        try:
+        with to_be_written(self.root, "--workspace"):
             if not self.manifest.exists() and self._holds_something_else():
                 raise InputError(
                     f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace."
                 )
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root) as probe:
-                probe.write(b"probe")
-        except OSError as error:
-            raise InputError(
-                f"{self.root} cannot be written ({error.strerror}); choose another folder with --workspace."
-            ) from None
+        with hold(self.root):
+            if not self.config.exists():
+                write_atomically(self.config, SETTINGS.encode())
+            yield
 
 
 def _base_settings(config: Config) -> dict[str, object]:

@@ -22,6 +22,8 @@ from tests.flows.test_augment import call
 
 SETTINGS = tiny.as_arguments("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
 
+OVERRIDES = [word for word in SETTINGS if word != "--set"]
+
 
 def trained(workspace: Workspace) -> list[str]:
     done = [e for e in read_log(workspace.run.log) if (e["stage"], e["event"]) == ("train", "done")]
@@ -96,38 +98,35 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
 
 def test_comparing_anew_trains_no_generator(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace = two_classes(tmp_path, monkeypatch)
-    settings = [word for word in SETTINGS if word != "--set"]
     models = drawn(workspace)
     more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
     assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
     images = read_json(workspace.run.metrics)["dataset"]["counts"]["test"]["grain"]
-    metrics = retrain(str(workspace.root), settings)
+    metrics = retrain(str(workspace.root), OVERRIDES)
     assert metrics["dataset"]["counts"]["test"]["grain"] > images
     assert drawn(workspace) == models
 
 
 def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
-    settings = [word for word in SETTINGS if word != "--set"]
     incoming.mkdir()
-    assert collect(str(workspace.root), str(incoming), settings) == {}
+    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}
     tiny.write_dataset(incoming, {"lines": 12})
     tiny.write_dataset(incoming, {"blobs": 5}, first_seed=80)
     shutil.copy(tmp_path / "grain" / "grain" / "grain-00.png", incoming / "blobs")
     (incoming / "lines" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for file in incoming.rglob("*.png"):
         os.utime(file, (1e9, 1e9))
-    state: State[Any] = collect(str(workspace.root), str(incoming), settings, return_state=True)
+    state: State[Any] = collect(str(workspace.root), str(incoming), OVERRIDES, return_state=True)
     told = str(state.message)
     assert state.is_failed() and "is in class 'grain' already" in told and "lines: broken.png" in told
     assert Counter(row.label for row in workspace.rows()) == {"blobs": 17, "grain": 12, "lines": 12}
     assert "lines" in read_json(workspace.run.metrics)["dataset"]["classes"]
-    assert collect(str(workspace.root), str(incoming), settings) == {}  # each file is looked at once
+    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}  # each file is looked at once
 
 
 def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
-    settings = [word for word in SETTINGS if word != "--set"]
     arrived = tiny.write_dataset(incoming, {"lines": 2}) / "lines"
     for file in arrived.iterdir():
         os.utime(file, (1e9, 1e9))
@@ -135,23 +134,22 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monke
     kept = lost.rename(tmp_path / "kept.png")
     for _ in range(2):
         with pytest.raises(InputError, match=f"{lost.name} is missing or not the file that was recorded"):
-            collect(str(workspace.root), str(incoming), settings)
+            collect(str(workspace.root), str(incoming), OVERRIDES)
     kept.rename(lost)
     assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
 def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
-    settings = [word for word in SETTINGS if word != "--set"]
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
         for file in incoming.rglob("*.png"):
             os.utime(file, (1e9, 1e9))
         with pytest.raises(InputError, match=r"quality\.good = 'none' is no class"):
-            collect(str(workspace.root), str(incoming), [*settings, "quality.good=none"])
-        assert collect(str(workspace.root), str(incoming), [*settings, "quality.good=none"]) == {}
-    assert update(str(workspace.root), settings)["dataset"]["counts"]["train"]["blobs"] > 8
+            collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"])
+        assert collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"]) == {}
+    assert update(str(workspace.root), OVERRIDES)["dataset"]["counts"]["train"]["blobs"] > 8
 
 
 @pytest.mark.parametrize("words", [("class", "list"), ("class", "remove", "grain")])
@@ -164,11 +162,10 @@ def test_no_workspace_is_said_so(
 
 def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace = two_classes(tmp_path, monkeypatch)
-    settings = [word for word in SETTINGS if word != "--set"]
-    assert workspace.settings(settings).gan.base is not None
-    assert workspace.settings([*settings, "gan.finetune_steps=9"]).gan.base is not None
-    assert workspace.settings([*settings, "gan.steps=9"]).gan.base is None
-    assert workspace.settings([*settings, "gan.scope=per_class"]).gan.base is None
+    assert workspace.settings(OVERRIDES).gan.base is not None
+    assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.base is not None
+    assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.base is None
+    assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.base is None
 
 
 def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
@@ -183,6 +180,6 @@ def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monk
         return {}
 
     monkeypatch.setattr("flows.workspace.run_as_tasks", run)
-    retrain(str(workspace.root), [word for word in SETTINGS if word != "--set"])
+    retrain(str(workspace.root), OVERRIDES)
     assert seen == [2, 2]
     assert {row.label for row in workspace.rows()} == {"blobs", "grain"}

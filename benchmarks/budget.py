@@ -24,7 +24,8 @@ from classifiers.scattering import Scattering
 from classifiers.training import Recipe
 from ganaug.families import get_family
 from ganaug.training import Trainer
-from pipeline.config import load_config
+from pipeline.config import Config, load_config
+from pipeline.stages.fits import recipe_for
 from pipeline.stages.jobs import options_for
 from pipeline.store import RunFolder
 
@@ -45,32 +46,32 @@ class Look:
         return f"{self.steps}, {self.fid:.1f}, {self.kid:.1f}, {fmean(gains):+.1f}"
 
 
-def judge(train: Labelled, judges: Labelled, made: Labelled | None, policy: str, seeds: int) -> list[float]:
+def judge(train: Labelled, judges: Labelled, made: Labelled | None, recipe: Recipe, seeds: int) -> list[float]:
     """Accuracy in percent, of every seed."""
-    return [accuracy(train, judges, made, Recipe(policy=policy), 7000 + seed) for seed in range(seeds)]
+    return [accuracy(train, judges, made, recipe, 7000 + seed) for seed in range(seeds)]
 
 
 def looks(
-    train: Labelled, judges: Labelled, setting: str, minutes: list[float], policy: str, seeds: int
+    train: Labelled, judges: Labelled, config: Config, minutes: list[float], recipe: Recipe, seeds: int
 ) -> Iterator[Look]:
     """One after each of the `minutes`."""
     torch.set_num_threads(1)
-    config = load_config(None, [f"gan.{word}" for word in setting.split()])
     extractor, family = Scattering.fit(train[0]), get_family(config.gan.family)
     labels = torch.arange(int(train[1].max()) + 1)
     options = replace(options_for(config), steps=10**6)
     trainer = Trainer(family, *train, n_conditions=len(labels), options=options, seed=0)
-    real, spent = extractor(judges[0]).double(), 0.0
+    trainer.minutes = minutes[-1]
+    real = extractor(judges[0]).double()
     for limit in minutes:
-        while spent < 60 * limit:
+        while trainer.seconds < 60 * limit:
             started = time.process_time()
             trainer.train_step()
-            spent += time.process_time() - started
+            trainer.seconds += time.process_time() - started
         made = [trainer.sample(torch.full((SAMPLES,), label), seed=label) for label in labels.tolist()]
         apart = [_distances(extractor(made[k]).double(), real[judges[1] == k]) for k in labels.tolist()]
         joined = torch.cat([images[:JOIN] for images in made]), labels.repeat_interleave(JOIN)
         fid, kid = (fmean(of) for of in zip(*apart, strict=True))
-        yield Look(trainer.step, fid, kid, judge(train, judges, joined, policy, seeds))
+        yield Look(trainer.step, fid, kid, judge(train, judges, joined, recipe, seeds))
 
 
 def _distances(made: Tensor, real: Tensor) -> tuple[float, float]:
@@ -88,14 +89,18 @@ def main() -> None:
     parser.add_argument("--policy", default="flips_shift")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--at-once", type=int, default=-1)
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     given = parser.parse_args()
     train, judges, _ = images_of(RunFolder(given.run))
     minutes = sorted(given.minutes)
 
-    def curve(setting: str) -> list[Look]:
-        return list(looks(train, judges, setting, minutes, given.policy, given.seeds))
+    recipe = recipe_for(load_config(None, given.overrides), policy=given.policy)
 
-    plain = judge(train, judges, None, given.policy, given.seeds)
+    def curve(setting: str) -> list[Look]:
+        config = load_config(None, [*given.overrides, *(f"gan.{word}" for word in setting.split())])
+        return list(looks(train, judges, config, minutes, recipe, given.seeds))
+
+    plain = judge(train, judges, None, recipe, given.seeds)
     print("\n".join(table(["setting", *(f"{m:g} min: steps, FID, KID, gain" for m in minutes)], [])), flush=True)
     parallel = Parallel(n_jobs=given.at_once, return_as="generator")
     for setting, points in zip(given.settings, parallel(delayed(curve)(one) for one in given.settings), strict=True):

@@ -35,6 +35,7 @@ class Recipe:
     smoothing: float = 0.1
     policy: str = "none"
     balanced: bool = False
+    precision: str = "fp32"  # or bf16, of convolutions and products while training; weights and losses stay fp32
 
 
 def fit(
@@ -88,8 +89,10 @@ def fit(
         for step, chosen in enumerate(torch.from_numpy(batches)):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate * rate_factor(step, recipe.steps)
-            logits = model(to_input(augment(pool[chosen]).to(device)))
-            loss = F.cross_entropy(logits, pool_labels[chosen].to(device), label_smoothing=recipe.smoothing)
+            inputs = to_input(augment(pool[chosen]).to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                logits = model(inputs)
+            loss = F.cross_entropy(logits.float(), pool_labels[chosen].to(device), label_smoothing=recipe.smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 raise FloatingPointError(f"the classifier's loss became {value} at step {step + 1}; lower its rate")

@@ -7,6 +7,7 @@ CHOICES = {
     "critic_norm": ("none", "batch", "spectral"),
     "optimizer": ("adam", "rmsprop"),
     "keep": ("auto", "best", "last"),
+    "precision": ("fp32", "bf16"),
 }
 POSITIVE = ("steps", "batch", "width", "latent", "rate_g", "rate_d", "critic_steps", "r1_every", "patience")
 NOT_NEGATIVE = (
@@ -57,6 +58,7 @@ class Options:
     early_stop: bool = True  # after lasting collapse or divergence, or `patience` steps without a better FID or KID
     patience: int = 4000
     keep: str = "auto"  # the best generator if the last is clearly worse; or always the best or the last
+    precision: str = "fp32"  # bf16: of convolutions and products; weights, losses and gradient penalties stay fp32
 
     def __post_init__(self) -> None:
         for name in POSITIVE:

@@ -223,18 +223,51 @@ class Trainer:
             for network in (self.generator, self.discriminator, self.ema):
                 network.phase = self.phase  # type: ignore[assignment]
 
+    def _mixed(self) -> torch.autocast:
+        """Inside, convolutions and products are of the precision asked for (Micikevicius et al. 2018, arXiv
+        1710.03740); without a cache, in which a cast made without gradients would be found by a pass that needs them.
+        """
+        mixed = self.options.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False)
+
+    def _generated(self, z: Tensor, told: Told) -> Tensor:
+        return self.generator(z, *told).float()  # type: ignore[no-any-return]
+
+    def _score(self, x: Tensor, *told: Tensor) -> Tensor:
+        return self.discriminator(x, *told).float()  # type: ignore[no-any-return]
+
+    def _score_exactly(self, x: Tensor, *told: Tensor) -> Tensor:
+        """For penalties on gradients, whose own gradients would be lost to rounding."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self._score(x, *told)
+
     def _discriminator_update(self, update: int) -> Row:
+        with self._mixed():
+            loss, real_logits, fake_logits = self._discriminator_loss(update)
+        self.optimizer_d.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._share_gradients(self.discriminator)
+        self.optimizer_d.step()
+        if self.options.clip:
+            with torch.no_grad():
+                for parameter in self.discriminator.parameters():
+                    parameter.clamp_(-self.options.clip, self.options.clip)
+        real_score, fake_score = real_logits.detach().flatten(), fake_logits.detach().flatten()
+        return {
+            "loss_d": loss.item(),
+            "score_real": real_score.mean().item(),
+            "score_fake": fake_score.mean().item(),
+            "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
+        }
+
+    def _discriminator_loss(self, update: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, and the logits of a batch of real and of generated images."""
         o = self.options
         real, told = self._real_batch()
         z = self._noise(len(real))
         with torch.no_grad():
-            fake = self.generator(z, *told)
+            fake = self._generated(z, told)
         (seen_real, *told_real), (seen_fake, *told_fake) = self._shown(real, *told), self._shown(fake, *told)
-
-        def critic(x: Tensor) -> Tensor:
-            logits: Tensor = self.discriminator(x, *told_real)
-            return logits
-
         real_logits, fake_logits = self._scores(seen_real, told_real, seen_fake, told_fake)
         loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
         if o.gp_weight:
@@ -244,10 +277,11 @@ class Trainer:
                 for real_t, fake_t in zip(told_real, told_fake, strict=True)
             ]
             loss = loss + o.gp_weight * gradient_penalty(
-                lambda x: self.discriminator(x, *between), seen_real, seen_fake, mix
+                lambda x: self._score_exactly(x, *between), seen_real, seen_fake, mix
             )
         if o.r1_weight and update % o.r1_every == 0:
-            loss = loss + o.r1_weight * o.r1_every * r1_penalty(critic, seen_real)
+            penalty = r1_penalty(lambda x: self._score_exactly(x, *told_real), seen_real)
+            loss = loss + o.r1_weight * o.r1_every * penalty
         if o.consistency:
             plain = self._scores(real, told, fake, told)
             for seen_logits, plain_logits in zip((real_logits, fake_logits), plain, strict=True):
@@ -258,48 +292,23 @@ class Trainer:
         if self.family.objective.auxiliary and o.auxiliary_weight:
             made = Made(fake, z, told, real, self.perceive, self._shown_alone)
             loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
-        self.optimizer_d.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._share_gradients(self.discriminator)
-        self.optimizer_d.step()
-        if o.clip:
-            with torch.no_grad():
-                for parameter in self.discriminator.parameters():
-                    parameter.clamp_(-o.clip, o.clip)
-        real_score, fake_score = real_logits.detach().flatten(), fake_logits.detach().flatten()
-        return {
-            "loss_d": loss.item(),
-            "score_real": real_score.mean().item(),
-            "score_fake": fake_score.mean().item(),
-            "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
-        }
+        return loss, real_logits, fake_logits
 
     def _scores(
         self, real: Tensor, told_real: Sequence[Tensor], fake: Tensor, told_fake: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Logits of real and of generated images, in one batch or in two."""
         if self.options.separate_batches:
-            return self.discriminator(real, *told_real), self.discriminator(fake, *told_fake)
+            return self._score(real, *told_real), self._score(fake, *told_fake)
         joined = (torch.cat(pair) for pair in zip(told_real, told_fake, strict=True))
-        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), *joined).chunk(2)
+        real_logits, fake_logits = self._score(torch.cat([real, fake]), *joined).chunk(2)
         return real_logits, fake_logits
 
     def _generator_update(self) -> Row:
         """One update of the generator; the discriminator is frozen and judges what it made as real."""
-        o, objective = self.options, self.family.objective
-        paired = self.batches.guides is not None or objective.content is not None
-        size = self.batches.size
-        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size)),))
-        z = self._noise(size)
         self.discriminator.requires_grad_(False)
-        fake = self.generator(z, *told)
-        adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
-        loss = adversarial(self.discriminator(*self._shown(fake, *told)))
-        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown_alone)
-        if objective.auxiliary and o.auxiliary_weight:
-            loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
-        if objective.content and o.content_weight:
-            loss = loss + o.content_weight * objective.content(self.generator, self.discriminator, made)
+        with self._mixed():
+            loss = self._generator_loss()
         self.optimizer_g.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients(self.generator)
@@ -307,6 +316,22 @@ class Trainer:
         self.optimizer_g.step()
         self.discriminator.requires_grad_(True)
         return {"loss_g": loss.item(), "gradient_g": torch.stack(norms).norm().item()}
+
+    def _generator_loss(self) -> Tensor:
+        o, objective = self.options, self.family.objective
+        paired = self.batches.guides is not None or objective.content is not None
+        size = self.batches.size
+        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size)),))
+        z = self._noise(size)
+        fake = self._generated(z, told)
+        adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
+        loss = adversarial(self._score(*self._shown(fake, *told)))
+        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown_alone)
+        if objective.auxiliary and o.auxiliary_weight:
+            loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
+        if objective.content and o.content_weight:
+            loss = loss + o.content_weight * objective.content(self.generator, self.discriminator, made)
+        return loss
 
     @torch.no_grad()
     def _update_ema(self) -> None:

@@ -121,7 +121,7 @@ class StyleGenerator(GrowingGenerator):
         """Move each condition's mean of w towards that of this batch."""
         member = F.one_hot(condition, len(self.w_avg)).to(w.dtype)  # [N, conditions]
         count = member.sum(0)[:, None]
-        mean = member.T @ w / count.clamp_min(1)
+        mean = (member.T @ w / count.clamp_min(1)).to(self.w_avg.dtype)
         self.w_avg.copy_(torch.where(count > 0, torch.lerp(mean, self.w_avg, W_DECAY), self.w_avg))
 
 

@@ -360,6 +360,10 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where the networks run. auto: the fastest there is."
     )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
+        description="Of convolutions and products in training. auto: bf16 on processors with tiles for it (AMX).",
+    )
     workers: int | None = Field(
         default=None, ge=1, le=1024, description="Parallel processes. Empty: one a processor core."
     )

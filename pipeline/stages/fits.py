@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack
 from pipeline.store import RunFolder, cached_json, digest, file_digest
-from pipeline.workers import resolve_device, run_jobs, workers
+from pipeline.workers import resolve_device, resolve_precision, run_jobs, workers
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class FitJob:
 def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) -> Recipe:
     """The configured classifier under an augmentation policy."""
     e = config.evaluate
-    return Recipe(model=e.model, weights=e.weights, steps=e.steps, batch=e.batch, policy=policy, balanced=balanced)
+    return Recipe(
+        e.model, e.weights, e.steps, e.batch, policy=policy, balanced=balanced, precision=resolve_precision(config)
+    )
 
 
 def identity_of(recipe: Recipe) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pipeline.stages.guides import usable_kind
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
 from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tensors, write_atomically
-from pipeline.workers import resolve_device
+from pipeline.workers import resolve_device, resolve_precision
 
 SHARED, ENLARGER = "all classes", "enlarger"
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "guide", "devices"}
@@ -79,7 +79,7 @@ def options_for(config: Config) -> Options:
     Raises:
         InputError: an unknown family, or a value the family cannot take.
     """
-    chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True)
+    chosen = config.gan.model_dump(exclude=NOT_OVERRIDES, exclude_none=True) | {"precision": resolve_precision(config)}
     if chosen.get("diffaugment") == "none":
         chosen["diffaugment"] = ""
     if config.gan.minutes is not None:
@@ -99,7 +99,8 @@ def drawing_options(config: Config) -> Options:
     """Options of the family that draws; its defaults where `gan.family` is the one that enlarges."""
     if config.gan.family != ENLARGES:
         return options_for(config)
-    return replace(drawing_family(config).defaults, steps=options_for(config).steps)
+    enlarging = options_for(config)
+    return replace(drawing_family(config).defaults, steps=enlarging.steps, precision=enlarging.precision)
 
 
 def trainable(prepared: Prepared, config: Config) -> dict[str, int]:

@@ -6,6 +6,7 @@ from ganaug.families import Family, get_family
 from ganaug.options import Options
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.workers import resolve_precision
 
 ENLARGES = "srgan"
 DRAWS = "dcgan"  # what `gan.family: srgan` enlarges
@@ -35,4 +36,5 @@ def drawing_family(config: Config) -> Family:
 def enlarging_options(config: Config) -> Options:
     """Of the SRGAN that enlarges what another family draws: its own, and at most `gan.steps` steps."""
     defaults = get_family(ENLARGES).defaults
-    return replace(defaults, steps=min(defaults.steps, config.gan.steps or defaults.steps))
+    steps = min(defaults.steps, config.gan.steps or defaults.steps)
+    return replace(defaults, steps=steps, precision=resolve_precision(config))

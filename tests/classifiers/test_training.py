@@ -12,11 +12,11 @@ Textures = Callable[..., tuple[Tensor, Tensor]]
 QUICK = Recipe(steps=60, batch=16)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_learns_textures(textures: Textures, channels: int) -> None:
+@pytest.mark.parametrize(("channels", "precision"), [(1, "fp32"), (3, "fp32"), (1, "bf16")])
+def test_learns_textures(textures: Textures, channels: int, precision: str) -> None:
     images, labels = textures(8, seed=0, channels=channels)
     unseen, truth = textures(20, seed=1, channels=channels)
-    model = fit(images, labels, replace(QUICK, policy="flips"), classes=3, seed=0)
+    model = fit(images, labels, replace(QUICK, policy="flips", precision=precision), classes=3, seed=0)
     assert predict(model, unseen[:0]).shape == (0, 3)
     probabilities = predict(model, unseen)
     assert probabilities.dtype == torch.float32
@@ -25,7 +25,12 @@ def test_learns_textures(textures: Textures, channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [replace(QUICK, policy="flips_shift_light"), Recipe("mobilenet_v3_small", steps=3, batch=8)]
+    "recipe",
+    [
+        replace(QUICK, policy="flips_shift_light"),
+        replace(QUICK, precision="bf16"),
+        Recipe("mobilenet_v3_small", steps=3, batch=8),
+    ],
 )
 def test_equal_arguments_give_equal_weights_and_leave_the_global_state(textures: Textures, recipe: Recipe) -> None:
     threads = torch.get_num_threads()

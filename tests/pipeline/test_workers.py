@@ -11,8 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.config import Config
 from pipeline.errors import JobError
-from pipeline.workers import in_own_process, resolve_device, run_jobs, torch_threads, usable_cores, workers
+from pipeline.stages.fits import recipe_for
+from pipeline.stages.jobs import options_for
+from pipeline.workers import (
+    in_own_process,
+    resolve_device,
+    resolve_precision,
+    run_jobs,
+    torch_threads,
+    usable_cores,
+    workers,
+)
 from tests import tiny
 
 
@@ -92,3 +103,12 @@ def test_how_many_run_at_a_time() -> None:
 def test_a_named_device_is_taken_as_it_is() -> None:
     assert resolve_device("mps") == "mps"
     assert resolve_device("auto") in ("cpu", "cuda", "mps")
+
+
+def test_precision_is_the_one_asked_for_and_else_what_the_processor_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_precision(Config(precision="bf16")) == "bf16"
+    for tiles, found in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda tiles=tiles: {"amx_bf16": tiles}, raising=False)
+        assert resolve_precision(Config(device="cpu")) == found
+        assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu")).precision == found
+        assert resolve_precision(Config(device="mps")) == "fp32"  # not measured there

@@ -26,3 +26,18 @@ def test_two_hundred_steps_at_32_pixels(name: str) -> None:
     # none is another's copy, but where the same guide was drawn twice
     assert different == 6 if trainer.batches.guides is None else different > 1
     assert samples.equal(trainer.sample(conditions, seed=0))
+
+
+@pytest.mark.parametrize(("name", "norm"), [(name, norm) for name in FAMILIES for norm in FAMILIES[name].critic_norms])
+def test_bf16_rounds_the_first_losses_and_leaves_the_weights_as_exact(name: str, norm: str) -> None:
+    options = {"critic_norm": norm} | ({"r1_weight": 0.0, "gp_weight": 0.0} if norm == "batch" else {})
+    exact, rounded = (make(FAMILIES[name], **options, precision=precision) for precision in ("fp32", "bf16"))
+    wanted, found = exact.train_step(), rounded.train_step()
+    assert found != wanted
+    assert found["loss_d"] == pytest.approx(wanted["loss_d"], rel=0.1, abs=0.05)
+    rounded.step = rounded.options.steps // 2  # a family that grows fades a layer in
+    rounded.train_step()
+    for network, other in ((rounded.generator, exact.generator), (rounded.discriminator, exact.discriminator)):
+        assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+        assert [t.dtype for t in network.state_dict().values()] == [t.dtype for t in other.state_dict().values()]
+    assert rounded.sample(torch.tensor([0, 1]), seed=0).shape == (2, 1, 32, 32)

@@ -2,7 +2,8 @@
 
 Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated. A pooled
 gain is the mean over the splits; its interval adds the splits' half-widths in quadrature and divides by their number,
-which takes the splits for independent (they share images, so it is a little too narrow).
+which takes the splits for independent (they share images, so it is a little too narrow). What the gain is worth is the
+median over the splits, in further labelled images of each class.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import hypot
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from benchmarks.runs import run_job, table
@@ -46,7 +47,8 @@ def main() -> None:
 
 def overview(found: Mapping[int, Mapping[int, Metrics]]) -> list[str]:
     """A line for each number of images: the arms that were chosen for comparison, and the pooled gain."""
-    header = ["images a class", "splits", "best real-only arm", "best synthetic arm", "gain, points", "verdicts"]
+    sides = ["best real-only arm", "best synthetic arm"]
+    header = ["images a class", "splits", *sides, "gain, points", "worth", "verdicts"]
     return table(header, ([str(images), *_pooled(list(runs.values()))] for images, runs in found.items()))
 
 
@@ -59,8 +61,16 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         str(len(runs)),
         *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
         f"**{_points(mean)}** ({_points(mean - half)} to {_points(mean + half)})",
+        _worth(runs),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
+
+
+def _worth(runs: Sequence[Metrics]) -> str:
+    """Empty where no curve was measured: with few images a class, or none accepted."""
+    curves = [run["worth"] for run in runs if run["worth"] and run["worth"]["share"]]
+    found = [curve["share"]["mean"] * curve["images_per_class"] for curve in curves if curve["images_per_class"]]
+    return f"{median(found):.0f} images" if found else ""
 
 
 def arms(runs: Mapping[int, Metrics]) -> list[str]:

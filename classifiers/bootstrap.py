@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ALPHA = 0.05  # intervals are 95 %
 MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
+MIN_SEEDS = 3  # training runs; below, nobody can say how far runs differ
 
 
 @dataclass(frozen=True)
@@ -22,39 +23,37 @@ class Interval:
     hi: float
 
 
-def draw(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, Ints]:
-    """Group weights [R, G] (how often each was drawn) and drawn seeds [R, seeds]."""
+def draw(groups: int, resamples: int, seed: int) -> Floats:
+    """How often each group was drawn: weights [R, G]."""
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=resamples).astype(np.float64)
-    return weights, rng.integers(seeds, size=(resamples, seeds))
+    return rng.multinomial(groups, np.full(groups, 1.0 / groups), size=resamples).astype(np.float64)
 
 
-def interval(
-    point: Floats, draws: Floats, seed_draws: Ints, alpha: float = ALPHA, *, within: tuple[float, float]
-) -> Interval:
-    """Percentile interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
+def interval(point: Floats, draws: Floats, alpha: float = ALPHA, *, within: tuple[float, float]) -> Interval:
+    """Interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
 
-    Redrawing images and seeds in one go counts the noise of single predictions three times (Owen 2007, "The pigeonhole
-    bootstrap"), which would hide real gains. So the mean over the seeds is redrawn over images, and to it the redrawn
-    deviations of the seeds are added, shrunk to what they vary beyond that noise:
-        noise = (mean_s Var_r draws_s - Var_r mean_s draws_s) S / (S - 1)        of one seed, gone in the mean over S
-        shrink^2 = max(0, 1 - noise / Var_s point)
-    and widened by sqrt(S / (S - 1)) and Student's t over the normal quantile, because S is small. No end lies beyond
-    `within`, which is as far as the score can go.
+    For the seeds at hand it is the percentile interval of their mean, redrawn over images. It reaches at least as far
+    as Student's t does for the variance of two crossed effects, images and seeds, with Satterthwaite's (1946) degrees
+    of freedom (those of the images are taken for many):
+        variance = images + max(0, seeds - noise),   images = Var_r mean_s draws_s,   seeds = Var_s point / S
+        noise = (mean_s Var_r draws_s - images) / (S - 1)        of single predictions, which both hold
+        degrees of freedom = (S - 1) (variance / seeds)^2, at least 1
+    (To redraw images and seeds in one go would count the noise three times: Owen 2007, "The pigeonhole bootstrap".)
+    No end lies beyond `within`, which is as far as the score can go.
     """
     mean, total = float(point.mean()), draws.mean(axis=0)
     usable = np.isfinite(total)
     if not np.isfinite(mean) or not usable.any():
         return Interval(float("nan"), float("nan"), float("nan"))
-    seeds = len(point)
-    total = total[usable]
-    if seeds > 1 and (spread := float(point.var(ddof=1))) > 0:
-        small = seeds / (seeds - 1)
-        noise = small * float(draws[:, usable].var(axis=1).mean() - total.var())
-        shrink = np.sqrt(max(0.0, 1.0 - noise / spread))
-        widen = np.sqrt(small) * t.ppf(1 - alpha / 2, seeds - 1) / norm.ppf(1 - alpha / 2)
-        total = total + shrink * widen * (point - mean)[seed_draws[usable]].mean(axis=1)
-    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2]).clip(*within)
+    lo, hi = np.quantile(total[usable], [alpha / 2, 1 - alpha / 2])
+    runs, seeds = len(point), float(point.var(ddof=1)) / len(point) if len(point) > 1 else 0.0
+    if seeds > 0:
+        images, each = float(total[usable].var()), float(draws[:, usable].var(axis=1).mean())
+        variance = images + max(0.0, seeds - (each - images) / (runs - 1))
+        freedom = max(1.0, (runs - 1) * (variance / seeds) ** 2)
+        reach = t.ppf(1 - alpha / 2, freedom) * np.sqrt(variance)
+        lo, hi = min(lo, mean - reach), max(hi, mean + reach)
+    lo, hi = np.clip([lo, hi], *within)
     return Interval(mean, min(float(lo), mean), max(float(hi), mean))
 
 

@@ -1,16 +1,16 @@
 """How well an arm does and how much one arm gains over another, with intervals over test images and training seeds.
 
 Two things are left to chance: which images the test set happens to hold, and which seed the training had. The bootstrap
-redraws both, each from what was observed, and the same draw serves both arms (they share images and seeds), so what is
-common to the arms cancels. Near-duplicate images are redrawn together, as one group.
+redraws the images, near-duplicates together as one group, and the same draw serves both arms, which share images and
+seeds, so what is common to the arms cancels; what the seeds vary is added to it (`bootstrap.interval`).
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.stats import binomtest, norm
 
 from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, wilson
 
@@ -41,13 +41,15 @@ class Gain:
     """Augmented minus baseline. `recall` intervals hold for all classes at once (level 1 - 0.05 / K, Bonferroni).
 
     `recall_p` tests each class's change (randomised sign flips over groups, two-sided, unadjusted), which
-    unlike an interval stays honest for a class with few test images. `mcnemar_p` compares the two majority votes.
+    unlike an interval stays honest for a class with few test images; `recall_groups` counts its independent ones.
+    `mcnemar_p` compares the two majority votes.
     """
 
     accuracy: Interval
     macro_f1: Interval
     recall: list[Interval]
     recall_p: list[float]
+    recall_groups: list[int]
     mcnemar_p: float
     images: int
     groups: int
@@ -74,9 +76,8 @@ def summarise(
     truth, predictions, groups = _checked(truth, predictions, groups, classes)
     counts = _Counts(truth, predictions, groups, classes)
     point = counts.scores(np.ones((1, counts.groups)))[:, 0]
-    weights, seed_draws = draw(counts.groups, len(predictions), resamples, seed)
-    draws = counts.scores(weights)
-    accuracy, macro_f1 = (interval(point[:, m], draws[:, :, m], seed_draws, within=(0.0, 1.0)) for m in (0, 1))
+    draws = counts.scores(draw(counts.groups, resamples, seed))
+    accuracy, macro_f1 = (interval(point[:, m], draws[:, :, m], within=(0.0, 1.0)) for m in (0, 1))
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     images = np.bincount(truth, minlength=classes)
@@ -112,18 +113,17 @@ def gain(
         raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
     arms = [_Counts(truth, predictions, groups, classes) for predictions in (baseline, augmented)]
     before, after = (arm.scores(np.ones((1, arm.groups)))[:, 0] for arm in arms)
-    weights, seed_draws = draw(arms[0].groups, len(baseline), resamples, seed)
+    weights = draw(arms[0].groups, resamples, seed)
     point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
     levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
-    intervals = [
-        interval(point[:, m], draws[:, :, m], seed_draws, level, within=(-1.0, 1.0)) for m, level in enumerate(levels)
-    ]
+    intervals = [interval(point[:, m], draws[:, :, m], level, within=(-1.0, 1.0)) for m, level in enumerate(levels)]
     return Gain(
         accuracy=intervals[0],
         macro_f1=intervals[1],
         recall=intervals[2:],
-        recall_p=_sign_flips(arms[1].found - arms[0].found, resamples, seed),
-        mcnemar_p=mcnemar_exact(truth, baseline, augmented, classes=classes),
+        recall_p=_sign_flips(arms[1].found - arms[0].found, max(resamples, ceil(2 * classes / ALPHA)), seed),
+        recall_groups=np.count_nonzero(arms[0].truth, axis=0).tolist(),
+        mcnemar_p=mcnemar_exact(truth, baseline, augmented, groups, classes=classes),
         images=len(truth),
         groups=arms[0].groups,
         seeds=len(baseline),
@@ -139,14 +139,17 @@ def detectable(found: Gain) -> float:
     return float(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)))
 
 
-def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, *, classes: int) -> float:
+def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *, classes: int) -> float:
     """McNemar's exact two-sided p (McNemar 1947) on the arms' majority votes over the seeds (ties: the lower class).
 
     The vote makes one prediction an image, which is what the test is about; it looks at fewer data than the bootstrap.
+    Near-duplicates are one trial: whichever arm more of them speak for.
     """
-    right, wrong = (vote(predictions, classes) == truth for predictions in (baseline, augmented))
-    table = [[np.sum(right & wrong), np.sum(right & ~wrong)], [np.sum(~right & wrong), np.sum(~right & ~wrong)]]
-    return float(mcnemar(table, exact=True).pvalue)
+    before, after = (vote(predictions, classes) == truth for predictions in (baseline, augmented))
+    _, group = np.unique(groups, return_inverse=True)
+    change = np.bincount(group, weights=after.astype(np.float64) - before)
+    better, worse = int((change > 0).sum()), int((change < 0).sum())
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 class _Counts:
@@ -178,7 +181,10 @@ class _Counts:
 
 
 def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
-    """Two-sided p a class that its groups' changes [G, S, K] are symmetric about 0 (Fisher's randomisation test)."""
+    """Two-sided p a class that its groups' changes [G, S, K] are symmetric about 0 (Fisher's randomisation test).
+
+    The least p there can be is 1 / (1 + resamples).
+    """
     change = change.mean(axis=1)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(resamples, len(change)))
     # The slack counts a flip that ties with what was observed, whatever the order of the sums.

@@ -41,7 +41,9 @@ def worth(
     wrong = np.stack([np.asarray(p) != truth for p in (*(curve[n] for n in sizes), augmented)])  # [C + 1, S, N]
     by_group = np.zeros((int(group.max()) + 1, *wrong.shape[:2]))
     np.add.at(by_group, group, np.moveaxis(wrong, 2, 0).astype(np.float64))
-    weights, seed_draws = draw(len(by_group), wrong.shape[1], resamples, seed)
+    seeds = wrong.shape[1]
+    weights = draw(len(by_group), resamples, seed)
+    seed_draws = np.random.default_rng((seed, seeds)).integers(seeds, size=(resamples, seeds))
     images = weights @ np.bincount(group)
     drawn = np.einsum("rg,gcs->rsc", weights, by_group)  # [R, S, C + 1]
     drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1) / images[:, None]

@@ -81,7 +81,7 @@ def quality(
     if fine.all():
         raise ValueError("no test image has a defect, so nothing can be missed")
     events = [_events(truth, predictions, good) for predictions in arms]
-    weights, seed_draws = draw(int(groups.max()) + 1, len(arms[0]), resamples, seed)
+    weights = draw(int(groups.max()) + 1, resamples, seed)
 
     def change(kind: int, among: Bools) -> Change | None:
         if len(np.unique(groups[among])) < MIN_GROUPS:
@@ -94,19 +94,19 @@ def quality(
     return Quality(
         before=_rates(truth, groups, *events[0], fine),
         after=_rates(truth, groups, *events[1], fine),
-        miss=interval(*missed, seed_draws, within=(-1.0, 1.0)) if missed else None,
-        false_reject=interval(*rejected, seed_draws, within=(-1.0, 1.0)) if rejected else None,
-        saved=_saved(missed, rejected, seed_draws, prevalence, costs) if costs and missed and rejected else None,
+        miss=interval(*missed, within=(-1.0, 1.0)) if missed else None,
+        false_reject=interval(*rejected, within=(-1.0, 1.0)) if rejected else None,
+        saved=_saved(missed, rejected, prevalence, costs) if costs and missed and rejected else None,
         kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
     )
 
 
-def _saved(missed: Change, rejected: Change, seed_draws: Ints, prevalence: float, costs: Costs) -> Interval:
+def _saved(missed: Change, rejected: Change, prevalence: float, costs: Costs) -> Interval:
     point, draws = (
         -prevalence * costs.miss * x - (1 - prevalence) * costs.false_reject * y
         for x, y in zip(missed, rejected, strict=True)
     )
-    return interval(point, draws, seed_draws, within=(-np.inf, np.inf))
+    return interval(point, draws, within=(-np.inf, np.inf))
 
 
 def _events(truth: Ints, predictions: Ints, good: int | None) -> tuple[Bools, Bools]:

@@ -9,26 +9,34 @@ do_not_merge, when any of these holds
     4. One class is found significantly less often than before, even if the others gain: a defect that slips through
        costs more than an average shows. "Significantly" allows for the number of classes looked at (Bonferroni), and
        needs both the interval of the class's change below zero and a randomisation test that agrees.
+    5. The whole interval of the change in missed defects, all classes together, lies above zero.
+    6. Costs were stated, and the whole interval of what is saved lies below zero.
 
 merge, when none of those holds and all of these do
-    5. The whole 95 % interval of the accuracy gain lies above zero.
-    6. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
+    7. The whole 95 % interval of the accuracy gain lies above zero.
+    8. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
        more than `F1_TOLERANCE` below zero.
-    7. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once.
-    8. Where the arm with synthetic images was given another augmentation than the one without, 5 holds too against real
-       images under that same augmentation (the control). Otherwise a better augmentation would pass for a gain.
+    9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. Each arm was trained at
+       least `MIN_SEEDS` times.
+    10. Where the arm with synthetic images was given another augmentation than the one without, 7 holds too against
+        real images under that same augmentation (the control). Otherwise a better augmentation would pass for a gain.
+    11. No other way of training on real images alone got as many test images right (the rivals): the one compared with
+        was chosen before the test.
+    12. Where costs were stated, something is saved.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
 
-If the synthetic images did nothing at all, the rule would say "merge" in about 2 to 3 % of runs (by simulation).
+If the synthetic images did nothing at all, the rule would say "merge" in 1 to 3 % of runs (simulated in
+tests/classifiers/test_verdict.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from classifiers.bootstrap import ALPHA, MIN_GROUPS, Interval
+from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
 from classifiers.comparison import Gain
+from classifiers.quality import Quality
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01
@@ -42,10 +50,19 @@ class Verdict:
     reason: str
 
 
-def decide(gain: Gain, *, accepted: int, class_names: Sequence[str], control: Gain | None = None) -> Verdict:
+def decide(
+    gain: Gain,
+    *,
+    accepted: int,
+    class_names: Sequence[str],
+    quality: Quality | None = None,
+    control: Gain | None = None,
+    rivals: Mapping[str, float] | None = None,
+) -> Verdict:
     """Apply the rule above to a comparison; `accepted` counts synthetic images, `class_names` are in label order.
 
-    `control` is the gain over real images under the augmentation of the synthetic arm, where that is another one.
+    `quality` is the same comparison in misses and costs. `control` is the gain over real images under the augmentation
+    of the synthetic arm, where that is another one. `rivals` are the gains in accuracy over other real-only arms.
 
     Raises:
         ValueError: the number of class names is not that of the classes compared.
@@ -54,34 +71,69 @@ def decide(gain: Gain, *, accepted: int, class_names: Sequence[str], control: Ga
         raise ValueError(f"{len(class_names)} class names for {len(gain.recall)} classes; pass one name a class")
     if accepted == 0:
         return Verdict("do_not_merge", "The filter accepted no synthetic image, so the original training set stays.")
-
-    harmed = [k for k in range(len(class_names)) if is_harmed(gain, k)]
     result = _result(gain)
+    if harm := _harm(gain, class_names, quality):
+        return Verdict("do_not_merge", f"{result}{harm}.")
+    if doubt := _doubt(gain, quality, control, rivals or {}):
+        return Verdict("inconclusive", f"{result}{doubt}.")
+    untold = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
+    rest = f"; {_list(untold)} had too few test images to tell" if untold else ""
+    return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}.")
+
+
+def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> str:
+    """What speaks against merging (points 2 to 6), empty if nothing does."""
     if gain.accuracy.hi < 0:
-        return Verdict("do_not_merge", f"{result}: the synthetic images do harm.")
-    if harmed:
+        return ": the synthetic images do harm"
+    if harmed := [k for k in range(len(class_names)) if is_harmed(gain, k)]:
         worst = min(harmed, key=lambda k: gain.recall[k].mean)
-        name, drop = class_names[worst], _points(gain.recall[worst].mean)
-        return Verdict("do_not_merge", f"{result}, but {drop} of class {name!r}, which is more than chance.")
+        return f", but {_points(gain.recall[worst].mean)} of class {class_names[worst]!r}, which is more than chance"
     if gain.accuracy.mean <= 0:
-        return Verdict("do_not_merge", f"{result}: there is no gain to be had.")
+        return ": there is no gain to be had"
+    if quality and quality.miss and quality.miss.lo > 0:
+        more = f"{100 * quality.miss.mean:.1f} percentage points more of the defects are missed"
+        return f", but {more} (95 % interval {_range(quality.miss)})"
+    if quality and quality.saved and quality.saved.hi < 0:
+        return ", but at the stated costs that is dearer than without them, by more than chance"
+    return ""
+
+
+def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Mapping[str, float]) -> str:
+    """What is missing for "merge" (points 7 to 12), empty if nothing is."""
     if gain.groups < MIN_GROUPS:
-        return Verdict(
-            "inconclusive",
-            f"{result}, but only {gain.groups} of these are independent of one another and a verdict needs "
-            f"at least {MIN_GROUPS}.",
+        return (
+            f", but only {gain.groups} of these are independent of one another and a verdict needs at least "
+            f"{MIN_GROUPS}"
         )
+    if gain.seeds < MIN_SEEDS:
+        return f", but a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
     if gain.accuracy.lo <= 0:
-        return Verdict("inconclusive", f"{result}: this may be chance; more real test images or seeds could decide it.")
+        return ": this may be chance; more real test images or seeds could decide it"
     if gain.macro_f1.lo < -F1_TOLERANCE:
-        return Verdict("inconclusive", f"{result}, but small classes may lose: macro-F1 changes by {_f1(gain)}.")
+        return f", but small classes may lose: macro-F1 changes by {_f1(gain)}"
     if control is not None and control.accuracy.lo <= 0:
-        return Verdict(
-            "inconclusive",
-            f"{result}, but that may be the work of its other augmentation: over real images under the same one they "
-            f"bring {100 * control.accuracy.mean:+.1f} points (95 % interval {_range(control.accuracy)}).",
+        return (
+            ", but that may be the work of its other augmentation: over real images under the same one they "
+            f"bring {100 * control.accuracy.mean:+.1f} points (95 % interval {_range(control.accuracy)})"
         )
-    return Verdict("merge", f"{result}: the gain is more than chance, and no class is harmed.")
+    if rivals and min(rivals.values()) <= 0:
+        rival = min(rivals, key=rivals.__getitem__)
+        return (
+            f", but real images alone did as well in another arm, {rival!r}, which had not been chosen to compare with"
+        )
+    if quality and quality.saved and quality.saved.mean <= 0:
+        return ", but at the stated costs nothing is saved"
+    return ""
+
+
+def _can_be_harmed(gain: Gain, independent: int) -> bool:
+    """Whether the randomisation test of a class could come out significant: its least p is 2 / 2^n of n images."""
+    return 2.0 ** (1 - independent) <= ALPHA / len(gain.recall)
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = [repr(name) for name in names[:3]] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def is_harmed(gain: Gain, label: int) -> bool:

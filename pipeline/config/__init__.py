@@ -2,8 +2,8 @@
 
 from pipeline.config.models import (
     CLUSTERS,
+    MERGEABLE,
     REAL_ARMS,
-    SYNTHETIC_ARMS,
     Arm,
     Config,
     DataConfig,
@@ -19,8 +19,8 @@ from pipeline.masking import mask_secrets
 
 __all__ = [
     "CLUSTERS",
+    "MERGEABLE",
     "REAL_ARMS",
-    "SYNTHETIC_ARMS",
     "Arm",
     "Config",
     "DataConfig",

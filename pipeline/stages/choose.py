@@ -14,7 +14,7 @@ import torch
 
 from classifiers.crossfit import repeated_folds
 from classifiers.policies import POLICIES
-from pipeline.config import SYNTHETIC_ARMS, Config
+from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
@@ -24,9 +24,6 @@ Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
 Name = TypeVar("Name", bound=str)
 TRIED = 3  # policies, the best ones without synthetic images, that are tried with them
 SCREEN = ("none", "flips", "flips_rotate", "flips_shift", "flips_light", "flips_crop")
-
-# Arms that are never merged are never the augmented arm of the verdict: gan_unfiltered is a control.
-MERGEABLE = tuple(arm for arm in SYNTHETIC_ARMS if arm != "gan_unfiltered")
 
 
 class Option(NamedTuple):
@@ -104,8 +101,8 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         policy=policy,
         policy_with=_best(joint_scores, list(joint_scores)),
         ratio=ratio,
-        baseline=_best(arm_scores, [a for a in config.evaluate.arms if a not in SYNTHETIC_ARMS]),
-        augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE] or ["gan_unfiltered"]),
+        baseline=_best(arm_scores, [a for a in config.evaluate.arms if a in REAL_ARMS]),
+        augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE]),
         scores={
             "policy": policy_scores, "ratio": ratio_scores, "policy_with": joint_scores,
             "arm": {arm: arm_scores[arm] for arm in config.evaluate.arms},

@@ -1,6 +1,6 @@
 """The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy as np
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.verdict import decide
-from pipeline.config import Arm, Config
+from pipeline.config import MERGEABLE, REAL_ARMS, Arm, Config
 from pipeline.stages.choose import synthetic_parts
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
-from pipeline.stages.quality import estimate, images_worth, quality_numbers
+from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, write_json
 
@@ -57,7 +57,11 @@ def evaluate(
     won = gain(truth, before, after, groups, **common)
     accepted = sum(one.accepted for one in selected)
     alike = None if control is None else gain(truth, control, after, groups, **common)
-    verdict = decide(won, accepted=accepted, class_names=prepared.classes, control=alike)
+    quality = compare_quality(config, prepared, truth, groups, before, after)
+    verdict = decide(
+        won, accepted=accepted, class_names=prepared.classes, quality=quality, control=alike,
+        rivals=_rivals(summaries, choices),
+    )  # fmt: skip
     metrics = {
         "schema": 1,
         "verdict": verdict.decision,
@@ -73,7 +77,7 @@ def evaluate(
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
         "gain": _gain_metrics(won, alike, choices),
-        "quality": quality_numbers(config, prepared, truth, groups, before, after),
+        "quality": quality_numbers(config, prepared, quality),
         "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
     details = {
@@ -86,6 +90,13 @@ def evaluate(
     }
     write_json(run.store / "comparison.json", details)
     return metrics
+
+
+def _rivals(summaries: Mapping[Arm, ArmSummary], choices: Choices) -> dict[str, float]:
+    """Gains of the augmented arm over the real-only ones that it is not compared with."""
+    reached = summaries[choices.augmented].accuracy.mean
+    others = [arm for arm in summaries if arm in REAL_ARMS and arm != choices.baseline]
+    return {arm: reached - summaries[arm].accuracy.mean for arm in others}
 
 
 def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:
@@ -116,7 +127,7 @@ def _job(
 
 def arm_images(selected: Sequence[Selected], choices: Choices, arm: Arm) -> tuple[SyntheticPart, ...]:
     """The synthetic images of an arm; none for the real-only ones."""
-    if arm in ("gan", "classical_gan"):
+    if arm in MERGEABLE:
         return synthetic_parts(selected, choices.ratio, filtered=True)
     if arm == "gan_unfiltered":
         return synthetic_parts(selected, choices.ratio, filtered=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from classifiers.bootstrap import Interval, Ints
 from classifiers.learning_curve import MOST, worth
-from classifiers.quality import Costs, per_million, quality
+from classifiers.quality import Costs, Quality, per_million, quality
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import is_good
@@ -34,23 +34,27 @@ def good_class(config: Config, classes: Sequence[str]) -> str | None:
     return asked or (named[0] if len(named) == 1 else None)
 
 
-def quality_numbers(
+def compare_quality(
     config: Config, prepared: Prepared, truth: Ints, groups: Ints, baseline: Ints, augmented: Ints
-) -> dict[str, Any]:
-    """What `metrics.json` says under `quality`: both arms' rates, what changes, and the agreement between them."""
-    q, good = config.quality, good_class(config, prepared.classes)
-    label = None if good is None else prepared.classes.index(good)
-    stated: dict[str, Any] = {"good": good, "prevalence": q.prevalence}
+) -> Quality | None:
+    """Misses, false rejects and costs of two arms; None where no test image has a defect."""
+    q, label = config.quality, _label_of_good(config, prepared)
     if (truth == label).all():
-        return stated
-    costs = None
-    if q.cost_miss is not None and q.cost_false_reject is not None:
-        costs = Costs(q.cost_miss, q.cost_false_reject)
-        stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
-    found = quality(
+        return None
+    return quality(
         truth, baseline, augmented, groups, classes=len(prepared.classes), good=label, prevalence=q.prevalence,
-        costs=costs, resamples=config.evaluate.resamples, seed=config.seed,
+        costs=_costs(config), resamples=config.evaluate.resamples, seed=config.seed,
     )  # fmt: skip
+
+
+def quality_numbers(config: Config, prepared: Prepared, found: Quality | None) -> dict[str, Any]:
+    """What `metrics.json` says under `quality`: both arms' rates, what changes, and the agreement between them."""
+    q = config.quality
+    stated: dict[str, Any] = {"good": good_class(config, prepared.classes), "prevalence": q.prevalence}
+    if found is None:
+        return stated
+    if costs := _costs(config):
+        stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
     shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
     rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]
     missed = [_by_name(arm.missed, prepared.classes) for arm in (found.before, found.after)]
@@ -61,6 +65,16 @@ def quality_numbers(
         "change": change | {"saved_per_part": estimate(found.saved, "delta")},
         "kappa": found.kappa,
     }
+
+
+def _label_of_good(config: Config, prepared: Prepared) -> int | None:
+    good = good_class(config, prepared.classes)
+    return None if good is None else prepared.classes.index(good)
+
+
+def _costs(config: Config) -> Costs | None:
+    q = config.quality
+    return None if q.cost_miss is None or q.cost_false_reject is None else Costs(q.cost_miss, q.cost_false_reject)
 
 
 def images_worth(

@@ -24,13 +24,15 @@ from benchmarks.runs import table
 from classifiers.models import SmallResNet, to_input
 from classifiers.policies import Augmenter
 from classifiers.scattering import Scattering
-from classifiers.training import Recipe, fit
+from classifiers.training import fit
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.kernel import kernel_distance
+from pipeline.config import Config
+from pipeline.stages.fits import recipe_for
 from pipeline.stages.guides import shrunk
 from pipeline.store import RunFolder, load_tensors
 
-DIMENSIONS, POLICY = 64, "flips"
+DIMENSIONS, RECIPE = 64, recipe_for(Config(), policy="flips")
 STEPS, BATCH, TEMPERATURE = 400, 64, 0.5  # of the contrastive training
 Features = Callable[[Tensor], Tensor]
 
@@ -54,7 +56,7 @@ def untrained(images: Tensor, _labels: Tensor) -> Features:
 
 def classifier(images: Tensor, labels: Tensor) -> Features:
     """The body of the very classifier that is to gain."""
-    trained = fit(images, labels, Recipe(policy=POLICY), classes=int(labels.max()) + 1, seed=0)
+    trained = fit(images, labels, RECIPE, classes=int(labels.max()) + 1, seed=0)
     return _pooled(cast(SmallResNet, trained))
 
 
@@ -119,8 +121,8 @@ def apart(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[st
 
 def worths(train: Labelled, judges: Labelled, made: list[Labelled], seeds: int) -> tuple[float, list[float]]:
     """Accuracy without synthetic images, and what each set of them adds, in percentage points."""
-    cases, recipe = [None, *made], Recipe(policy=POLICY)
-    jobs = [delayed(accuracy)(train, judges, case, recipe, seed) for case in cases for seed in range(seeds)]
+    cases = [None, *made]
+    jobs = [delayed(accuracy)(train, judges, case, RECIPE, seed) for case in cases for seed in range(seeds)]
     found = Parallel(n_jobs=-1)(jobs)
     plain, *reached = (fmean(found[i * seeds : (i + 1) * seeds]) for i in range(len(cases)))
     return plain, [one - plain for one in reached]

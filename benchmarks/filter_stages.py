@@ -23,10 +23,12 @@ from ganaug.sampling import BATCH, to_float
 from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
 from ganaug.training import prefixed
+from pipeline.config import load_config
 from pipeline.job import recall_job
 from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
 from pipeline.stages.filter import load_judge
+from pipeline.stages.fits import recipe_for
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import Judgement
 from pipeline.store import RunFolder, load_tensors
@@ -158,7 +160,8 @@ def main() -> None:
     parser.add_argument("--policy", default="flips")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
     given = parser.parse_args()
-    recipe, cases = Recipe(policy=given.policy, steps=given.steps), []
+    config = load_config(None, [f"evaluate.steps={given.steps}"])
+    recipe, cases = recipe_for(config, policy=given.policy), []
     for folder in given.runs:
         train, judges, names = images_of(RunFolder(folder))
         cases.append((train, judges, draw(RunFolder(folder), names, train)))

@@ -20,9 +20,9 @@ from joblib import Memory, Parallel, delayed
 from benchmarks.extractors import candidates_of
 from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import table
-from classifiers.training import Recipe
 from pipeline.config import load_config
 from pipeline.job import run_job
+from pipeline.stages.fits import recipe_for
 from pipeline.store import RunFolder
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -34,8 +34,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "no colour": ("gan.diffaugment=translation,cutout",),
     "no cutout": ("gan.diffaugment=brightness,contrast,translation",),
     "no DiffAugment": ("gan.diffaugment=none",),
-    "width 16": ("gan.width=16",),
-    "width 64": ("gan.width=64",),
+    "width 8": ("gan.width=8",),
+    "width 32": ("gan.width=32",),
     "R1 0.2": ("gan.r1_weight=0.2",),
     "R1 0.01": ("gan.r1_weight=0.01",),
     "spectral": ("gan.critic_norm=spectral",),
@@ -43,7 +43,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "EMA 0.9995": ("gan.ema=0.9995",),
     "1,250 steps": ("gan.steps=1250",),
     "2,500 steps": ("gan.steps=2500",),
-    "10,000 steps": ("gan.steps=10000",),
+    "5,000 steps": ("gan.steps=5000",),
     "resize": ("gan.variant=resize",),
     "per class": ("gan.scope=per_class", "gan.steps=1500"),
     "specialise": ("gan.scope=specialise", "gan.steps=4000", "gan.finetune_steps=300"),
@@ -70,7 +70,7 @@ def main() -> None:
 
     def judge(case: Labelled, judges: Labelled, made: Labelled | None) -> list[float]:
         """Accuracies: of every policy, of every seed."""
-        recipes = [Recipe(policy=policy) for policy in given.policies]
+        recipes = [recipe_for(load_config(None, given.overrides), policy=policy) for policy in given.policies]
         jobs = [(case, judges, made, recipe, 7000 + seed) for recipe in recipes for seed in range(given.seeds)]
         return list(at_once(delayed(judged)(*job) for job in jobs))
 

@@ -1,9 +1,11 @@
 """What synthetic images bring at few training images a class: `python -m benchmarks.gain --help`.
 
-Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated. A pooled
-gain is the mean over the splits; its interval adds the splits' half-widths in quadrature and divides by their number,
-which takes the splits for independent (they share images, so it is a little too narrow). What the gain is worth is the
-median over the splits, in further labelled images of each class.
+Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated, even if
+the code has changed since. A pooled gain is the mean over the splits. Its interval is the wider of two: what the
+splits' own intervals come to (in quadrature), which knows of test images and the classifier's seeds alone, and
+Student's t of the splits' gains, which knows how much the generator and the training images matter. Both take the
+splits for independent; they share images, so it is still a little too narrow. What the gain is worth is the median over
+the splits, in further labelled images of each class.
 """
 
 import argparse
@@ -13,8 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import hypot
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import Any
+
+from scipy.stats import t
 
 from benchmarks.runs import run_job, table
 
@@ -54,8 +58,7 @@ def overview(found: Mapping[int, Mapping[int, Metrics]]) -> list[str]:
 
 def _pooled(runs: Sequence[Metrics]) -> list[str]:
     changes = [run["gain"]["accuracy"] for run in runs]
-    mean = fmean(change["delta"] for change in changes)
-    half = hypot(*((change["ci95"][1] - change["ci95"][0]) / 2 for change in changes)) / len(changes)
+    mean, half = pooled_gain([change["delta"] for change in changes], [change["ci95"] for change in changes])
     verdicts = Counter(run["verdict"] for run in runs)
     return [
         str(len(runs)),
@@ -64,6 +67,14 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         _worth(runs),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
+
+
+def pooled_gain(deltas: Sequence[float], intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Mean over the splits, and half the width of its interval."""
+    n = len(deltas)
+    within = hypot(*((hi - lo) / 2 for lo, hi in intervals)) / n
+    between = float(t.ppf(0.975, n - 1)) * stdev(deltas) / n**0.5 if n > 1 else 0.0
+    return fmean(deltas), max(within, between)
 
 
 def _worth(runs: Sequence[Metrics]) -> str:

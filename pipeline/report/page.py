@@ -8,6 +8,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from classifiers.sampling import REAL_LAST, SYNTHETIC_SHARE
 from pipeline.masking import mask_secrets
 from pipeline.report import plots, words
 from pipeline.report.data import Estimate, ReportData
@@ -80,6 +81,8 @@ def _view(data: ReportData) -> dict[str, Any]:
         },
         "quality": metrics.get("quality") or {},
         "line_rows": line_rows(metrics.get("quality") or {}),
+        "synthetic_share": SYNTHETIC_SHARE,
+        "real_last": REAL_LAST,
         "worth_said": worth_said(metrics.get("worth")),
         "figures": _figures(data, classes, baseline, augmented),
         "histories": {

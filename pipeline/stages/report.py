@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import report as page
 from pipeline.config import Config, dump_config
+from pipeline.history import looks
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
@@ -34,8 +35,9 @@ def report(
     """Write `report.html` from `metrics.json` and the records; returns its path."""
     details = read_json(run.store / "comparison.json")
     cards = {t.name: load_tensors(Path(t.model))[1] for t in trained if t.model}
+    metrics = read_json(run.metrics)
     data = page.ReportData(
-        metrics=read_json(run.metrics),
+        metrics=metrics,
         title=mask_secrets(source.name),
         confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
         recall_intervals={arm: _estimates(recall) for arm, recall in details["recall"].items()},
@@ -59,6 +61,7 @@ def report(
         config_yaml=dump_config(config),
         provenance=_provenance(config, source),
         warnings=_warnings(prepared, config, trained, selected, cards),
+        looks=looks(run, metrics),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report

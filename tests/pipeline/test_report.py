@@ -138,7 +138,7 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
     for said in (
         "Defects missed 10.0 %", f"{minus}4.0 points", "Defects missed, per million parts 2,000 900 to 3,100",
         f"{minus}800 {minus}1,400 to {minus}200", "Good parts rejected, per million parts 196,000", "+9,800",
-        "2.0 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
+        "2 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
         f"+1,234 {minus}10.40 to +2,500", "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
         "(95 % interval 2 to more than 180;", "If the true gain were 3.1 points, 8 in 10 comparisons",
@@ -170,3 +170,22 @@ def test_without_good_parts_only_wrong_classes_are_counted() -> None:
     assert "Defects given a wrong class 10.0 %" in text and "too few to say" in text
     for absent in ("Good parts rejected", "Saved on", "further labelled", "per million parts 2", "kappa = 0.9"):
         assert absent not in text
+
+
+def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
+    data = report_data(["crazing", "patches"])
+    data = replace(data, choices=replace(data.choices, policy_with="flips_shift"))
+    text = spaced(render_report(data))
+    assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
+    assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
+    assert "comparison number" not in text
+    assert "comparison number 3 in this folder" in spaced(render_report(replace(data, looks=3)))
+    refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
+    assert "How to train with it" not in spaced(render_report(refused))
+
+
+def test_a_rare_defect_is_not_rounded_to_none() -> None:
+    data = report_data(["good", "patches"])
+    quality = {**data.metrics["quality"], "good": "good", "prevalence": 0.0004}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality})))
+    assert "assume that 0.04 % of all parts are defective" in text

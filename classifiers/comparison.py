@@ -10,7 +10,8 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
+from statsmodels.stats.contingency_tables import mcnemar
 
 from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, wilson
 
@@ -149,7 +150,7 @@ def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *,
     _, group = np.unique(groups, return_inverse=True)
     change = np.bincount(group, weights=after.astype(np.float64) - before)
     better, worse = int((change > 0).sum()), int((change < 0).sum())
-    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return float(mcnemar([[0, worse], [better, 0]], exact=True).pvalue)
 
 
 class _Counts:

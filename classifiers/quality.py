@@ -42,7 +42,7 @@ class Quality:
     """Two arms, and what changes from the first to the second (bootstrap intervals, as those of the gain).
 
     A change is None below `MIN_GROUPS` independent images of its kind. `saved` is what a part costs less, on average
-    over good and defective ones; None without costs, or without good parts: a defect that is taken for another is no
+    over good and defective ones; None without `costs`, or without good parts: a defect that is taken for another is no
     escape. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the seeds: 1 when they say the same of
     every image, 0 when it is chance.
     """
@@ -52,6 +52,7 @@ class Quality:
     miss: Interval | None
     false_reject: Interval | None
     saved: Interval | None
+    costs: Costs | None
     kappa: float
 
 
@@ -97,6 +98,7 @@ def quality(
         miss=interval(*missed, within=(-1.0, 1.0)) if missed else None,
         false_reject=interval(*rejected, within=(-1.0, 1.0)) if rejected else None,
         saved=_saved(missed, rejected, prevalence, costs) if costs and missed and rejected else None,
+        costs=costs,
         kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
     )
 

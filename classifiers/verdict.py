@@ -22,7 +22,8 @@ merge, when none of those holds and all of these do
         real images under that same augmentation (the control). Otherwise a better augmentation would pass for a gain.
     11. No other way of training on real images alone got as many test images right (the rivals): the one compared with
         was chosen before the test.
-    12. Where costs were stated, something is saved.
+    12. Not more defects are missed on the whole, all classes together.
+    13. Where costs were stated, something is saved.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
 
@@ -57,12 +58,13 @@ def decide(
     class_names: Sequence[str],
     quality: Quality | None = None,
     control: Gain | None = None,
-    rivals: Mapping[str, float] | None = None,
+    rivals: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Apply the rule above to a comparison; `accepted` counts synthetic images, `class_names` are in label order.
 
     `quality` is the same comparison in misses and costs. `control` is the gain over real images under the augmentation
-    of the synthetic arm, where that is another one. `rivals` are the gains in accuracy over other real-only arms.
+    of the synthetic arm, where that is another one. `rivals` are the gains over other real-only arms, in test
+    images right.
 
     Raises:
         ValueError: the number of class names is not that of the classes compared.
@@ -91,15 +93,14 @@ def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> st
     if gain.accuracy.mean <= 0:
         return ": there is no gain to be had"
     if quality and quality.miss and quality.miss.lo > 0:
-        more = f"{100 * quality.miss.mean:.1f} percentage points more of the defects are missed"
-        return f", but {more} (95 % interval {_range(quality.miss)})"
+        return f", but {_missed(quality.miss)}"
     if quality and quality.saved and quality.saved.hi < 0:
         return ", but at the stated costs that is dearer than without them, by more than chance"
     return ""
 
 
-def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Mapping[str, float]) -> str:
-    """What is missing for "merge" (points 7 to 12), empty if nothing is."""
+def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Mapping[str, int]) -> str:
+    """What is missing for "merge" (points 7 to 13), empty if nothing is."""
     if gain.groups < MIN_GROUPS:
         return (
             f", but only {gain.groups} of these are independent of one another and a verdict needs at least "
@@ -119,16 +120,29 @@ def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Ma
     if rivals and min(rivals.values()) <= 0:
         rival = min(rivals, key=rivals.__getitem__)
         return (
-            f", but real images alone did as well in another arm, {rival!r}, which had not been chosen to compare with"
+            f", but real images alone did as well in the arm {rival!r}, which had not been chosen to compare with; "
+            "train on that, or measure again on other test images"
         )
+    if quality and quality.miss and quality.miss.mean > 0:
+        return f", but {_missed(quality.miss)}"
+    if quality and quality.costs and quality.saved is None:
+        return f", but to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts"
     if quality and quality.saved and quality.saved.mean <= 0:
         return ", but at the stated costs nothing is saved"
     return ""
 
 
+def _missed(change: Interval) -> str:
+    more = f"{100 * change.mean:.1f} percentage points more of the defects are missed"
+    return f"{more} (95 % interval {_range(change)})"
+
+
 def _can_be_harmed(gain: Gain, independent: int) -> bool:
-    """Whether the randomisation test of a class could come out significant: its least p is 2 / 2^n of n images."""
-    return 2.0 ** (1 - independent) <= ALPHA / len(gain.recall)
+    """Whether the randomisation test of a class could come out significant: its least p is 2 / 2^n of n images.
+
+    Half of what is asked for, as the test is a random one.
+    """
+    return 2.0 ** (1 - independent) <= ALPHA / len(gain.recall) / 2
 
 
 def _list(names: Sequence[str]) -> str:

@@ -16,7 +16,6 @@ from flows.artifacts import key_of, publish_results
 from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.exchange import work_away
-from pipeline.history import remember
 from pipeline.job import Rescue, attempt, give_up, run_job
 from pipeline.store import RunFolder
 from pipeline.workers import no_survivors
@@ -37,7 +36,6 @@ def run_as_tasks(run: RunFolder, config: Config, source: Path, *, train: bool = 
         bar = _Bar(runner, run)
         fan_out = partial(bar.fan_out_away, config, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, train=train, step=bar.step, fan_out=fan_out)
-    remember(run, metrics)
     _tell(publish_results, metrics, run)
     verdict = metrics["verdict"].replace("_", " ").upper()
     print(f"\n{verdict}: {metrics['reason']}\nReport: {run.report}", flush=True)

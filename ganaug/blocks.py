@@ -22,7 +22,7 @@ class ConditioningAugmentation(nn.Module):
 
     def moments(self, phi: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance, both `[N, D]`."""
-        mu, log_variance = self.dense(phi).chunk(2, dim=1)
+        mu, log_variance = self.dense(phi).float().chunk(2, dim=1)
         return mu, log_variance
 
     def forward(self, phi: Tensor, epsilon: Tensor) -> Tensor:

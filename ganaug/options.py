@@ -58,7 +58,7 @@ class Options:
     early_stop: bool = True  # after lasting collapse or divergence, or `patience` steps without a better FID or KID
     patience: int = 4000
     keep: str = "auto"  # the best generator if the last is clearly worse; or always the best or the last
-    precision: str = "fp32"  # bf16: of convolutions and products; weights, losses and gradient penalties stay fp32
+    precision: str = "fp32"  # bf16: of convolutions and products; weights, losses and gradient penalties are fp32
 
     def __post_init__(self) -> None:
         for name in POSITIVE:

@@ -12,7 +12,7 @@ from pipeline.store import RunFolder, write_atomically
 def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
     """Add a finished run to `history.jsonl`, unless nothing has changed since the last one."""
     found = summary(metrics)
-    if any(_same(last, found) for last in history(run, last=1)):
+    if any({**last, "time": 0} == {**found, "time": 0} for last in history(run, last=1)):
         return
     line = json.dumps(found | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
     before = run.history.read_bytes() if run.history.exists() else b""
@@ -20,22 +20,16 @@ def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
 
 
 def looks(run: RunFolder, metrics: Mapping[str, Any]) -> int:
-    """How many comparisons this folder has seen, the one of `metrics` included, whether it is remembered already."""
-    found = summary(metrics)
-    before = history(run)
-    return len(before) + (0 if before and _same(before[0], found) else 1)
+    """How many comparisons on the test images of `metrics`, each with another outcome than the last, are remembered."""
+    return sum(row.get("test") == metrics["dataset"]["test"] for row in history(run))
 
 
-def history(run: RunFolder, *, last: int = 0) -> list[dict[str, Any]]:
-    """The `last` runs, 0 means all, the newest first."""
+def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
+    """The `last` runs, or all, the newest first."""
     if not run.history.exists():
         return []
     lines = run.history.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in reversed(lines[-last:])]
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return {**one, "time": 0} == {**other, "time": 0}
+    return [json.loads(line) for line in lines[::-1][:last]]
 
 
 def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,6 +38,7 @@ def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     missed = (metrics.get("quality") or {}).get("augmented")
     return {
         "verdict": metrics["verdict"],
+        "test": metrics["dataset"]["test"],
         "classes": len(metrics["dataset"]["classes"]),
         "images": sum(metrics["dataset"]["counts"]["train"].values()),
         "gain": metrics["gain"]["accuracy"]["delta"],

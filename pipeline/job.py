@@ -14,6 +14,7 @@ from classifiers.models import build_model
 from ganaug.families import get_family
 from pipeline.config import CLUSTERS, Config, dump_config, load_config
 from pipeline.errors import InputError
+from pipeline.history import remember
 from pipeline.log import RunLog
 from pipeline.stages import train as training
 from pipeline.stages.choose import choose, policies
@@ -33,7 +34,7 @@ from pipeline.stages.memory import require_memory
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.publish import publish, published
-from pipeline.stages.quality import good_class
+from pipeline.stages.quality import require_good_class
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
 from pipeline.stages.upscale import scale_of
@@ -97,7 +98,7 @@ def run_job(
         _remember(run, config, source)
         with clock("prepare"):
             prepared = step("prepare", prepare, run, config, source)
-            good_class(config, prepared.classes)  # a name that is none is better said now than after the training
+            require_good_class(config, prepared.classes)  # better said now than after the training
         if until == "prepare":
             return {}
         run.prepare(planned_bytes(prepared, config))
@@ -135,6 +136,7 @@ def run_job(
             compared = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
         metrics: dict[str, Any] = jsonable(compared | {"seconds": clock.seconds})
         write_json(run.metrics, metrics)
+        remember(run, metrics)
         clock.log.write("evaluate", "verdict", verdict=metrics["verdict"], reason=metrics["reason"])
         if until == "evaluate":
             return metrics

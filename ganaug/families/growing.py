@@ -63,9 +63,10 @@ class GrowingGenerator(Growing):
         The output is linear, as in the paper (table 2). Averaged generators, which make the images, keep to [-1, 1].
         """
         level, alpha = len(features) - 1, self.phase.alpha
-        images: Tensor = self.to_rgb[level](features[level])
+        images: Tensor = self.to_rgb[level](features[level]).float()
         if alpha < 1:
-            images = torch.lerp(enlarge(self.to_rgb[level - 1](features[level - 1])), images, alpha)
+            coarse = self.to_rgb[level - 1](features[level - 1]).float()  # autocast enlarges in another type on GPUs
+            images = torch.lerp(enlarge(coarse), images, alpha)
         return images if self.training else images.clamp(-1, 1)
 
 

@@ -51,7 +51,7 @@ class CodeCritic(ProjectionCritic):
 
     def recover(self, images: Tensor) -> Recovered:
         """Q(c|x) of float images `[N, C, S, S]`."""
-        found: Tensor = self.head(self.body(images))
+        found: Tensor = self.head(self.body(images)).float()
         sizes = [CODES.categorical, CODES.continuous, CODES.continuous]
         logits, mean, log_deviation = torch.split(found, sizes, dim=1)
         return Recovered(logits, mean, LEAST_DEVIATION + log_deviation.exp())

@@ -249,11 +249,14 @@ class EvaluateConfig(Section):
     """How the augmented training set is compared with the real one."""
 
     seeds: int = Field(
-        default=5, ge=1, le=1000, description="Times each classifier is trained, each from another seed."
+        default=5,
+        ge=1,
+        le=1000,
+        description="Times each classifier is trained, each from another seed; a verdict to merge needs 3.",
     )
     arms: tuple[Arm, ...] = Field(
         default=(*REAL_ARMS, "gan", "gan_unfiltered", "classical_gan"),
-        description="Training sets that are compared; one without and one with synthetic images at least.",
+        description="Training sets that are compared; one of real images alone and one of gan, classical_gan at least.",
     )
     model: str = Field(default="small_resnet", min_length=1, description="Classifier that is retrained.")
     weights: str = Field(

@@ -14,7 +14,7 @@ from pipeline.stages.choose import synthetic_parts
 from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
-from pipeline.store import RunFolder, write_json
+from pipeline.store import RunFolder, digest, write_json
 
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
@@ -72,6 +72,7 @@ def evaluate(
             "channels": prepared.channels,
             "counts": prepared.counts,
             "digest": prepared.digest,
+            "test": digest(pack.images[test], pack.labels[test]),
         },
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
@@ -92,11 +93,11 @@ def evaluate(
     return metrics
 
 
-def _rivals(summaries: Mapping[Arm, ArmSummary], choices: Choices) -> dict[str, float]:
-    """Gains of the augmented arm over the real-only ones that it is not compared with."""
-    reached = summaries[choices.augmented].accuracy.mean
+def _rivals(summaries: Mapping[Arm, ArmSummary], choices: Choices) -> dict[str, int]:
+    """How many more test images, over the seeds, the augmented arm got right than the real-only ones not compared."""
+    right = {arm: int(summary.confusion.trace()) for arm, summary in summaries.items()}
     others = [arm for arm in summaries if arm in REAL_ARMS and arm != choices.baseline]
-    return {arm: reached - summaries[arm].accuracy.mean for arm in others}
+    return {arm: right[choices.augmented] - right[arm] for arm in others}
 
 
 def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:

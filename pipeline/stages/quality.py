@@ -34,6 +34,15 @@ def good_class(config: Config, classes: Sequence[str]) -> str | None:
     return asked or (named[0] if len(named) == 1 else None)
 
 
+def require_good_class(config: Config, classes: Sequence[str]) -> None:
+    """Raise InputError where `quality.good` is no class, or costs are stated and no class holds good parts."""
+    if good_class(config, classes) is None and _costs(config):
+        raise InputError(
+            "quality.cost_miss and quality.cost_false_reject cannot be weighed without a class of good parts; name it "
+            f"with quality.good (the classes: {', '.join(classes)}), or leave the costs out."
+        )
+
+
 def compare_quality(
     config: Config, prepared: Prepared, truth: Ints, groups: Ints, baseline: Ints, augmented: Ints
 ) -> Quality | None:

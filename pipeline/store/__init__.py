@@ -12,7 +12,7 @@ from pipeline.store.files import (
     write_atomically,
     write_json,
 )
-from pipeline.store.runfolder import SPLITS, RunFolder, hold, to_be_written
+from pipeline.store.runfolder import SPLITS, RunFolder, hold, make_writable
 
 __all__ = [
     "SPLITS",
@@ -26,10 +26,10 @@ __all__ = [
     "hold",
     "jsonable",
     "load_tensors",
+    "make_writable",
     "prune",
     "read_json",
     "save_tensors",
-    "to_be_written",
     "write_atomically",
     "write_json",
 ]

@@ -87,8 +87,8 @@ class RunFolder:
         Raises:
             InputError: it holds something but no run, cannot be written, or has less free space than `planned_bytes`.
         """
-        with to_be_written(self.out, "--out"):
-            self._refuse_foreign()
+        self._refuse_foreign()
+        make_writable(self.out, "--out")
         free = shutil.disk_usage(self.out).free
         if free < planned_bytes:
             raise InputError(
@@ -113,15 +113,13 @@ class RunFolder:
             yield
 
 
-@contextlib.contextmanager
-def to_be_written(folder: Path, option: str) -> Iterator[None]:
-    """After the checks inside, make the folder and prove that it can be written; nothing is left in it.
+def make_writable(folder: Path, option: str) -> None:
+    """Make the folder and prove that it can be written; nothing is left in it.
 
     Raises:
         InputError: it cannot; names `option`, which chooses another.
     """
     try:
-        yield
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"probe")

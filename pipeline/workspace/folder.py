@@ -15,8 +15,8 @@ from pipeline.store import (
     file_digest,
     hold,
     jsonable,
+    make_writable,
     read_json,
-    to_be_written,
     write_atomically,
     write_json,
 )
@@ -199,11 +199,9 @@ class Workspace:
         Raises:
             InputError: another process holds it (named), it holds something else, or it cannot be written.
         """
-        with to_be_written(self.root, "--workspace"):
-            if not self.manifest.exists() and self._holds_something_else():
-                raise InputError(
-                    f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace."
-                )
+        if not self.manifest.exists() and self._holds_something_else():
+            raise InputError(f"{self.root} is not empty and holds no workspace; choose a new folder with --workspace.")
+        make_writable(self.root, "--workspace")
         with hold(self.root):
             if not self.config.exists():
                 write_atomically(self.config, SETTINGS.encode())
@@ -213,7 +211,8 @@ class Workspace:
 def _base_settings(config: Config) -> dict[str, object]:
     """All that the training of a shared base depends on, but for the images."""
     gan = config.gan.model_dump(exclude={"base", "finetune_steps", "minutes"})
-    return {**gan, "image_size": config.data.image_size, "upscale": config.generate.upscale, "seed": config.seed}
+    data = {"image_size": config.data.image_size, "upscale": config.generate.upscale, "seed": config.seed}
+    return {**gan, **data, "device": config.device, "precision": config.precision}
 
 
 COLUMNS = [field.name for field in fields(Row)]

@@ -179,7 +179,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
     assert "comparison number" not in text
-    assert "comparison number 3 in this folder" in spaced(render_report(replace(data, looks=3)))
+    assert "comparison number 3 of this folder" in spaced(render_report(replace(data, looks=3)))
     refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
     assert "How to train with it" not in spaced(render_report(refused))
 

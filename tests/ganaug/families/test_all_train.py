@@ -1,9 +1,12 @@
 """Every family trains 200 steps at 32 pixels: no NaN, and samples that are pictures rather than one grey level."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganaug.families import FAMILIES
 from ganaug.training import Hooks, Row
@@ -41,3 +44,33 @@ def test_bf16_rounds_the_first_losses_and_leaves_the_weights_as_exact(name: str,
         assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
         assert [t.dtype for t in network.state_dict().values()] == [t.dtype for t in other.state_dict().values()]
     assert rounded.sample(torch.tensor([0, 1]), seed=0).shape == (2, 1, 32, 32)
+
+
+@contextmanager
+def rounding(device: str) -> Iterator[None]:
+    """As `torch.autocast`, which does nothing for a GPU that is not there."""
+    torch.set_autocast_dtype(device, torch.bfloat16)
+    torch.set_autocast_enabled(device, True)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled(device, False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])  # of the training: a family that grows fades layers in
+@pytest.mark.parametrize("name", FAMILIES)
+def test_bf16_finds_fitting_types_on_a_gpu_too(name: str, share: float) -> None:
+    """GPUs round other operations than processors do; tensors without values tell whether the types fit."""
+    trainer = make(FAMILIES[name], precision="bf16", steps=100)
+    trainer.step = round(100 * share)
+    phase, (real, told), z = trainer.phase, trainer._real_batch(), trainer._noise(8)
+    with FakeTensorMode(), torch.device("cuda"):
+        networks = trainer.family.generator(trainer.spec), trainer.family.discriminator(trainer.spec)
+        if trainer.family.phase:
+            for network in networks:
+                network.phase = phase
+        z, *told = (torch.empty(t.shape, dtype=t.dtype) for t in (z, *told))
+        with rounding("cuda"):
+            images = networks[0](z, *told)
+            logits = networks[1](images, *told)
+    assert images.shape[0] == logits.shape[0] == len(real) and images.shape[2] == phase.size

@@ -30,6 +30,7 @@ from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
 from tests.conftest import Finished
 
+DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 ARMS = ("real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan")
 NUMBER, COUNT = {"type": "number"}, {"type": "integer", "minimum": 0}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
@@ -70,7 +71,8 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             image_size={"enum": [32, 64, 128]},
             channels={"enum": [1, 3]},
             counts=record(train=each(COUNT, classes), val=each(COUNT, classes), test=each(COUNT, classes)),
-            digest={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            digest=DIGEST,
+            test=DIGEST,
         ),
         classes=record(**dict.fromkeys(classes, of_class)),
         arms=record(

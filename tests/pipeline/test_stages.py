@@ -32,6 +32,7 @@ from pipeline.stages.publish import publish
 from pipeline.stages.records import Prepared, load_pack
 from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
+from pipeline.workers import resolve_precision
 from tests import tiny
 from tests.conftest import Finished
 
@@ -354,7 +355,7 @@ def test_options_come_from_the_family_unless_they_are_given(textures_folder: Pat
     family = get_family("dcgan")
     expected = replace(
         family.defaults, steps=40, width=8, batch=8, latent=16, rate_g=0.02, rate_d=0.005, ema=0.0, diffaugment="",
-        r1_weight=0.5,
+        r1_weight=0.5, precision=resolve_precision(tiny.settings()),
     )  # fmt: skip
     assert job.options == expected and isinstance(job.options, Options)
     other = prepared_in(tmp_path, textures_folder, "gan.r1_weight=0.6")[2][0]

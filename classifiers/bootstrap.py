@@ -46,8 +46,8 @@ def interval(point: Floats, draws: Floats, alpha: float = ALPHA, *, within: tupl
     if not np.isfinite(mean) or not usable.any():
         return Interval(float("nan"), float("nan"), float("nan"))
     lo, hi = np.quantile(total[usable], [alpha / 2, 1 - alpha / 2])
-    runs, seeds = len(point), float(point.var(ddof=1)) / len(point) if len(point) > 1 else 0.0
-    if seeds > 0:
+    runs = len(point)
+    if runs > 1 and (seeds := float(point.var(ddof=1)) / runs) > 0:
         images, each = float(total[usable].var()), float(draws[:, usable].var(axis=1).mean())
         variance = images + max(0.0, seeds - (each - images) / (runs - 1))
         freedom = max(1.0, (runs - 1) * (variance / seeds) ** 2)

@@ -83,11 +83,10 @@ def summarise(
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     images = np.bincount(truth, minlength=classes)
     found = confusion.diagonal() / np.maximum(images * len(predictions), 1)
-    independent = [len(np.unique(groups[truth == label])) for label in range(classes)]
     return ArmSummary(
         accuracy=accuracy,
         macro_f1=macro_f1,
-        recall=[wilson(float(f), n) for f, n in zip(found, independent, strict=True)],
+        recall=[wilson(float(f), n) for f, n in zip(found, counts.independent, strict=True)],
         per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
         confusion=confusion,
     )
@@ -123,7 +122,7 @@ def gain(
         macro_f1=intervals[1],
         recall=intervals[2:],
         recall_p=_sign_flips(arms[1].found - arms[0].found, max(resamples, ceil(2 * classes / ALPHA)), seed),
-        recall_groups=np.count_nonzero(arms[0].truth, axis=0).tolist(),
+        recall_groups=arms[0].independent,
         mcnemar_p=mcnemar_exact(truth, baseline, augmented, groups, classes=classes),
         images=len(truth),
         groups=arms[0].groups,
@@ -167,6 +166,7 @@ class _Counts:
         np.add.at(self.predicted, (group[None], seeds, predictions), 1.0)
         self.truth = np.zeros((self.groups, classes))
         np.add.at(self.truth, (group, truth), 1.0)
+        self.independent: list[int] = np.count_nonzero(self.truth, axis=0).tolist()  # groups of each class
 
     def scores(self, weights: Floats) -> Floats:
         """Scores under group weights [R, G]: [seeds, R, 2 + K], accuracy, macro-F1, then each class's recall.

@@ -47,7 +47,8 @@ def compare_quality(
     config: Config, prepared: Prepared, truth: Ints, groups: Ints, baseline: Ints, augmented: Ints
 ) -> Quality | None:
     """Misses, false rejects and costs of two arms; None where no test image has a defect."""
-    q, label = config.quality, _label_of_good(config, prepared)
+    q, good = config.quality, good_class(config, prepared.classes)
+    label = None if good is None else prepared.classes.index(good)
     if (truth == label).all():
         return None
     return quality(
@@ -62,8 +63,8 @@ def quality_numbers(config: Config, prepared: Prepared, found: Quality | None) -
     stated: dict[str, Any] = {"good": good_class(config, prepared.classes), "prevalence": q.prevalence}
     if found is None:
         return stated
-    if costs := _costs(config):
-        stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
+    if found.costs:
+        stated["costs"] = {"miss": found.costs.miss, "false_reject": found.costs.false_reject}
     shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
     rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]
     missed = [_by_name(arm.missed, prepared.classes) for arm in (found.before, found.after)]
@@ -74,11 +75,6 @@ def quality_numbers(config: Config, prepared: Prepared, found: Quality | None) -
         "change": change | {"saved_per_part": estimate(found.saved, "delta")},
         "kappa": found.kappa,
     }
-
-
-def _label_of_good(config: Config, prepared: Prepared) -> int | None:
-    good = good_class(config, prepared.classes)
-    return None if good is None else prepared.classes.index(good)
 
 
 def _costs(config: Config) -> Costs | None:

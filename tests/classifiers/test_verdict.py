@@ -160,7 +160,7 @@ def test_useless_images_are_rarely_merged(run_to_run: float, runs: int) -> None:
 
 
 def test_useful_images_are_mostly_merged() -> None:
-    assert share_of_merges(0.6, 0.1, simulations=60) > 0.75
+    assert share_of_merges(0.6, 0.1, simulations=60) > 0.8
 
 
 @pytest.mark.parametrize("shift", [0.3, 0.5])

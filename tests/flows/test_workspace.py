@@ -20,9 +20,8 @@ from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
-SETTINGS = tiny.as_arguments("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
-
-OVERRIDES = [word for word in SETTINGS if word != "--set"]
+QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
 
 
 def trained(workspace: Workspace) -> list[str]:

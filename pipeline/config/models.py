@@ -363,7 +363,7 @@ class Config(Section):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Of convolutions and products in training. auto: bf16 on processors with tiles for it (AMX).",
+        description="Of convolutions and products in training. auto: bf16 on processors that multiply it.",
     )
     workers: int | None = Field(
         default=None, ge=1, le=1024, description="Parallel processes. Empty: one a processor core."

@@ -107,8 +107,8 @@ def test_a_named_device_is_taken_as_it_is() -> None:
 
 def test_precision_is_the_one_asked_for_and_else_what_the_processor_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision(Config(precision="bf16")) == "bf16"
-    for tiles, found in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda tiles=tiles: {"amx_bf16": tiles}, raising=False)
+    for able, found in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
         assert resolve_precision(Config(device="cpu")) == found
         assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu")).precision == found
         assert resolve_precision(Config(device="mps")) == "fp32"  # not measured there

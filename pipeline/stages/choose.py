@@ -22,8 +22,7 @@ from pipeline.store import RunFolder, load_tensors
 
 Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
 Name = TypeVar("Name", bound=str)
-TRIED = 3  # policies, the best ones without synthetic images, that are tried with them
-SCREEN = ("none", "flips", "flips_rotate", "flips_shift", "flips_light", "flips_crop")
+TRIED = 3  # policies, the best of the first cross-validation, that are looked at again and with synthetic images
 
 
 class Option(NamedTuple):
@@ -37,7 +36,7 @@ class Option(NamedTuple):
 
 def policies(config: Config) -> tuple[str, ...]:
     """The policies to choose from; `none` is always among them, as it is the arm `real`."""
-    chosen = config.evaluate.policies or SCREEN
+    chosen = config.evaluate.policies or tuple(POLICIES)
     unknown = [name for name in chosen if name not in POLICIES]
     if unknown:
         raise InputError(f"evaluate.policies names {unknown[0]!r}; choose among {', '.join(POLICIES)}.")
@@ -68,7 +67,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     pack = load_pack(prepared.pack)
     splits = _splits(config, prepared, pack)
 
-    def score(stage: str, options: dict[str, Option]) -> dict[str, float]:
+    def score(stage: str, options: dict[str, Option], splits: Sequence[Split] = splits) -> dict[str, float]:
         """Name -> mean score."""
         jobs = [_job(config, prepared, split, selected, option) for option in options.values() for split in splits]
         predicted = run_fits(run, config, stage, jobs)
@@ -78,16 +77,18 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
             for i, name in enumerate(options)
         }
 
-    policy_scores = score("choose policy", {name: Option(name) for name in policies(config)})
-    ranked = sorted(policy_scores, key=policy_scores.__getitem__, reverse=True)
-    augmenting = [name for name in ranked if name != "none"] or ranked
+    plain = {name: Option(name) for name in policies(config)}
+    screened = score("screen policies", plain, splits[: config.evaluate.folds])
+    finalists = [name for name in _ranked(screened) if name != "none"][:TRIED]
+    policy_scores = score("choose policy", {name: plain[name] for name in ("none", *finalists)})
+    augmenting = _ranked({name: policy_scores[name] for name in finalists or ["none"]})
     policy = augmenting[0]
     ratios = sorted(set(config.evaluate.ratios))
     ratio_scores = score("choose ratio", {str(ratio): Option(policy, ratio) for ratio in ratios})
     ratio = int(_best(ratio_scores, list(ratio_scores)))
     # Synthetic images and a policy can do the same work or get in each other's way, so that with them another may win.
     joint_scores = {policy: ratio_scores[str(ratio)]}
-    others = augmenting[1:TRIED] if "classical_gan" in config.evaluate.arms else []
+    others = augmenting[1:] if "classical_gan" in config.evaluate.arms else []
     joint_scores |= score("choose policy with synthetic", {name: Option(name, ratio) for name in others})
     rest = {
         "balanced": Option("none", balanced=True),
@@ -104,11 +105,15 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         baseline=_best(arm_scores, [a for a in config.evaluate.arms if a in REAL_ARMS]),
         augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE]),
         scores={
-            "policy": policy_scores, "ratio": ratio_scores, "policy_with": joint_scores,
+            "policy": screened | policy_scores, "ratio": ratio_scores, "policy_with": joint_scores,
             "arm": {arm: arm_scores[arm] for arm in config.evaluate.arms},
         },
         method=_method(config, prepared),
     )  # fmt: skip
+
+
+def _ranked(scores: dict[str, float]) -> list[str]:
+    return sorted(scores, key=scores.__getitem__, reverse=True)
 
 
 def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:

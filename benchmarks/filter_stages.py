@@ -156,12 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--policy", default="flips")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
     given = parser.parse_args()
-    config = load_config(None, [f"evaluate.steps={given.steps}"])
-    recipe, cases = recipe_for(config, policy=given.policy), []
+    recipe, cases = recipe_for(load_config(None, given.overrides), policy=given.policy), []
     for folder in given.runs:
         train, judges, names = images_of(RunFolder(folder))
         cases.append((train, judges, draw(RunFolder(folder), names, train)))

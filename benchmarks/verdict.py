@@ -41,7 +41,7 @@ CLASSES = sorted(set(DEFECTS) - {OTHER})
 SETTINGS = (
     f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
     "evaluate.policies=[flips,flips_rotate,flips_light]", "evaluate.ratios=[2,4]", "evaluate.folds=2",
-    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=120", "quality.learning_curve=false",
+    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=240", "quality.learning_curve=false",
 )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ class Recipe:
 
     model: str = "small_resnet"
     weights: str = "none"
-    steps: int = 500
-    batch: int = 32
+    steps: int = 1000
+    batch: int = 16
     rate: float = 4e-3
     weight_decay: float = 0.05
     smoothing: float = 0.1

@@ -263,9 +263,9 @@ class EvaluateConfig(Section):
         default="none", min_length=1, description="none, download, or the path of a .safetensors file."
     )
     steps: int = Field(
-        default=500, ge=1, le=1_000_000, description="Training steps of a classifier, the same for every arm."
+        default=1000, ge=1, le=1_000_000, description="Training steps of a classifier, the same for every arm."
     )
-    batch: int = Field(default=32, ge=2, le=4096, description="Images a step.")
+    batch: int = Field(default=16, ge=2, le=4096, description="Images a step.")
     policies: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Classical augmentation policies to choose from. Empty: all."
     )

@@ -10,13 +10,13 @@ from pipeline.config import load_config
 
 
 def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] | None = None) -> int:
-    """Run the whole job in a process of its own, unless `out` holds its report already; returns its exit status.
+    """Run the whole job in a process of its own, unless `out` holds its metrics already; returns its exit status.
 
     Raises:
-        SystemExit: `out` holds the report of other settings.
+        SystemExit: `out` holds the metrics of other settings.
     """
     settings = list(settings)
-    if (out / "report.html").exists():
+    if (out / "metrics.json").exists():
         if load_config(out / "config.yaml", []) != load_config(None, settings):
             sys.exit(f"{out} holds a run with other settings; remove it, or give another --out.")
         return 0

@@ -110,8 +110,6 @@ def report_data(classes: list[str], verdict: str = "merge") -> ReportData:
             "3-fold cross-validation.",
             {"none": 0.81, "flips": 0.86},
             "flips",
-            policies_with={"flips": 0.87, "flips_light": 0.88},
-            policy_with="flips_light",
             ratios={1: 0.85, 2: 0.87},
             ratio=2,
         ),

@@ -38,8 +38,6 @@ class Choices:
     method: str = ""
     policies: Mapping[str, float] = field(default_factory=dict)
     policy: str | None = None
-    policies_with: Mapping[str, float] = field(default_factory=dict)  # together with synthetic images
-    policy_with: str | None = None
     ratios: Mapping[int, float] = field(default_factory=dict)
     ratio: int | None = None
 

@@ -2,7 +2,8 @@
 
 With few images a class the choice is by repeated stratified k-fold on the training images. The generator has seen all
 of those, so a synthetic image takes part in a fold only if its nearest real image is among the fold's training images:
-otherwise the folds would favour whatever copies most.
+otherwise the folds would favour whatever copies most. They still flatter synthetic images a little, so the policy is
+the one that is best without: arms that are compared differ in their images alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from pipeline.store import RunFolder, load_tensors
 
 Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
 Name = TypeVar("Name", bound=str)
-TRIED = 3  # policies, the best of the first cross-validation, that are looked at again and with synthetic images
+FINALISTS = 3  # policies, the best by the first folds, that all folds decide between
 
 
 class Option(NamedTuple):
@@ -79,41 +80,32 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
 
     plain = {name: Option(name) for name in policies(config)}
     screened = score("screen policies", plain, splits[: config.evaluate.folds])
-    finalists = [name for name in _ranked(screened) if name != "none"][:TRIED]
+    finalists = sorted((name for name in plain if name != "none"), key=screened.__getitem__, reverse=True)[:FINALISTS]
     policy_scores = score("choose policy", {name: plain[name] for name in ("none", *finalists)})
-    augmenting = _ranked({name: policy_scores[name] for name in finalists or ["none"]})
-    policy = augmenting[0]
+    policy = _best(policy_scores, finalists or ["none"])
     ratios = sorted(set(config.evaluate.ratios))
     ratio_scores = score("choose ratio", {str(ratio): Option(policy, ratio) for ratio in ratios})
     ratio = int(_best(ratio_scores, list(ratio_scores)))
-    # Synthetic images and a policy can do the same work or get in each other's way, so that with them another may win.
-    joint_scores = {policy: ratio_scores[str(ratio)]}
-    others = augmenting[1:] if "classical_gan" in config.evaluate.arms else []
-    joint_scores |= score("choose policy with synthetic", {name: Option(name, ratio) for name in others})
     rest = {
         "balanced": Option("none", balanced=True),
         "gan": Option("none", ratio),
         "gan_unfiltered": Option("none", ratio, filtered=False),
     }
-    arm_scores = {"real": policy_scores["none"], "classical": policy_scores[policy]}
-    arm_scores["classical_gan"] = max(joint_scores.values())
+    arm_scores = {
+        "real": policy_scores["none"], "classical": policy_scores[policy], "classical_gan": ratio_scores[str(ratio)],
+    }  # fmt: skip
     arm_scores |= score("choose arms", {arm: option for arm, option in rest.items() if arm in config.evaluate.arms})
     return Choices(
         policy=policy,
-        policy_with=_best(joint_scores, list(joint_scores)),
         ratio=ratio,
         baseline=_best(arm_scores, [a for a in config.evaluate.arms if a in REAL_ARMS]),
         augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE]),
         scores={
-            "policy": screened | policy_scores, "ratio": ratio_scores, "policy_with": joint_scores,
+            "policy": screened | policy_scores, "ratio": ratio_scores,
             "arm": {arm: arm_scores[arm] for arm in config.evaluate.arms},
         },
         method=_method(config, prepared),
     )  # fmt: skip
-
-
-def _ranked(scores: dict[str, float]) -> list[str]:
-    return sorted(scores, key=scores.__getitem__, reverse=True)
 
 
 def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
@@ -122,9 +114,12 @@ def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
 
 def _method(config: Config, prepared: Prepared) -> str:
     e = config.evaluate
+    how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
-        return f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
-    return f"the validation images, {e.folds * e.repeats} training runs each"
+        how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
+    if e.repeats > 1 and len(policies(config)) > FINALISTS + 1:
+        how += f"; policies not among the best {FINALISTS} of the first {e.folds} training runs were left at those"
+    return how
 
 
 def _splits(config: Config, prepared: Prepared, pack: Pack) -> list[Split]:

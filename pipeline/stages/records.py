@@ -97,7 +97,6 @@ class Choices:
     """What was chosen on training and validation images alone, with the scores it was chosen by."""
 
     policy: str
-    policy_with: str  # of the arm that has synthetic images too
     ratio: int
     baseline: Arm
     augmented: Arm

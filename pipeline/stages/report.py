@@ -53,8 +53,6 @@ def report(
             method=choices.method,
             policies=choices.scores["policy"],
             policy=choices.policy,
-            policies_with=choices.scores["policy_with"],
-            policy_with=choices.policy_with,
             ratios={int(ratio): score for ratio, score in choices.scores["ratio"].items()},
             ratio=choices.ratio,
         ),

@@ -174,7 +174,7 @@ def test_without_good_parts_only_wrong_classes_are_counted() -> None:
 
 def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     data = report_data(["crazing", "patches"])
-    data = replace(data, choices=replace(data.choices, policy_with="flips_shift"))
+    data = replace(data, choices=replace(data.choices, policy="flips_shift"))
     text = spaced(render_report(data))
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text

@@ -81,7 +81,7 @@ def _worth(runs: Sequence[Metrics]) -> str:
     """Empty where no curve was measured: with few images a class, or none accepted."""
     curves = [run["worth"] for run in runs if run["worth"] and run["worth"]["share"]]
     found = [curve["share"]["mean"] * curve["images_per_class"] for curve in curves if curve["images_per_class"]]
-    return f"{median(found):.0f} images" if found else ""
+    return f"{round(median(found))} images" if found else ""
 
 
 def arms(runs: Mapping[int, Metrics]) -> list[str]:

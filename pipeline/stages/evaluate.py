@@ -117,7 +117,7 @@ def _job(
     train: tuple[int, ...],
     test: tuple[int, ...],
 ) -> FitJob:
-    policy = choices.policy if arm.startswith("classical") else "none"
+    policy = choices.policy if arm in ("classical", "classical_gan") else "none"
     recipe = recipe_for(config, policy=policy, balanced=arm == "balanced")
     synthetic = arm_images(selected, choices, arm)
     return FitJob(

@@ -8,12 +8,12 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from joblib import Parallel, delayed
 
 from benchmarks.filter_stages import Labelled, accuracy, images_of
-from benchmarks.runs import row, table
+from benchmarks.runs import row, seed_error, table
 from classifiers.policies import POLICIES
 from classifiers.training import Recipe
 from pipeline.config import load_config
@@ -65,10 +65,12 @@ def main() -> None:
                 for seed in range(given.seeds)
             )
             reached = [[right for right, _ in fits[i : i + given.seeds]] for i in range(0, len(fits), given.seeds)]
-            error = fmean(stdev(of) for of in reached) / len(fits) ** 0.5 if given.seeds > 1 else float("nan")
             mean, seconds = (fmean(column) for column in zip(*fits, strict=True))
             means = (f"{fmean(of):.1f}" for of in reached)
-            print(row([words or "default", policy, *means, f"{mean:.1f} ± {error:.1f}", f"{seconds:.0f}"]), flush=True)
+            print(
+                row([words or "default", policy, *means, f"{mean:.1f} ± {seed_error(reached):.1f}", f"{seconds:.0f}"]),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

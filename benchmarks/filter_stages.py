@@ -10,12 +10,13 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from benchmarks.runs import seed_error
 from classifiers.training import Recipe, fit, predict
 from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
@@ -169,9 +170,8 @@ def main() -> None:
             delayed(score)(*case, option, recipe, seed) for case in cases for seed in range(given.seeds)
         )
         rows = [found[i * given.seeds : (i + 1) * given.seeds] for i in range(len(cases))]
-        error = fmean(stdev(row) for row in rows) / len(found) ** 0.5 if given.seeds > 1 else float("nan")
         means = " ".join(f"{fmean(row):5.1f}" for row in rows)
-        print(f"{given.policy} | {option:24} | {means} | {fmean(found):5.2f} +- {error:.2f}", flush=True)
+        print(f"{given.policy} | {option:24} | {means} | {fmean(found):5.2f} +- {seed_error(rows):.2f}", flush=True)
 
 
 if __name__ == "__main__":

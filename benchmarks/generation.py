@@ -10,7 +10,7 @@ import argparse
 from contextlib import redirect_stderr
 from os import devnull, environ
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers
 
@@ -19,7 +19,7 @@ from joblib import Memory, Parallel, delayed
 
 from benchmarks.extractors import candidates_of
 from benchmarks.filter_stages import Labelled, accuracy, images_of
-from benchmarks.runs import table
+from benchmarks.runs import seed_error, table
 from pipeline.config import load_config
 from pipeline.job import run_job
 from pipeline.stages.fits import recipe_for
@@ -107,13 +107,12 @@ def train(dataset: Path, folder: Path, settings: tuple[str, ...]) -> list[float]
 
 def _row(name: str, looks: list[list[float]], gains: list[list[float]]) -> list[str]:
     found = [gain for of_split in gains for gain in of_split]
-    error = fmean(stdev(of_split) for of_split in gains) / len(found) ** 0.5
     means = (f"{fmean(of_split):+.1f}" for of_split in gains)
     return [
         name,
         *(f"{fmean(look):.3g}" for look in zip(*looks, strict=True)),
         *means,
-        f"{fmean(found):+.2f} ± {error:.2f}",
+        f"{fmean(found):+.2f} ± {seed_error(gains):.2f}",
     ]
 
 

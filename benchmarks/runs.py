@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 
 from pipeline.config import load_config
 
@@ -23,6 +24,13 @@ def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapp
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "flows.cli", "run", str(dataset), "--out", str(out), *words]
     return subprocess.run(command, env={**os.environ, **(environment or {})}).returncode  # noqa: S603 (our own command)
+
+
+def seed_error(cases: Sequence[Sequence[float]]) -> float:
+    """Standard error, by seeds alone, of the mean over cases of equally many seeds; NaN for a single seed."""
+    if len(cases[0]) < 2:
+        return float("nan")
+    return fmean(stdev(seeds) for seeds in cases) / sum(map(len, cases)) ** 0.5
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

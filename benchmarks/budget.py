@@ -94,7 +94,7 @@ def main() -> None:
     train, judges, _ = images_of(RunFolder(given.run))
     minutes = sorted(given.minutes)
 
-    recipe = recipe_for(load_config(None, given.overrides), policy=given.policy)
+    recipe = recipe_for(load_config(None, given.overrides), len(train[1]), policy=given.policy)
 
     def curve(setting: str) -> list[Look]:
         config = load_config(None, [*given.overrides, *(f"gan.{word}" for word in setting.split())])

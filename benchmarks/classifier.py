@@ -60,7 +60,7 @@ def main() -> None:
         config = load_config(None, [*given.overrides, *(f"evaluate.{word}" for word in words.split())])
         for policy in given.policies:
             fits = Parallel(n_jobs=given.at_once)(
-                delayed(timed)(one, recipe_for(config, policy=policy), seed)
+                delayed(timed)(one, recipe_for(config, len(one[0][1]), policy=policy), seed)
                 for one in cases
                 for seed in range(given.seeds)
             )

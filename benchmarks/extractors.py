@@ -24,7 +24,7 @@ from benchmarks.runs import table
 from classifiers.models import SmallResNet, to_input
 from classifiers.policies import Augmenter
 from classifiers.scattering import Scattering
-from classifiers.training import fit
+from classifiers.training import Recipe, fit
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.kernel import kernel_distance
 from pipeline.config import Config
@@ -32,7 +32,7 @@ from pipeline.stages.fits import recipe_for
 from pipeline.stages.guides import shrunk
 from pipeline.store import RunFolder, load_tensors
 
-DIMENSIONS, RECIPE = 64, recipe_for(Config(), policy="flips")
+DIMENSIONS = 64
 STEPS, BATCH, TEMPERATURE = 400, 64, 0.5  # of the contrastive training
 Features = Callable[[Tensor], Tensor]
 
@@ -56,7 +56,7 @@ def untrained(images: Tensor, _labels: Tensor) -> Features:
 
 def classifier(images: Tensor, labels: Tensor) -> Features:
     """The body of the very classifier that is to gain."""
-    trained = fit(images, labels, RECIPE, classes=int(labels.max()) + 1, seed=0)
+    trained = fit(images, labels, _recipe(len(images)), classes=int(labels.max()) + 1, seed=0)
     return _pooled(cast(SmallResNet, trained))
 
 
@@ -86,6 +86,10 @@ EXTRACTORS: dict[str, Callable[[Tensor, Tensor], Features]] = {
     "classifier": classifier,
 }
 DISTANCES: dict[str, Callable[[Tensor, Tensor], float]] = {"FID": frechet_distance, "KID": kernel_distance}
+
+
+def _recipe(images: int) -> Recipe:
+    return recipe_for(Config(), images, policy="flips")
 
 
 def _pooled(network: SmallResNet) -> Features:
@@ -121,8 +125,8 @@ def apart(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[st
 
 def worths(train: Labelled, judges: Labelled, made: list[Labelled], seeds: int) -> tuple[float, list[float]]:
     """Accuracy without synthetic images, and what each set of them adds, in percentage points."""
-    cases = [None, *made]
-    jobs = [delayed(accuracy)(train, judges, case, RECIPE, seed) for case in cases for seed in range(seeds)]
+    cases, recipe = [None, *made], _recipe(len(train[0]))
+    jobs = [delayed(accuracy)(train, judges, case, recipe, seed) for case in cases for seed in range(seeds)]
     found = Parallel(n_jobs=-1)(jobs)
     plain, *reached = (fmean(found[i * seeds : (i + 1) * seeds]) for i in range(len(cases)))
     return plain, [one - plain for one in reached]

@@ -136,7 +136,7 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
     return (tensors["images"][train], tensors["labels"][train]), (images, labels), reading.classes
 
 
-def score(train: Labelled, judges: Labelled, drawn: list[Drawn], option: str, recipe: Recipe, seed: int) -> float:
+def score(option: str, seed: int, recipe: Recipe, train: Labelled, judges: Labelled, drawn: list[Drawn]) -> float:
     """Accuracy in percent on the unused images, with what an option leaves of the candidates."""
     halves = [one.half(seed) for one in drawn]
     parts = [one.images[OPTIONS[option](one)] for one in halves]
@@ -161,13 +161,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
     given = parser.parse_args()
-    recipe, cases = recipe_for(load_config(None, given.overrides), policy=given.policy), []
+    config, cases = load_config(None, given.overrides), []
     for folder in given.runs:
         train, judges, names = images_of(RunFolder(folder))
-        cases.append((train, judges, draw(RunFolder(folder), names, train)))
+        recipe = recipe_for(config, len(train[1]), policy=given.policy)
+        cases.append((recipe, train, judges, draw(RunFolder(folder), names, train)))
     for option in given.options:
         found = Parallel(n_jobs=-1)(
-            delayed(score)(*case, option, recipe, seed) for case in cases for seed in range(given.seeds)
+            delayed(score)(option, seed, *case) for case in cases for seed in range(given.seeds)
         )
         rows = [found[i * given.seeds : (i + 1) * given.seeds] for i in range(len(cases))]
         means = " ".join(f"{fmean(row):5.1f}" for row in rows)

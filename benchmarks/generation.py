@@ -70,7 +70,8 @@ def main() -> None:
 
     def judge(case: Labelled, judges: Labelled, made: Labelled | None) -> list[float]:
         """Accuracies: of every policy, of every seed."""
-        recipes = [recipe_for(load_config(None, given.overrides), policy=policy) for policy in given.policies]
+        config = load_config(None, given.overrides)
+        recipes = [recipe_for(config, len(case[1]), policy=policy) for policy in given.policies]
         jobs = [(case, judges, made, recipe, 7000 + seed) for recipe in recipes for seed in range(given.seeds)]
         return list(at_once(delayed(judged)(*job) for job in jobs))
 

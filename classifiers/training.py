@@ -104,6 +104,12 @@ def fit(
     return model.eval()
 
 
+def steps_for(images: int) -> int:
+    """Steps of 16 that `images` real training images deserve: augmentation pays the later the more there are
+    (`benchmarks/classifier.md`); beyond the last bound time is dearer."""
+    return min(max(10 * images, 1000), 3000)
+
+
 def rate_factor(step: int, steps: int) -> float:
     """Share of the peak rate at a step: a linear rise over `WARM_UP`, then half a cosine down (arXiv 1608.03983)."""
     rise = max(1, round(WARM_UP * steps))

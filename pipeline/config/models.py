@@ -262,8 +262,12 @@ class EvaluateConfig(Section):
     weights: str = Field(
         default="none", min_length=1, description="none, download, or the path of a .safetensors file."
     )
-    steps: int = Field(
-        default=1000, ge=1, le=1_000_000, description="Training steps of a classifier, the same for every arm."
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Training steps of a classifier, the same for every arm. Empty: 10 for each real training image, "
+        "1000 to 3000.",
     )
     batch: int = Field(default=16, ge=2, le=4096, description="Images a step.")
     policies: tuple[str, ...] | None = Field(

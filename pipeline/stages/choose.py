@@ -3,7 +3,8 @@
 With few images a class the choice is by repeated stratified k-fold on the training images. The generator has seen all
 of those, so a synthetic image takes part in a fold only if its nearest real image is among the fold's training images:
 otherwise the folds would favour whatever copies most. They still flatter synthetic images a little, so the policy is
-the one that is best without: arms that are compared differ in their images alone.
+the one that is best without: arms that are compared differ in their images alone. Ratios differ by less than folds
+can tell, so the first folds decide between them.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,6 @@ class Option(NamedTuple):
     policy: str
     ratio: int = 0
     balanced: bool = False
-    filtered: bool = True
 
 
 def policies(config: Config) -> tuple[str, ...]:
@@ -78,31 +78,27 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
             for i, name in enumerate(options)
         }
 
+    first = splits[: config.evaluate.folds]
     plain = {name: Option(name) for name in policies(config)}
-    screened = score("screen policies", plain, splits[: config.evaluate.folds])
+    screened = score("screen policies", plain, first)
     finalists = sorted((name for name in plain if name != "none"), key=screened.__getitem__, reverse=True)[:FINALISTS]
     policy_scores = score("choose policy", {name: plain[name] for name in ("none", *finalists)})
     policy = _best(policy_scores, finalists or ["none"])
-    ratios = sorted(set(config.evaluate.ratios))
-    ratio_scores = score("choose ratio", {str(ratio): Option(policy, ratio) for ratio in ratios})
-    ratio = int(_best(ratio_scores, list(ratio_scores)))
-    rest = {
-        "balanced": Option("none", balanced=True),
-        "gan": Option("none", ratio),
-        "gan_unfiltered": Option("none", ratio, filtered=False),
-    }
-    arm_scores = {
-        "real": policy_scores["none"], "classical": policy_scores[policy], "classical_gan": ratio_scores[str(ratio)],
+    ratios = {str(ratio): Option(policy, ratio) for ratio in sorted(set(config.evaluate.ratios))}
+    ratio_scores = score("choose ratio", ratios, first)
+    ratio = int(_best(ratio_scores, list(ratios)))
+    arms = {
+        "real": plain["none"], "balanced": Option("none", balanced=True), "classical": plain[policy],
+        "gan": Option("none", ratio), "classical_gan": ratios[str(ratio)],
     }  # fmt: skip
-    arm_scores |= score("choose arms", {arm: option for arm, option in rest.items() if arm in config.evaluate.arms})
+    arm_scores = score("choose arms", {arm: option for arm, option in arms.items() if arm in config.evaluate.arms})
     return Choices(
         policy=policy,
         ratio=ratio,
         baseline=_best(arm_scores, [a for a in config.evaluate.arms if a in REAL_ARMS]),
         augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE]),
         scores={
-            "policy": screened | policy_scores, "ratio": ratio_scores,
-            "arm": {arm: arm_scores[arm] for arm in config.evaluate.arms},
+            "policy": screened | policy_scores, "ratio": ratio_scores, "arm": arm_scores,
         },
         method=_method(config, prepared),
     )  # fmt: skip
@@ -117,8 +113,10 @@ def _method(config: Config, prepared: Prepared) -> str:
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
-    if e.repeats > 1 and len(policies(config)) > FINALISTS + 1:
-        how += f"; policies not among the best {FINALISTS} of the first {e.folds} training runs were left at those"
+    if e.repeats > 1:
+        how += f"; the ratio by the first {e.folds} training runs alone"
+        if len(policies(config)) > FINALISTS + 1:
+            how += f", as policies not among the best {FINALISTS} of these"
     return how
 
 
@@ -142,8 +140,8 @@ def _job(config: Config, prepared: Prepared, split: Split, selected: Sequence[Se
     known = frozenset(train)
     synthetic: tuple[SyntheticPart, ...] = ()
     if option.ratio:
-        synthetic = synthetic_parts(selected, option.ratio, filtered=option.filtered, keep=known.__contains__)
-    recipe = recipe_for(config, policy=option.policy, balanced=option.balanced)
+        synthetic = synthetic_parts(selected, option.ratio, filtered=True, keep=known.__contains__)
+    recipe = recipe_for(config, prepared.training_images, policy=option.policy, balanced=option.balanced)
     return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
 
 

@@ -118,7 +118,7 @@ def _job(
     test: tuple[int, ...],
 ) -> FitJob:
     policy = choices.policy if arm in ("classical", "classical_gan") else "none"
-    recipe = recipe_for(config, policy=policy, balanced=arm == "balanced")
+    recipe = recipe_for(config, prepared.training_images, policy=policy, balanced=arm == "balanced")
     synthetic = arm_images(selected, choices, arm)
     return FitJob(
         prepared.pack, train, test, synthetic, recipe, len(prepared.classes), 1_000_000 + config.seed * 1000 + seed,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from classifiers.crossfit import CrossFit, cross_fit
 from classifiers.scattering import Scattering
+from classifiers.training import Recipe
 from ganaug.copies import CopyRule
 from ganaug.funnel import ClassCandidates, ClassSelection, FunnelOptions, RealClass, run_funnel
 from ganaug.metrics import Manifold, authenticity, manifold
@@ -22,17 +23,21 @@ from pipeline.stages.records import Candidates, Judgement, Pack, Prepared, Selec
 from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_tensors
 from pipeline.workers import run_jobs, workers
 
-SCORER_POLICY = "flips"
+SCORER_POLICY = "flips_shift_light"  # the best scorer of those tried: benchmarks/neu-steel.md
 
 
 def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
-    recipe = recipe_for(config, policy=SCORER_POLICY)
+    recipe = _scorer_recipe(config, prepared)
     file = run.stored("judge", digest(prepared.digest, identity_of(recipe), config.evaluate.folds, config.seed))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
         run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
     return Judgement(str(file), load_tensors(file)[1]["features"])
+
+
+def _scorer_recipe(config: Config, prepared: Prepared) -> Recipe:
+    return recipe_for(config, prepared.training_images, policy=SCORER_POLICY)
 
 
 def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
@@ -44,7 +49,7 @@ def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
         images, labels = pack.images[train], pack.labels[train]
         extractor = Scattering.fit(images)
         scorer = cross_fit(
-            images, labels, pack.groups[train], recipe_for(config, policy=SCORER_POLICY), classes=len(prepared.classes),
+            images, labels, pack.groups[train], _scorer_recipe(config, prepared), classes=len(prepared.classes),
             splits=config.evaluate.folds, seed=config.seed, device=device_of(config),
         )  # fmt: skip
         scorer_tensors, description = scorer.state()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from classifiers.bootstrap import Ints
-from classifiers.training import Recipe, fit, predict
+from classifiers.training import Recipe, fit, predict, steps_for
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack
@@ -41,12 +41,13 @@ class FitJob:
     device: str
 
 
-def recipe_for(config: Config, *, policy: str = "none", balanced: bool = False) -> Recipe:
-    """The configured classifier under an augmentation policy."""
+def recipe_for(config: Config, images: int, *, policy: str = "none", balanced: bool = False) -> Recipe:
+    """The configured classifier under an augmentation policy, where there are so many real training images."""
     e = config.evaluate
     return Recipe(
-        e.model, e.weights, e.steps, e.batch, policy=policy, balanced=balanced, precision=resolve_precision(config)
-    )
+        e.model, e.weights, e.steps or steps_for(images), e.batch, policy=policy, balanced=balanced,
+        precision=resolve_precision(config),
+    )  # fmt: skip
 
 
 def identity_of(recipe: Recipe) -> dict[str, object]:

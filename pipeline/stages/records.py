@@ -26,6 +26,11 @@ class Prepared:
     notes: list[str]
 
     @property
+    def training_images(self) -> int:
+        """How many real images there are to train on."""
+        return sum(self.counts["train"].values())
+
+    @property
     def cross_validated(self) -> bool:
         """Whether choices are made by repeated k-fold on the training images, for want of a validation split."""
         return not any(self.counts["val"].values())

@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from classifiers.training import Recipe, fit, predict, rate_factor
+from classifiers.training import Recipe, fit, predict, rate_factor, steps_for
 
 Textures = Callable[..., tuple[Tensor, Tensor]]
 
@@ -88,6 +90,12 @@ def test_rate_peaks_once_and_never_vanishes(steps: int) -> None:
     assert min(factors) > 0
     peak = factors.index(1.0)
     assert factors[peak:] == sorted(factors[peak:], reverse=True)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_more_images_never_mean_fewer_steps_and_there_are_bounds(few: int, many: int) -> None:
+    assert 1000 <= steps_for(min(few, many)) <= steps_for(max(few, many)) <= 3000
+    assert [steps_for(images) for images in (60, 120, 300)] == [1000, 1200, 3000]
 
 
 def test_bad_input_is_named(textures: Textures) -> None:

@@ -110,5 +110,10 @@ def test_precision_is_the_one_asked_for_and_else_what_the_processor_is_fast_at(m
     for able, found in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
         assert resolve_precision(Config(device="cpu")) == found
-        assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu")).precision == found
+        assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu"), 60).precision == found
         assert resolve_precision(Config(device="mps")) == "fp32"  # not measured there
+
+
+def test_steps_are_those_asked_for_and_else_go_by_the_images() -> None:
+    assert recipe_for(Config(), 200).steps == 2000
+    assert recipe_for(tiny.settings("evaluate.steps=7"), 200).steps == 7

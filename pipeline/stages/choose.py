@@ -7,9 +7,8 @@ the one that is best without: arms that are compared differ in their images alon
 can tell, so the first folds decide between them.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,21 +17,14 @@ from classifiers.crossfit import repeated_folds
 from classifiers.policies import POLICIES
 from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
-from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
+from pipeline.stages.arms import Option, arms, fit_of
+from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
-from pipeline.store import RunFolder, load_tensors
+from pipeline.store import RunFolder
 
 Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
 Name = TypeVar("Name", bound=str)
 FINALISTS = 3  # policies, the best by the first folds, that all folds decide between
-
-
-class Option(NamedTuple):
-    """A way of making the training set; `ratio` 0 means no synthetic images."""
-
-    policy: str
-    ratio: int = 0
-    balanced: bool = False
 
 
 def policies(config: Config) -> tuple[str, ...]:
@@ -44,25 +36,6 @@ def policies(config: Config) -> tuple[str, ...]:
     return ("none", *(name for name in chosen if name != "none"))
 
 
-def synthetic_parts(
-    selected: Sequence[Selected], ratio: int, *, filtered: bool, keep: Callable[[int], bool] = lambda real: True
-) -> tuple[SyntheticPart, ...]:
-    """The synthetic images of an arm: `ratio` accepted ones a real one, or as many candidates drawn blindly.
-
-    `keep` sees the pack index of a candidate's nearest real image and says whether the candidate may take part.
-    """
-    parts = []
-    for one in selected:
-        tensors, _ = load_tensors(Path(one.file))
-        chosen = tensors[f"ratio_{ratio}"]
-        if not filtered:
-            chosen = tensors["blind"][: int(tensors["wanted"][0]) * ratio]
-        nearest = tensors["nearest_real"]
-        kept = tuple(i for i in chosen.tolist() if keep(int(nearest[i])))
-        parts.append(SyntheticPart(one.candidates, kept, one.label))
-    return tuple(parts)
-
-
 def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequence[Selected]) -> Choices:
     """Score the options and choose; see the module for how."""
     pack = load_pack(prepared.pack)
@@ -70,7 +43,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
 
     def score(stage: str, options: dict[str, Option], splits: Sequence[Split] = splits) -> dict[str, float]:
         """Name -> mean score."""
-        jobs = [_job(config, prepared, split, selected, option) for option in options.values() for split in splits]
+        jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
         predicted = run_fits(run, config, stage, jobs)
         per = len(splits)
         return {
@@ -87,21 +60,17 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     ratios = {str(ratio): Option(policy, ratio) for ratio in sorted(set(config.evaluate.ratios))}
     ratio_scores = score("choose ratio", ratios, first)
     ratio = int(_best(ratio_scores, list(ratios)))
-    arms = {
-        "real": plain["none"], "balanced": Option("none", balanced=True), "classical": plain[policy],
-        "gan": Option("none", ratio), "classical_gan": ratios[str(ratio)],
-    }  # fmt: skip
-    arm_scores = score("choose arms", {arm: option for arm, option in arms.items() if arm in config.evaluate.arms})
+    real = [arm for arm in config.evaluate.arms if arm in REAL_ARMS]
+    augmented = [arm for arm in config.evaluate.arms if arm in MERGEABLE]
+    arm_scores = score("choose arms", {arm: arms(policy, ratio)[arm] for arm in (*real, *augmented)})
     return Choices(
         policy=policy,
         ratio=ratio,
-        baseline=_best(arm_scores, [a for a in config.evaluate.arms if a in REAL_ARMS]),
-        augmented=_best(arm_scores, [a for a in config.evaluate.arms if a in MERGEABLE]),
-        scores={
-            "policy": screened | policy_scores, "ratio": ratio_scores, "arm": arm_scores,
-        },
+        baseline=_best(arm_scores, real),
+        augmented=_best(arm_scores, augmented),
+        scores={"policy": screened | policy_scores, "ratio": ratio_scores, "arm": arm_scores},
         method=_method(config, prepared),
-    )  # fmt: skip
+    )
 
 
 def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
@@ -133,16 +102,6 @@ def _splits(config: Config, prepared: Prepared, pack: Pack) -> list[Split]:
     return [
         (tuple(index[a].tolist()), tuple(index[b].tolist()), config.seed * 1000 + i) for i, (a, b) in enumerate(flat)
     ]
-
-
-def _job(config: Config, prepared: Prepared, split: Split, selected: Sequence[Selected], option: Option) -> FitJob:
-    train, held_out, seed = split
-    known = frozenset(train)
-    synthetic: tuple[SyntheticPart, ...] = ()
-    if option.ratio:
-        synthetic = synthetic_parts(selected, option.ratio, filtered=True, keep=known.__contains__)
-    recipe = recipe_for(config, prepared.training_images, policy=option.policy, balanced=option.balanced)
-    return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
 
 
 def _mean_score(pack: Pack, jobs: Sequence[FitJob], predicted: Sequence[np.ndarray]) -> float:

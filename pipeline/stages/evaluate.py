@@ -9,9 +9,9 @@ import numpy as np
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.verdict import decide
-from pipeline.config import MERGEABLE, REAL_ARMS, Arm, Config
-from pipeline.stages.choose import synthetic_parts
-from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for, run_fits
+from pipeline.config import REAL_ARMS, Arm, Config
+from pipeline.stages.arms import arms, fit_of
+from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, digest, write_json
@@ -35,10 +35,12 @@ def evaluate(
     """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details."""
     pack = load_pack(prepared.pack)
     test = pack.of("test")
-    train = tuple(pack.of("train").tolist())
+    images = tuple(pack.of("train").tolist()), tuple(test.tolist())
+    options = arms(choices.policy, choices.ratio)
+    first = 1_000_000 + config.seed * 1000
     jobs = {
         arm: [
-            _job(config, prepared, selected, choices, arm, seed, train, tuple(test.tolist()))
+            fit_of(config, prepared, selected, options[arm], *images, first + seed)
             for seed in range(config.evaluate.seeds)
         ]
         for arm in config.evaluate.arms
@@ -105,34 +107,6 @@ def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augment
     if baseline[0].recipe.policy == augmented[0].recipe.policy or not any(job.synthetic for job in augmented):
         return None
     return np.stack(run_fits(run, config, "control", [replace(job, synthetic=()) for job in augmented]))
-
-
-def _job(
-    config: Config,
-    prepared: Prepared,
-    selected: Sequence[Selected],
-    choices: Choices,
-    arm: Arm,
-    seed: int,
-    train: tuple[int, ...],
-    test: tuple[int, ...],
-) -> FitJob:
-    policy = choices.policy if arm in ("classical", "classical_gan") else "none"
-    recipe = recipe_for(config, prepared.training_images, policy=policy, balanced=arm == "balanced")
-    synthetic = arm_images(selected, choices, arm)
-    return FitJob(
-        prepared.pack, train, test, synthetic, recipe, len(prepared.classes), 1_000_000 + config.seed * 1000 + seed,
-        device_of(config),
-    )  # fmt: skip
-
-
-def arm_images(selected: Sequence[Selected], choices: Choices, arm: Arm) -> tuple[SyntheticPart, ...]:
-    """The synthetic images of an arm; none for the real-only ones."""
-    if arm in MERGEABLE:
-        return synthetic_parts(selected, choices.ratio, filtered=True)
-    if arm == "gan_unfiltered":
-        return synthetic_parts(selected, choices.ratio, filtered=False)
-    return ()
 
 
 def _class_metrics(one: Selected, judgement: Judgement) -> dict[str, Any]:

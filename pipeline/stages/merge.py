@@ -17,7 +17,7 @@ from pipeline.config import Config
 from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
-from pipeline.stages.choose import synthetic_parts
+from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.guides import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack

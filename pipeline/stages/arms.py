@@ -1,0 +1,68 @@
+"""The ways of making a training set: what an arm is made of, and the classifier that it trains."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.config import Arm, Config
+from pipeline.stages.fits import FitJob, SyntheticPart, device_of, recipe_for
+from pipeline.stages.records import Prepared, Selected
+from pipeline.store import load_tensors
+
+
+class Option(NamedTuple):
+    """A way of making the training set; `ratio` 0 means no synthetic images."""
+
+    policy: str
+    ratio: int = 0
+    balanced: bool = False
+    filtered: bool = True
+
+
+def arms(policy: str, ratio: int) -> dict[Arm, Option]:
+    """All arms, under the augmentation and with the ratio that were chosen."""
+    return {
+        "real": Option("none"),
+        "balanced": Option("none", balanced=True),
+        "classical": Option(policy),
+        "gan": Option("none", ratio),
+        "gan_unfiltered": Option("none", ratio, filtered=False),
+        "classical_gan": Option(policy, ratio),
+    }
+
+
+def fit_of(
+    config: Config,
+    prepared: Prepared,
+    selected: Sequence[Selected],
+    option: Option,
+    train: tuple[int, ...],
+    held_out: tuple[int, ...],
+    seed: int,
+) -> FitJob:
+    """Train on the pack's images `train` and what the option adds: synthetic images whose nearest real one is in it."""
+    synthetic: tuple[SyntheticPart, ...] = ()
+    if option.ratio:
+        known = frozenset(train)
+        synthetic = synthetic_parts(selected, option.ratio, filtered=option.filtered, keep=known.__contains__)
+    recipe = recipe_for(config, prepared.training_images, policy=option.policy, balanced=option.balanced)
+    return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
+
+
+def synthetic_parts(
+    selected: Sequence[Selected], ratio: int, *, filtered: bool, keep: Callable[[int], bool] = lambda real: True
+) -> tuple[SyntheticPart, ...]:
+    """The synthetic images of an arm: `ratio` accepted ones a real one, or as many candidates drawn blindly.
+
+    `keep` sees the pack index of a candidate's nearest real image and says whether the candidate may take part.
+    """
+    parts = []
+    for one in selected:
+        tensors, _ = load_tensors(Path(one.file))
+        chosen = tensors[f"ratio_{ratio}"]
+        if not filtered:
+            chosen = tensors["blind"][: int(tensors["wanted"][0]) * ratio]
+        nearest = tensors["nearest_real"]
+        kept = tuple(i for i in chosen.tolist() if keep(int(nearest[i])))
+        parts.append(SyntheticPart(one.candidates, kept, one.label))
+    return tuple(parts)

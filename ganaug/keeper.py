@@ -10,7 +10,7 @@ from ganaug.monitor import Finding, Outcome, has_collapsed, is_better, prefers_b
 from ganaug.options import Options
 from ganaug.symptoms import Row, Rows
 
-YOUNG = 0.2  # share of the steps before which nothing is kept: FID can like the mean image of a generator's first steps
+YOUNG = 0.2  # share of the training before which nothing is kept: FID can like the mean image of its first steps
 
 
 @dataclass
@@ -25,10 +25,9 @@ class Keeper:
     best: Row | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)  # of the generator scored in `best`
 
-    def look(self, history: Rows, generator: nn.Module) -> None:
-        """Take in the last row of a history and the averaged generator that it belongs to."""
-        young = history[-1]["step"] < YOUNG * self.options.steps
-        if self.options.keep != "last" and not young and is_better(history[-1], self.best):
+    def look(self, history: Rows, generator: nn.Module, progress: float) -> None:
+        """Take in the last row of a history, the averaged generator that it belongs to and the share that is over."""
+        if self.options.keep != "last" and progress >= YOUNG and is_better(history[-1], self.best):
             self.best = dict(history[-1])
             self.weights = {key: tensor.detach().clone() for key, tensor in generator.state_dict().items()}
         if self.options.early_stop and not self.stopped:

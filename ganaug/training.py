@@ -152,7 +152,7 @@ class Trainer:
                 self.history.append(row)
                 hooks.progress(self, row)
             if scored or last:
-                self.keeper.look(self.history, self.ema)
+                self.keeper.look(self.history, self.ema, self.progress)
                 self._tell(hooks, told)
             if snapshot:
                 good = self.state()

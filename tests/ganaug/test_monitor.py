@@ -445,6 +445,18 @@ def test_what_is_kept(table: dict[int, dict[str, float]], options: dict[str, Any
     assert ("decline" in found) == (expected.kept is not None and "mode_collapse" not in found)
 
 
+def test_a_training_by_minutes_leaves_its_best_generator_too() -> None:
+    trainer = make(steps=1_000_000, batch=2, width=4)
+
+    def score(trainer: Trainer) -> Row:
+        trainer.seconds = trainer.step  # as if a step took a second
+        return scripted({10: {"fid": 9.0}, 20: {"fid": 40.0}, 60: WORSE})(trainer)
+
+    trainer.run(Hooks(score=score, score_every=10), minutes=1)
+    assert trainer.keeper.outcome(trainer.step) == Outcome(60, "", 20)
+    assert {finding.kind for finding in trainer.findings()} == {"decline"}
+
+
 @pytest.mark.parametrize("at", [15, 20, 35])
 def test_a_resumed_training_is_watched_and_ends_no_differently(at: int) -> None:
     table = {20: {"fid": 40.0}, 40: {"spread": 0.1}, 60: WORSE}

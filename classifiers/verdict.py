@@ -91,7 +91,7 @@ def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> st
         worst = min(harmed, key=lambda k: gain.recall[k].mean)
         return f", but {_points(gain.recall[worst].mean)} of class {class_names[worst]!r}, which is more than chance"
     if gain.accuracy.mean <= 0:
-        return ": there is no gain to be had"
+        return ": no gain was measured"
     if quality and quality.miss and quality.miss.lo > 0:
         return f", but {_missed(quality.miss)}"
     if quality and quality.saved and quality.saved.hi < 0:

@@ -4,8 +4,8 @@ Each split is a `ganaug run` of its own, with the split's number as its seed; a 
 the code has changed since. A pooled gain is the mean over the splits. Its interval is the wider of two: what the
 splits' own intervals come to (in quadrature), which knows of test images and the classifier's seeds alone, and
 Student's t of the splits' gains, which knows how much the generator and the training images matter. Both take the
-splits for independent; they share images, so it is still a little too narrow. What the gain is worth is the median over
-the splits, in further labelled images of each class.
+splits for independent; they share images, so it is still a little too narrow. What the gain is worth, where it is more
+than chance, is the median over the splits, in further labelled images of each class.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         str(len(runs)),
         *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
         f"**{_points(mean)}** ({_points(mean - half)} to {_points(mean + half)})",
-        _worth(runs),
+        _worth(runs) if mean > half else "",
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
 

@@ -29,8 +29,11 @@ def line_rows(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in rows if row]
 
 
-def worth_said(worth: Mapping[str, Any] | None) -> str:
-    """One sentence on what the gain is worth in labelled images; empty where it was not measured."""
+def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> str:
+    """One sentence on what the gain is worth in labelled images; empty where it was not measured.
+
+    `counts` are the training images of each class.
+    """
     if worth is None:
         return ""
     share, there = worth["share"], worth["images_per_class"]
@@ -42,7 +45,8 @@ def worth_said(worth: Mapping[str, Any] | None) -> str:
     of = "of each class" if there else "of every class"
     if share["ci95"][0] <= 0:
         return f"How many labelled real images the gain is worth cannot be told from this test: up to {high} {of} fit."
-    beside = f", beside the {there} there are" if there else ""
+    each = ", ".join(f"{share['mean'] * n:.0f} of {name}" for name, n in counts.items())
+    beside = f", beside the {there} there are" if there else f": {each}"
     return (
         f"The gain is worth about {mean} further labelled real images {of}{beside} "
         f"(95 % interval {low} to {high}; read off how the error falls with more real images)."

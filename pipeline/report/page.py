@@ -83,7 +83,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "line_rows": line_rows(metrics.get("quality") or {}),
         "synthetic_share": SYNTHETIC_SHARE,
         "real_last": REAL_LAST,
-        "worth_said": worth_said(metrics.get("worth")),
+        "worth_said": worth_said(metrics.get("worth"), counts.get("train") or {}),
         "figures": _figures(data, classes, baseline, augmented),
         "histories": {
             name: plots.history_plot(history) for name, history in data.history.items() if len(history["step"])

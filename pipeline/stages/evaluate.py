@@ -74,7 +74,7 @@ def evaluate(
             "channels": prepared.channels,
             "counts": prepared.counts,
             "digest": prepared.digest,
-            "test": digest(pack.images[test], pack.labels[test]),
+            "test": digest(sorted(pack.rows[i]["sha256"] for i in test.tolist())),  # however they are cut and shrunk
         },
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
@@ -132,6 +132,8 @@ def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices) -> dict[str, 
     return {
         "baseline": choices.baseline,
         "augmented": choices.augmented,
+        "policy": choices.policy,
+        "ratio": choices.ratio,
         "accuracy": estimate(won.accuracy, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),
         "mcnemar_p": won.mcnemar_p,

@@ -88,7 +88,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         gain=record(
             baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
             macro_f1=interval("delta"), mcnemar_p=SHARE, detectable=SHARE,
-            control={"type": ["object", "null"]},
+            control={"type": ["object", "null"]}, policy={"type": "string"}, ratio=COUNT,
         ),
         quality=record(
             good={"type": "null"}, prevalence=SHARE, baseline=rates, augmented=rates, kappa=NUMBER,

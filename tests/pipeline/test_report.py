@@ -47,7 +47,7 @@ def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
         *("Merge", "With them the classifier is right more often.", "84.0 %", "90.0 %", "+6.0", "+1.3 to +8.7"),
         *("22", "of 60 generated", "18 real test images", "3 times", "95 % interval:", "Few images a class."),
         *("Real against augmented", "p = 0.013", "70.0 to 90.0", "+2.0", "What is confused with what"),
-        *("15 low confidence", "12.5", "0.0123", "8.25", "\N{MINUS SIGN}0.0004", "11 synthetic, 20 real"),
+        *("15 low confidence", "12.5", "31.8", "8.25", "0.0123", "0.0456", "\N{MINUS SIGN}0.0004", "11 synthetic, 20 real"),
         *("0.91", "0.83", "0.47"),  # precision, coverage, authenticity
         *("scattering-64", "distance 0.31", "realism 1.20", "a.png: empty file", "flips (chosen)", "2 (chosen)"),
         *("torch 2.9", "5e1f", "29 min", "seed: 0"),
@@ -156,7 +156,8 @@ def test_a_gain_is_put_in_images_only_where_that_is_known() -> None:
     assert "cannot be told from this test: up to 60 of each class fit" in worth_of(share={"mean": 1, "ci95": [-0.1, 3]})
     assert "did not lower the error in this test" in worth_of(share=None)
     assert "did not save the labelling" in worth_of(share={"mean": 0, "ci95": [-0.1, 0.1]})
-    assert "about 71 % further labelled real images of every class (95 %" in worth_of(images_per_class=None)
+    each = "about 71 % further labelled real images of every class: 14 of good, 14 of scratch (95 %"
+    assert each in worth_of(images_per_class=None)
 
 
 def test_without_good_parts_only_wrong_classes_are_counted() -> None:

@@ -2,8 +2,9 @@
 
 Every repetition draws a small data set of its own from rendered images (`data/render.py`), puts images of a known kind
 in the place of what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run
-does. Right is "merge" for images that help, and anything but "merge" for the others. Finished repetitions are not
-repeated, unless settings or code have changed since.
+does. Right is "merge" for images that help, and anything but "merge" for the others. After a "merge" both arms are
+trained anew and judged by images that nothing has seen. Finished repetitions are not repeated, unless settings or code
+have changed since.
 """
 
 import argparse
@@ -11,8 +12,9 @@ import json
 import os
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -27,12 +29,14 @@ from torch import Tensor
 
 from benchmarks.runs import table
 from data.render import DEFECTS, render
-from pipeline.config import load_config
+from pipeline.config import Config, load_config
+from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.choose import choose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.fits import run_fits
 from pipeline.stages.prepare import prepare
-from pipeline.stages.records import Candidates, Prepared
+from pipeline.stages.records import Candidates, Choices, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, digest, save_tensors
 
 SIDE, POPULATION, TRAIN, TEST, DRAWN = 32, 1000, 8, 120, 60  # pixels; images a class
@@ -119,14 +123,46 @@ def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -
         selected = filter_candidates(run, config, prepared, judgement, candidates)
         choices = choose(run, config, prepared, selected)
         metrics = evaluate(run, config, prepared, judgement, selected, choices)
+        unseen = {name: images[name][TRAIN + TEST + DRAWN :] for name in prepared.classes}
+        confirmed = None
+        if metrics["verdict"] == "merge":
+            confirmed = true_gain(run, config, prepared, selected, choices, unseen)
     return {
         "seed": seed,
         "kind": kind,
         "verdict": metrics["verdict"],
         "accepted": sum(one.accepted for one in selected),
         "gain": metrics["gain"]["accuracy"],
+        "confirmed": confirmed,
         "reason": metrics["reason"],
     }
+
+
+def true_gain(
+    run: RunFolder,
+    config: Config,
+    prepared: Prepared,
+    selected: Sequence[Selected],
+    choices: Choices,
+    unseen: Mapping[str, Tensor],
+) -> float:
+    """Gain in accuracy, as a share, of the compared arms on the `unseen` images of each class, from other seeds."""
+    pack, file = load_pack(prepared.pack), run.store / "pack-unseen.safetensors"
+    images = torch.cat([pack.images, *unseen.values()])
+    labels = torch.cat([pack.labels, *(torch.full((len(of),), k) for k, of in enumerate(unseen.values()))])
+    nothing = torch.zeros_like(labels)
+    save_tensors(file, {"images": images, "labels": labels, "groups": nothing, "splits": nothing}, {"rows": []})
+    train, held_out = tuple(pack.of("train").tolist()), tuple(range(len(pack.images), len(images)))
+    right = {}
+    for arm in (choices.baseline, choices.augmented):
+        option = arms(choices.policy, choices.ratio)[arm]
+        jobs = [
+            replace(fit_of(config, prepared, selected, option, train, held_out, seed), pack=str(file))
+            for seed in range(config.evaluate.seeds)
+        ]
+        found = np.stack(run_fits(run, config, "confirm", jobs))
+        right[arm] = float((found == labels[list(held_out)].numpy()).mean())
+    return right[choices.augmented] - right[choices.baseline]
 
 
 def _write_data(folder: Path, images: dict[str, Tensor]) -> None:
@@ -160,6 +196,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
     others = [row for row in rows if row["kind"] != "helps"]
     merged = sum(row["verdict"] == "merge" for row in others)
     lines += [f"- right: {_share(right, len(rows))}", f"- merged though of no use: {_share(merged, len(others))}"]
+    told = [(row["gain"]["delta"], row["confirmed"]) for row in rows if row["confirmed"] is not None]
+    if told:
+        here, there = (100 * fmean(gains) for gains in zip(*told, strict=True))
+        share = _share(sum(gain > 0 for _, gain in told), len(told))
+        lines.append(f"- merged and better on unseen images: {share}; {here:+.1f} points were said, {there:+.1f} found")
     return "\n".join(lines)
 
 

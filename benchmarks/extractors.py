@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.filter_stages import Labelled, accuracy, images_of
-from benchmarks.runs import table
+from benchmarks.runs import stored, table
 from classifiers.models import SmallResNet, to_input
 from classifiers.policies import Augmenter
 from classifiers.scattering import Scattering
@@ -102,7 +102,7 @@ def _pooled(network: SmallResNet) -> Features:
 
 def candidates_of(run: RunFolder, classes: list[str], images: int) -> Labelled:
     """The first candidates of every class, unfiltered."""
-    loaded = [load_tensors(file) for file in run.store.glob("candidates-*")]
+    loaded = [load_tensors(file) for file in stored(run, "candidates")]
     found = {record["class"]: tensors["images"] for tensors, record in loaded}
     parts = [found[name][:images] for name in classes]
     return torch.cat(parts), torch.arange(len(parts)).repeat_interleave(images)

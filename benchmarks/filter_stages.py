@@ -16,7 +16,7 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
-from benchmarks.runs import seed_error
+from benchmarks.runs import seed_error, stored
 from classifiers.training import Recipe, fit, predict
 from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
@@ -96,7 +96,7 @@ OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
 
 def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
     """Candidates of every class with what the filter measures of them."""
-    extractor, scorer, real = load_judge(Judgement(str(next(run.store.glob("judge-*"))), ""))
+    extractor, scorer, real = load_judge(Judgement(str(stored(run, "judge")[-1]), ""))
     made, rule = [], CopyRule()
     for label, name in enumerate(names):
         model, mine = load_model(run, name), train[1] == label
@@ -114,7 +114,7 @@ def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
 @torch.no_grad()
 def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
     """What the discriminator of a shared generator says of images of one class."""
-    tensors, _ = load_tensors(next(run.store.glob("generator-*")))
+    tensors, _ = load_tensors(stored(run, "generator")[-1])
     discriminator = model.family.discriminator(model.spec)
     discriminator.load_state_dict(prefixed(tensors, "discriminator."))
     condition = torch.full((len(images),), model.condition)
@@ -127,7 +127,7 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
     config, source = recall_job(run)
     reading = read(source, config)
     _, cut, _ = framed(reading, config)
-    tensors, metadata = load_tensors(next(run.store.glob("pack-*")))
+    tensors, metadata = load_tensors(stored(run, "pack")[-1])
     used = {row["index"] for row in metadata["rows"]}
     rest = [i for i in range(len(cut)) if i not in used]
     train = tensors["splits"] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from pipeline.config import load_config
+from pipeline.store import RunFolder
 
 
 def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] | None = None) -> int:
@@ -24,6 +25,11 @@ def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapp
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "flows.cli", "run", str(dataset), "--out", str(out), *words]
     return subprocess.run(command, env={**os.environ, **(environment or {})}).returncode  # noqa: S603 (our own command)
+
+
+def stored(run: RunFolder, kind: str) -> list[Path]:
+    """Files of a kind in a run's store, the newest last: there are several where settings or code have changed."""
+    return sorted(run.store.glob(f"{kind}-*.safetensors"), key=lambda file: file.stat().st_mtime_ns)
 
 
 def seed_error(cases: Sequence[Sequence[float]]) -> float:

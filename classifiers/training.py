@@ -104,10 +104,13 @@ def fit(
     return model.eval()
 
 
-def steps_for(images: int) -> int:
-    """Steps of 16 that `images` real training images deserve: augmentation pays the later the more there are
-    (`benchmarks/classifier.md`); beyond the last bound time is dearer."""
-    return min(max(10 * images, 1000), 3000)
+def steps_for(n_train: int) -> int:
+    """Steps that so many real training images deserve.
+
+    Augmentation pays the later the more there are; beyond the upper bound time is dearer. Measured with batches of 16
+    and `small_resnet` (`benchmarks/classifier.md`).
+    """
+    return min(max(10 * n_train, 1000), 3000)
 
 
 def rate_factor(step: int, steps: int) -> float:

@@ -267,7 +267,7 @@ class EvaluateConfig(Section):
         ge=1,
         le=1_000_000,
         description="Training steps of a classifier, the same for every arm. Empty: 10 for each real training image, "
-        "1000 to 3000.",
+        "1000 to 3000, whatever the batch.",
     )
     batch: int = Field(default=16, ge=2, le=4096, description="Images a step.")
     policies: tuple[str, ...] | None = Field(

@@ -45,7 +45,9 @@ def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> st
     of = "of each class" if there else "of every class"
     if share["ci95"][0] <= 0:
         return f"How many labelled real images the gain is worth cannot be told from this test: up to {high} {of} fit."
-    each = ", ".join(f"{share['mean'] * n:.0f} of {name}" for name, n in counts.items())
+    each = ", ".join(
+        f"{_images(share['mean'], worth['most'], n)} of {words.printable(name)}" for name, n in counts.items() if n
+    )
     beside = f", beside the {there} there are" if there else f": {each}"
     return (
         f"The gain is worth about {mean} further labelled real images {of}{beside} "

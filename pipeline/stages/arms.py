@@ -1,6 +1,6 @@
 """The ways of making a training set: what an arm is made of, and the classifier that it trains."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,21 +40,24 @@ def fit_of(
     held_out: tuple[int, ...],
     seed: int,
 ) -> FitJob:
-    """Train on the pack's images `train` and what the option adds: synthetic images whose nearest real one is in it."""
+    """The classifier of an option, trained on a part of the real images.
+
+    `train` and `held_out` are indices into the pack; synthetic images take part whose nearest real one is in `train`.
+    The steps go by all training images, also where `train` is only a part of these.
+    """
     synthetic: tuple[SyntheticPart, ...] = ()
     if option.ratio:
-        known = frozenset(train)
-        synthetic = synthetic_parts(selected, option.ratio, filtered=option.filtered, keep=known.__contains__)
-    recipe = recipe_for(config, prepared.training_images, policy=option.policy, balanced=option.balanced)
+        synthetic = synthetic_parts(selected, option.ratio, filtered=option.filtered, within=frozenset(train))
+    recipe = recipe_for(config, prepared.n_train, policy=option.policy, balanced=option.balanced)
     return FitJob(prepared.pack, train, held_out, synthetic, recipe, len(prepared.classes), seed, device_of(config))
 
 
 def synthetic_parts(
-    selected: Sequence[Selected], ratio: int, *, filtered: bool, keep: Callable[[int], bool] = lambda real: True
+    selected: Sequence[Selected], ratio: int, *, filtered: bool = True, within: Collection[int] | None = None
 ) -> tuple[SyntheticPart, ...]:
     """The synthetic images of an arm: `ratio` accepted ones a real one, or as many candidates drawn blindly.
 
-    `keep` sees the pack index of a candidate's nearest real image and says whether the candidate may take part.
+    With `within`, only those whose nearest real image, an index into the pack, is among it.
     """
     parts = []
     for one in selected:
@@ -62,7 +65,7 @@ def synthetic_parts(
         chosen = tensors[f"ratio_{ratio}"]
         if not filtered:
             chosen = tensors["blind"][: int(tensors["wanted"][0]) * ratio]
-        nearest = tensors["nearest_real"]
-        kept = tuple(i for i in chosen.tolist() if keep(int(nearest[i])))
+        nearest = tensors["nearest_real"].tolist()
+        kept = tuple(i for i in chosen.tolist() if within is None or nearest[i] in within)
         parts.append(SyntheticPart(one.candidates, kept, one.label))
     return tuple(parts)

@@ -3,8 +3,8 @@
 With few images a class the choice is by repeated stratified k-fold on the training images. The generator has seen all
 of those, so a synthetic image takes part in a fold only if its nearest real image is among the fold's training images:
 otherwise the folds would favour whatever copies most. They still flatter synthetic images a little, so the policy is
-the one that is best without: arms that are compared differ in their images alone. Ratios differ by less than folds
-can tell, so the first folds decide between them.
+the one that is best without: arms that are compared differ in their images alone. Ratios hardly differ
+(`benchmarks/neu-steel.md`: ten candidates a class give most of what there is), so the first folds decide between them.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
             for i, name in enumerate(options)
         }
 
-    first = splits[: config.evaluate.folds]
+    first = splits[: len(splits) // config.evaluate.repeats]
     plain = {name: Option(name) for name in policies(config)}
     screened = score("screen policies", plain, first)
     finalists = sorted((name for name in plain if name != "none"), key=screened.__getitem__, reverse=True)[:FINALISTS]
@@ -83,9 +83,8 @@ def _method(config: Config, prepared: Prepared) -> str:
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
     if e.repeats > 1:
-        how += f"; the ratio by the first {e.folds} training runs alone"
-        if len(policies(config)) > FINALISTS + 1:
-            how += f", as policies not among the best {FINALISTS} of these"
+        left = f", and policies not among the best {FINALISTS}," if len(policies(config)) > FINALISTS + 1 else ""
+        how += f"; ratios{left} were judged by the first {e.folds} training runs alone"
     return how
 
 

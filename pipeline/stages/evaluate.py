@@ -8,13 +8,14 @@ import numpy as np
 
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
+from classifiers.training import Recipe
 from classifiers.verdict import decide
 from pipeline.config import REAL_ARMS, Arm, Config
 from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
-from pipeline.store import RunFolder, digest, write_json
+from pipeline.store import RunFolder, content_digest, write_json
 
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
@@ -35,12 +36,12 @@ def evaluate(
     """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details."""
     pack = load_pack(prepared.pack)
     test = pack.of("test")
-    images = tuple(pack.of("train").tolist()), tuple(test.tolist())
+    train, held_out = tuple(pack.of("train").tolist()), tuple(test.tolist())
     options = arms(choices.policy, choices.ratio)
-    first = 1_000_000 + config.seed * 1000
+    first_seed = 1_000_000 + config.seed * 1000
     jobs = {
         arm: [
-            fit_of(config, prepared, selected, options[arm], *images, first + seed)
+            fit_of(config, prepared, selected, options[arm], train, held_out, first_seed + seed)
             for seed in range(config.evaluate.seeds)
         ]
         for arm in config.evaluate.arms
@@ -74,12 +75,12 @@ def evaluate(
             "channels": prepared.channels,
             "counts": prepared.counts,
             "digest": prepared.digest,
-            "test": digest(sorted(pack.rows[i]["sha256"] for i in test.tolist())),  # however they are cut and shrunk
+            "test": content_digest({}, sorted(pack.rows[i]["sha256"] for i in test.tolist())),  # of whatever size
         },
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
-        "gain": _gain_metrics(won, alike, choices),
+        "gain": _gain_metrics(won, alike, choices, jobs[choices.augmented][0].recipe),
         "quality": quality_numbers(config, prepared, quality),
         "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
@@ -128,12 +129,12 @@ def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices) -> dict[str, Any]:
+def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices, recipe: Recipe) -> dict[str, Any]:
     return {
         "baseline": choices.baseline,
         "augmented": choices.augmented,
-        "policy": choices.policy,
         "ratio": choices.ratio,
+        "recipe": {"policy": recipe.policy, "steps": recipe.steps, "batch": recipe.batch},  # of the augmented arm
         "accuracy": estimate(won.accuracy, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),
         "mcnemar_p": won.mcnemar_p,

@@ -23,7 +23,7 @@ from pipeline.stages.records import Candidates, Judgement, Pack, Prepared, Selec
 from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_tensors
 from pipeline.workers import run_jobs, workers
 
-SCORER_POLICY = "flips_shift_light"  # the best scorer of those tried: benchmarks/neu-steel.md
+SCORER_POLICY = "flips_shift_light"  # surer than flips alone: benchmarks/neu-steel.md
 
 
 def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
@@ -37,7 +37,7 @@ def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
 
 
 def _scorer_recipe(config: Config, prepared: Prepared) -> Recipe:
-    return recipe_for(config, prepared.training_images, policy=SCORER_POLICY)
+    return recipe_for(config, prepared.n_train, policy=SCORER_POLICY)
 
 
 def _fit_judge(job: tuple[str, Prepared, Config]) -> None:

@@ -41,13 +41,11 @@ class FitJob:
     device: str
 
 
-def recipe_for(config: Config, images: int, *, policy: str = "none", balanced: bool = False) -> Recipe:
-    """The configured classifier under an augmentation policy, where there are so many real training images."""
-    e = config.evaluate
-    return Recipe(
-        e.model, e.weights, e.steps or steps_for(images), e.batch, policy=policy, balanced=balanced,
-        precision=resolve_precision(config),
-    )  # fmt: skip
+def recipe_for(config: Config, n_train: int, *, policy: str = "none", balanced: bool = False) -> Recipe:
+    """The configured classifier under an augmentation policy; where `evaluate.steps` is empty, `n_train` decides."""
+    e, precision = config.evaluate, resolve_precision(config)
+    steps = steps_for(n_train) if e.steps is None else e.steps
+    return Recipe(e.model, e.weights, steps, e.batch, policy=policy, balanced=balanced, precision=precision)
 
 
 def identity_of(recipe: Recipe) -> dict[str, object]:

@@ -94,7 +94,7 @@ def _write_synthetic(
     by_file = {one.candidates: one for one in selected}
     rows: list[Row] = []
     group = int(pack.groups.max()) + 1
-    for part in synthetic_parts(selected, ratio, filtered=True):
+    for part in synthetic_parts(selected, ratio):
         one = by_file[part.file]
         scores, _ = load_tensors(Path(one.file))
         tensors, drawn = load_tensors(Path(part.file))

@@ -26,7 +26,7 @@ class Prepared:
     notes: list[str]
 
     @property
-    def training_images(self) -> int:
+    def n_train(self) -> int:
         """How many real images there are to train on."""
         return sum(self.counts["train"].values())
 

@@ -1,6 +1,6 @@
 """What a run keeps on disk: whole or not at all, verified when read, named by the digest of what it was made from."""
 
-from pipeline.store.digests import code_version, digest, file_digest, jsonable
+from pipeline.store.digests import code_version, content_digest, digest, file_digest, jsonable
 from pipeline.store.files import (
     StoreError,
     cached_json,
@@ -21,6 +21,7 @@ __all__ = [
     "cached_json",
     "cached_tensors",
     "code_version",
+    "content_digest",
     "digest",
     "file_digest",
     "hold",

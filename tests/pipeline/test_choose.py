@@ -55,8 +55,9 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     assert policies["choose policy"] == {"none", "flips", "flips_rotate", "flips_shift"}
     assert policies["choose ratio"] == {choices.policy} == {"flips"}  # the third of the first folds
     assert (choices.baseline, choices.augmented) == ("classical", "classical_gan")
-    assert len(fitted["choose ratio"]) == len(choices.scores["ratio"]) * 2  # the first folds alone
-    assert "the ratio by the first 2 training runs alone, as policies not among the best 3" in choices.method
+    first = {(job.train, job.seed) for job in fitted["screen policies"]}
+    assert {(job.train, job.seed) for job in fitted["choose ratio"]} == first and len(first) == 2
+    assert "ratios, and policies not among the best 3, were judged by the first 2 training runs" in choices.method
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
 
 

@@ -88,7 +88,8 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         gain=record(
             baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
             macro_f1=interval("delta"), mcnemar_p=SHARE, detectable=SHARE,
-            control={"type": ["object", "null"]}, policy={"type": "string"}, ratio=COUNT,
+            control={"type": ["object", "null"]}, ratio=COUNT,
+            recipe=record(policy={"type": "string"}, steps=COUNT, batch=COUNT),
         ),
         quality=record(
             good={"type": "null"}, prevalence=SHARE, baseline=rates, augmented=rates, kappa=NUMBER,
@@ -243,9 +244,8 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
     pack = load_pack(final[0].pack)
     train, test = set(pack.of("train").tolist()), set(pack.of("test").tolist())
     assert len(final) == len(ARMS) * 2 and len(choosing) >= 10
-    for group in (final, choosing):
-        budgets = {(job.recipe.steps, job.recipe.batch, job.recipe.rate, job.recipe.model) for job in group}
-        assert len(budgets) == 1
+    budgets = {(job.recipe.steps, job.recipe.batch, job.recipe.rate, job.recipe.model) for job in (*final, *choosing)}
+    assert len(budgets) == 1
     assert all(set(job.train) == train and set(job.held_out) == test for job in final)
     assert len({tuple(sorted(asdict(job)["synthetic"], key=str)) != () for job in final}) == 2
     for job in choosing:
@@ -300,7 +300,9 @@ def test_nothing_before_the_comparison_depends_on_the_test_images(tmp_path: Path
 
 def test_a_filter_that_accepts_nothing_leaves_the_original_set(finished: Finished, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    metrics = run_job(run, tiny.settings("filter.min_confidence=1.0", "evaluate.seeds=1"), finished.source)
+    other = tiny.settings("filter.min_confidence=1.0", "evaluate.seeds=1", "data.image_size=64", "gan.steps=5")
+    metrics = run_job(run, other, finished.source)
+    assert metrics["dataset"]["test"] == finished.metrics["dataset"]["test"]  # the same photographs
     assert metrics["verdict"] == "do_not_merge" and "accepted no synthetic image" in metrics["reason"]
     jsonschema.validate(json.loads(run.metrics.read_text()), schema(list(tiny.TEXTURES), ARMS))
     frame = read_manifest(run.manifest)

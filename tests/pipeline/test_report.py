@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.report import Reading, ReportData, render_report
+from pipeline.report.line import worth_said
 from tests.report_example import HOSTILE, metrics, report_data
 
 
@@ -165,8 +166,13 @@ def test_a_gain_is_put_in_images_only_where_that_is_known() -> None:
     assert "cannot be told from this test: up to 60 of each class fit" in worth_of(share={"mean": 1, "ci95": [-0.1, 3]})
     assert "did not lower the error in this test" in worth_of(share=None)
     assert "did not save the labelling" in worth_of(share={"mean": 0, "ci95": [-0.1, 0.1]})
-    each = "about 71 % further labelled real images of every class: 14 of good, 14 of scratch (95 %"
-    assert each in worth_of(images_per_class=None)
+
+
+def test_what_a_gain_is_worth_is_said_of_each_class_where_these_differ_in_size() -> None:
+    worth = metrics(["good", "scratch"])["worth"] | {"images_per_class": None}
+    said = worth_said(worth, {"good": 200, "scratch": 10, "dent": 0})
+    assert "about 71 % further labelled real images of every class: 142 of good, 7 of scratch (95 %" in said
+    assert "more than 900 %" in worth_said(worth | {"share": {"mean": 9.0, "ci95": [1, 9]}}, {"good": 2})
 
 
 def test_without_good_parts_only_wrong_classes_are_counted() -> None:
@@ -187,6 +193,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     data = replace(data, choices=replace(data.choices, policy="flips_shift"))
     text = spaced(render_report(data))
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
+    assert "1,200 steps of 16 images" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
     assert "comparison number" not in text
     assert "comparison number 3 of this folder" in spaced(render_report(replace(data, looks=3)))

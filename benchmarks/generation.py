@@ -45,8 +45,10 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "2,500 steps": ("gan.steps=2500",),
     "5,000 steps": ("gan.steps=5000",),
     "resize": ("gan.variant=resize",),
-    "per class": ("gan.scope=per_class", "gan.steps=1500"),
-    "specialise": ("gan.scope=specialise", "gan.steps=4000", "gan.finetune_steps=300"),
+    # 6,000 steps in all with six classes
+    "shared": ("gan.steps=6000",),
+    "per class": ("gan.scope=per_class", "gan.steps=1000"),
+    "specialise": ("gan.scope=specialise", "gan.steps=3000", "gan.finetune_steps=500"),
 }
 LOOKS = ("fid", "kid", "spread")
 

@@ -11,7 +11,13 @@ from pipeline.config import load_config
 from pipeline.store import RunFolder
 
 
-def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapping[str, str] | None = None) -> int:
+def run_job(
+    dataset: Path,
+    out: Path,
+    settings: Iterable[str],
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> int:
     """Run the whole job in a process of its own, unless `out` holds its metrics already; returns its exit status.
 
     Raises:
@@ -19,10 +25,12 @@ def run_job(dataset: Path, out: Path, settings: Iterable[str], environment: Mapp
     """
     settings = list(settings)
     if (out / "metrics.json").exists():
-        if load_config(out / "config.yaml", []) != load_config(None, settings):
+        if load_config(out / "config.yaml", []) != load_config(config, settings):
             sys.exit(f"{out} holds a run with other settings; remove it, or give another --out.")
         return 0
     words = [word for setting in settings for word in ("--set", setting)]
+    if config is not None:
+        words += ["--config", str(config)]
     command = [sys.executable, "-m", "flows.cli", "run", str(dataset), "--out", str(out), *words]
     return subprocess.run(command, env={**os.environ, **(environment or {})}).returncode  # noqa: S603 (our own command)
 

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--out", type=Path, default=Path("out/gain"))
+    parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     found: dict[int, dict[int, Metrics]] = {}
@@ -41,7 +42,7 @@ def main() -> None:
         for split in range(options.first, options.first + options.splits):
             out = options.out / options.dataset.name / str(images) / f"split-{split}"
             settings = [f"seed={split}", f"data.train_per_class={images}", *options.overrides]
-            if status := run_job(options.dataset, out, settings):
+            if status := run_job(options.dataset, out, settings, config=options.config):
                 sys.exit(status)
             found.setdefault(images, {})[split] = json.loads((out / "metrics.json").read_text())
     print("\n".join(overview(found)))

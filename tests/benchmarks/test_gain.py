@@ -1,8 +1,11 @@
 """The table of gains: what several splits come to."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.gain.__main__ import pooled_gain
+from benchmarks.gain.__main__ import overview, pooled_gain
+from pipeline.config import load_config
 
 NARROW = (-0.001, 0.001)
 
@@ -19,3 +22,27 @@ def test_splits_that_differ_widen_the_interval() -> None:
     mean, half = pooled_gain([0.0, 0.02, 0.04], [NARROW] * 3)
     assert mean == pytest.approx(0.02)
     assert half == pytest.approx(4.303 * 0.02 / 3**0.5, rel=1e-3)  # Student's t of two degrees of freedom
+
+
+GAIN = Path(__file__).parents[2] / "benchmarks" / "gain"
+
+
+@pytest.mark.parametrize("file", sorted(GAIN.glob("runs/*/*/split-*/config.yaml")), ids=lambda file: str(file.parent))
+def test_the_table_goes_on_from_the_runs_that_are_kept(file: Path) -> None:
+    split, images = file.parent.name.removeprefix("split-"), file.parent.parent.name
+    wanted = load_config(GAIN / "table.yaml", [f"seed={split}", f"data.train_per_class={images}"])
+    assert load_config(file, []) == wanted  # with others the command would refuse the run
+
+
+def run(delta: float, ci95: tuple[float, float]) -> dict[str, object]:
+    accuracy = {"accuracy": {"mean": 0.9}}
+    return {
+        "gain": {"accuracy": {"delta": delta, "ci95": ci95}, "baseline": "classical", "augmented": "gan"},
+        "arms": {"classical": accuracy, "gan": accuracy}, "verdict": "merge",
+        "worth": {"share": {"mean": 0.5, "ci95": [0.1, 1]}, "images_per_class": 10},
+    }  # fmt: skip
+
+
+def test_only_a_gain_that_is_more_than_chance_is_put_in_images() -> None:
+    said = overview({10: {0: run(0.02, (-0.01, 0.05))}, 20: {0: run(0.02, (0.01, 0.03))}})
+    assert "worth" in said[0] and "images" not in said[2].split("|")[6] and "5 images" in said[3]

@@ -155,7 +155,7 @@ def true_gain(
     train, held_out = tuple(pack.of("train").tolist()), tuple(range(len(pack.images), len(images)))
     right = {}
     for arm in (choices.baseline, choices.augmented):
-        option = arms(choices.policy, choices.ratio)[arm]
+        option = arms(choices.policy, choices.ratio, balanced=choices.balanced)[arm]
         jobs = [
             replace(fit_of(config, prepared, selected, option, train, held_out, seed), pack=str(file))
             for seed in range(config.evaluate.seeds)

@@ -18,8 +18,8 @@ merge, when none of those holds and all of these do
        more than `F1_TOLERANCE` below zero.
     9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. Each arm was trained at
        least `MIN_SEEDS` times.
-    10. Where the arm with synthetic images was given another augmentation than the one without, 7 holds too against
-        real images under that same augmentation (the control). Otherwise a better augmentation would pass for a gain.
+    10. Where the arm with synthetic images was given another augmentation or sampling than the one without, 7 holds too
+        against real images trained on in that same way (the control). Otherwise a better recipe would pass for a gain.
     11. No other way of training on real images alone got as many test images right (the rivals): the one compared with
         was chosen before the test.
     12. Not more defects are missed on the whole, all classes together.
@@ -62,8 +62,8 @@ def decide(
 ) -> Verdict:
     """Apply the rule above to a comparison; `accepted` counts synthetic images, `class_names` are in label order.
 
-    `quality` is the same comparison in misses and costs. `control` is the gain over real images under the augmentation
-    of the synthetic arm, where that is another one. `rivals` are the gains over other real-only arms, in test
+    `quality` is the same comparison in misses and costs. `control` is the gain over real images under the recipe of
+    the synthetic arm, where that is another one. `rivals` are the gains over other real-only arms, in test
     images right.
 
     Raises:
@@ -114,8 +114,8 @@ def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Ma
         return f", but small classes may lose: macro-F1 changes by {_f1(gain)}"
     if control is not None and control.accuracy.lo <= 0:
         return (
-            ", but that may be the work of its other augmentation: over real images under the same one they "
-            f"bring {100 * control.accuracy.mean:+.1f} points (95 % interval {_range(control.accuracy)})"
+            ", but that may be the work of its other augmentation or sampling: over real images under the same one "
+            f"they bring {100 * control.accuracy.mean:+.1f} points (95 % interval {_range(control.accuracy)})"
         )
     if rivals and min(rivals.values()) <= 0:
         rival = min(rivals, key=rivals.__getitem__)

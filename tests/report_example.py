@@ -62,7 +62,7 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
             "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.06, "ci95": [0.013, 0.087]},
             "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
             "detectable": 0.031, "control": {"delta": 0.052, "ci95": [0.004, 0.1]},
-            "ratio": 2, "recipe": {"policy": "flips", "steps": 1200, "batch": 16},
+            "ratio": 2, "recipe": {"policy": "flips", "balanced": True, "steps": 1200, "batch": 16},
         },
         "quality": {
             "good": classes[0], "prevalence": 0.02, "costs": {"miss": 100.0, "false_reject": 2.0}, "kappa": 0.87,

@@ -19,15 +19,15 @@ class Option(NamedTuple):
     filtered: bool = True
 
 
-def arms(policy: str, ratio: int) -> dict[Arm, Option]:
-    """All arms, under the augmentation and with the ratio that were chosen."""
+def arms(policy: str, ratio: int, *, balanced: bool) -> dict[Arm, Option]:
+    """All arms, with the ratio that was chosen, and the augmentation and sampling of those that augment."""
     return {
         "real": Option("none"),
         "balanced": Option("none", balanced=True),
-        "classical": Option(policy),
+        "classical": Option(policy, balanced=balanced),
         "gan": Option("none", ratio),
         "gan_unfiltered": Option("none", ratio, filtered=False),
-        "classical_gan": Option(policy, ratio),
+        "classical_gan": Option(policy, ratio, balanced),
     }
 
 

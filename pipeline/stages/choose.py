@@ -57,19 +57,25 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     finalists = sorted((name for name in plain if name != "none"), key=screened.__getitem__, reverse=True)[:FINALISTS]
     policy_scores = score("choose policy", {name: plain[name] for name in ("none", *finalists)})
     policy = _best(policy_scores, finalists or ["none"])
-    ratios = {str(ratio): Option(policy, ratio) for ratio in sorted(set(config.evaluate.ratios))}
+    balanced = False
+    if len(set(prepared.counts["train"].values())) > 1:
+        even = score("choose sampling", {"even": Option(policy, balanced=True)})["even"]
+        balanced = even > policy_scores[policy]
+    ratios = {str(ratio): Option(policy, ratio, balanced) for ratio in sorted(set(config.evaluate.ratios))}
     ratio_scores = score("choose ratio", ratios, first)
     ratio = int(_best(ratio_scores, list(ratios)))
+    options = arms(policy, ratio, balanced=balanced)
     real = [arm for arm in config.evaluate.arms if arm in REAL_ARMS]
     augmented = [arm for arm in config.evaluate.arms if arm in MERGEABLE]
-    arm_scores = score("choose arms", {arm: arms(policy, ratio)[arm] for arm in (*real, *augmented)})
+    arm_scores = score("choose arms", {arm: options[arm] for arm in (*real, *augmented)})
     return Choices(
         policy=policy,
+        balanced=balanced,
         ratio=ratio,
         baseline=_best(arm_scores, real),
         augmented=_best(arm_scores, augmented),
         scores={"policy": screened | policy_scores, "ratio": ratio_scores, "arm": arm_scores},
-        method=_method(config, prepared),
+        method=_method(config, prepared, balanced=balanced),
     )
 
 
@@ -77,7 +83,7 @@ def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
     return max(among, key=scores.__getitem__)
 
 
-def _method(config: Config, prepared: Prepared) -> str:
+def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
     e = config.evaluate
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
@@ -85,6 +91,10 @@ def _method(config: Config, prepared: Prepared) -> str:
     if e.repeats > 1:
         left = f", and policies not among the best {FINALISTS}," if len(policies(config)) > FINALISTS + 1 else ""
         how += f"; ratios{left} were judged by the first {e.folds} training runs alone"
+    if balanced:
+        how += (
+            "; with augmentation, classes are drawn equally often, which was better than as often as they have images"
+        )
     return how
 
 

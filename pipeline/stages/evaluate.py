@@ -37,7 +37,7 @@ def evaluate(
     pack = load_pack(prepared.pack)
     test = pack.of("test")
     train, held_out = tuple(pack.of("train").tolist()), tuple(test.tolist())
-    options = arms(choices.policy, choices.ratio)
+    options = arms(choices.policy, choices.ratio, balanced=choices.balanced)
     first_seed = 1_000_000 + config.seed * 1000
     jobs = {
         arm: [
@@ -104,8 +104,8 @@ def _rivals(summaries: Mapping[Arm, ArmSummary], choices: Choices) -> dict[str, 
 
 
 def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:
-    """Predictions of the augmented arm without its synthetic images, where its augmentation is not the baseline's."""
-    if baseline[0].recipe.policy == augmented[0].recipe.policy or not any(job.synthetic for job in augmented):
+    """Predictions of the augmented arm without its synthetic images, where its recipe is not the baseline's."""
+    if baseline[0].recipe == augmented[0].recipe or not any(job.synthetic for job in augmented):
         return None
     return np.stack(run_fits(run, config, "control", [replace(job, synthetic=()) for job in augmented]))
 
@@ -134,7 +134,7 @@ def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices, recipe: Recip
         "baseline": choices.baseline,
         "augmented": choices.augmented,
         "ratio": choices.ratio,
-        "recipe": {"policy": recipe.policy, "steps": recipe.steps, "batch": recipe.batch},  # of the augmented arm
+        "recipe": {key: getattr(recipe, key) for key in ("policy", "balanced", "steps", "batch")},  # augmented arm's
         "accuracy": estimate(won.accuracy, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),
         "mcnemar_p": won.mcnemar_p,

@@ -102,6 +102,7 @@ class Choices:
     """What was chosen on training and validation images alone, with the scores it was chosen by."""
 
     policy: str
+    balanced: bool  # whether the arms with this policy draw classes equally often
     ratio: int
     baseline: Arm
     augmented: Arm

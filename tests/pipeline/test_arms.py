@@ -20,9 +20,11 @@ def test_steps_go_by_all_real_training_images_also_in_a_fold() -> None:
 
 
 def test_arms_differ_in_what_their_names_say() -> None:
-    made = arms("flips_crop", 4)
+    made = arms("flips_crop", 4, balanced=False)
     assert {arm for arm, option in made.items() if option.ratio} == {*MERGEABLE, "gan_unfiltered"}
     assert all(not made[arm].ratio for arm in REAL_ARMS)
     assert {arm for arm, option in made.items() if option.policy == "flips_crop"} == {"classical", "classical_gan"}
     assert [arm for arm, option in made.items() if option.balanced] == ["balanced"]
+    even = arms("flips_crop", 4, balanced=True)
+    assert [arm for arm, option in even.items() if option.balanced] == ["balanced", "classical", "classical_gan"]
     assert [arm for arm, option in made.items() if not option.filtered] == ["gan_unfiltered"]

@@ -1,7 +1,9 @@
 """Policy and ratio are chosen by score; where the arms compared differ in their augmentation there is a control."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,28 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     assert {(job.train, job.seed) for job in fitted["choose ratio"]} == first and len(first) == 2
     assert "ratios, and policies not among the best 3, were judged by the first 2 training runs" in choices.method
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
+
+
+@pytest.mark.parametrize(("unequal", "better"), [(True, True), (True, False), (False, True)])
+def test_where_classes_differ_in_size_the_folds_say_how_they_are_drawn(
+    tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch, unequal: bool, better: bool
+) -> None:
+    def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
+        truths = [load_pack(job.pack).labels[list(job.held_out)].numpy() for job in jobs]
+        right = [job.recipe.policy == "flips" and (job.recipe.balanced == better) for job in jobs]
+        return [truth if found else (truth + 1) % 3 for truth, found in zip(truths, right, strict=True)]
+
+    source, seen, choose = tmp_path / "data", list[Any](), choosing.choose
+    shutil.copytree(textures_folder, source)
+    if unequal:
+        for left_out in sorted((source / "blobs").iterdir())[6:]:
+            left_out.unlink()
+    monkeypatch.setattr(choosing, "run_fits", fits_of)
+    monkeypatch.setattr("pipeline.job.choose", lambda *arguments: seen.append(choose(*arguments)) or seen[0])
+    run_job(RunFolder(tmp_path / "run"), tiny.settings("gan.steps=2"), source, until="merge")
+    (choices,) = seen
+    assert choices.balanced == (unequal and better) == ("drawn equally often" in choices.method)
+    assert choices.scores["arm"]["classical"] == (1.0 if choices.balanced or not better else 0.0)
 
 
 @pytest.mark.parametrize("baseline", ["classical", "real"])

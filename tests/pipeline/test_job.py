@@ -89,7 +89,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
             macro_f1=interval("delta"), mcnemar_p=SHARE, detectable=SHARE,
             control={"type": ["object", "null"]}, ratio=COUNT,
-            recipe=record(policy={"type": "string"}, steps=COUNT, batch=COUNT),
+            recipe=record(policy={"type": "string"}, balanced={"type": "boolean"}, steps=COUNT, batch=COUNT),
         ),
         quality=record(
             good={"type": "null"}, prevalence=SHARE, baseline=rates, augmented=rates, kappa=NUMBER,

@@ -193,7 +193,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     data = replace(data, choices=replace(data.choices, policy="flips_shift"))
     text = spaced(render_report(data))
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
-    assert "1,200 steps of 16 images" in text
+    assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
     assert "comparison number" not in text
     assert "comparison number 3 of this folder" in spaced(render_report(replace(data, looks=3)))

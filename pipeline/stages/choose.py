@@ -7,7 +7,7 @@ the one that is best without: arms that are compared differ in their images alon
 (`benchmarks/neu-steel.md`: ten candidates a class give most of what there is), so the first folds decide between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -28,59 +28,48 @@ FINALISTS = 3  # policies, the best by the first folds, that all folds decide be
 
 
 def policies(config: Config) -> tuple[str, ...]:
-    """The policies to choose from; `none` is always among them, as it is the arm `real`."""
+    """The policies to choose from; `none` is the arm `real`, so it is among them only where there is no other."""
     chosen = config.evaluate.policies or tuple(POLICIES)
     unknown = [name for name in chosen if name not in POLICIES]
     if unknown:
         raise InputError(f"evaluate.policies names {unknown[0]!r}; choose among {', '.join(POLICIES)}.")
-    return ("none", *(name for name in chosen if name != "none"))
+    return tuple(name for name in chosen if name != "none") or ("none",)
 
 
 def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequence[Selected]) -> Choices:
-    """Score the options and choose; see the module for how."""
+    """Score the options and choose; see the module for how. Where there is one option only, nothing is trained."""
     pack = load_pack(prepared.pack)
     splits = _splits(config, prepared, pack)
-
-    def score(stage: str, options: dict[str, Option], splits: Sequence[Split] = splits) -> dict[str, float]:
-        """Name -> mean score."""
-        jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
-        predicted = run_fits(run, config, stage, jobs)
-        per = len(splits)
-        return {
-            name: _mean_score(pack, jobs[i * per : (i + 1) * per], predicted[i * per : (i + 1) * per])
-            for i, name in enumerate(options)
-        }
-
     first = splits[: len(splits) // config.evaluate.repeats]
-    plain = {name: Option(name) for name in policies(config)}
-    screened = score("screen policies", plain, first)
-    finalists = sorted((name for name in plain if name != "none"), key=screened.__getitem__, reverse=True)[:FINALISTS]
-    policy_scores = score("choose policy", {name: plain[name] for name in ("none", *finalists)})
-    policy = _best(policy_scores, finalists or ["none"])
-    balanced = False
+    scores: dict[str, dict[str, float]] = {"policy": {}, "sampling": {}, "ratio": {}, "arm": {}}
+
+    def best(
+        kind: str, options: Mapping[Name, Option], splits: Sequence[Split] = splits, *, most: int = 1
+    ) -> list[Name]:
+        """The `most` best by mean score, of equals the first."""
+        if len(options) <= most:
+            return list(options)
+        jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
+        predicted, per = run_fits(run, config, f"choose {kind}", jobs), len(splits)
+        for i, name in enumerate(options):
+            part = slice(i * per, (i + 1) * per)
+            scores[kind][name] = _mean_score(pack, jobs[part], predicted[part])
+        return sorted(options, key=scores[kind].__getitem__, reverse=True)[:most]
+
+    finalists = best("policy", {name: Option(name) for name in policies(config)}, first, most=FINALISTS)
+    (policy,) = best("policy", {name: Option(name) for name in finalists})
+    samplings = {"as they come": Option(policy)}
     if len(set(prepared.counts["train"].values())) > 1:
-        even = score("choose sampling", {"even": Option(policy, balanced=True)})["even"]
-        balanced = even > policy_scores[policy]
+        samplings["equally often"] = Option(policy, balanced=True)
+    (sampling,) = best("sampling", samplings)
+    balanced = samplings[sampling].balanced
     ratios = {str(ratio): Option(policy, ratio, balanced) for ratio in sorted(set(config.evaluate.ratios))}
-    ratio_scores = score("choose ratio", ratios, first)
-    ratio = int(_best(ratio_scores, list(ratios)))
-    options = arms(policy, ratio, balanced=balanced)
-    real = [arm for arm in config.evaluate.arms if arm in REAL_ARMS]
-    augmented = [arm for arm in config.evaluate.arms if arm in MERGEABLE]
-    arm_scores = score("choose arms", {arm: options[arm] for arm in (*real, *augmented)})
-    return Choices(
-        policy=policy,
-        balanced=balanced,
-        ratio=ratio,
-        baseline=_best(arm_scores, real),
-        augmented=_best(arm_scores, augmented),
-        scores={"policy": screened | policy_scores, "ratio": ratio_scores, "arm": arm_scores},
-        method=_method(config, prepared, balanced=balanced),
-    )
-
-
-def _best(scores: dict[str, float], among: Sequence[Name]) -> Name:
-    return max(among, key=scores.__getitem__)
+    (ratio,) = best("ratio", ratios, first)
+    options = arms(policy, int(ratio), balanced=balanced)
+    (baseline,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in REAL_ARMS})
+    (augmented,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in MERGEABLE})
+    method = _method(config, prepared, balanced=balanced)
+    return Choices(policy, balanced, int(ratio), baseline, augmented, scores, method)
 
 
 def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
@@ -89,7 +78,7 @@ def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
     if e.repeats > 1:
-        left = f", and policies not among the best {FINALISTS}," if len(policies(config)) > FINALISTS + 1 else ""
+        left = f", and policies not among the best {FINALISTS}," if len(policies(config)) > FINALISTS else ""
         how += f"; ratios{left} were judged by the first {e.folds} training runs alone"
     if balanced:
         how += (

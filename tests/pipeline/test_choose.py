@@ -1,6 +1,7 @@
 """Policy and ratio are chosen by score; where the arms compared differ in their augmentation there is a control."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,10 +38,10 @@ def scored(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[n
 def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those(
     finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitted, seen, choose = dict[str, list[FitJob]](), list[Any](), choosing.choose
+    fitted, seen, choose = defaultdict[str, list[list[FitJob]]](list), list[Any](), choosing.choose
 
     def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
-        fitted[stage] = list(jobs)
+        fitted[stage].append(list(jobs))
         return scored(run, config, stage, jobs)
 
     def look(*arguments: Any) -> Any:
@@ -50,15 +51,16 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     monkeypatch.setattr(choosing, "run_fits", spy)
     monkeypatch.setattr("pipeline.job.choose", look)
     with pytest.raises(InterruptedError):
-        run_job(copied, tiny.settings(POLICIES, "evaluate.repeats=2"), finished.source)
+        run_job(copied, tiny.settings(POLICIES, "evaluate.repeats=2", "evaluate.ratios=[1,2]"), finished.source)
     (choices,) = seen
-    policies = {stage: {job.recipe.policy for job in jobs} for stage, jobs in fitted.items()}
-    assert policies["screen policies"] == {"none", "flips", "flips_rotate", "flips_shift", "flips_light"}
-    assert policies["choose policy"] == {"none", "flips", "flips_rotate", "flips_shift"}
-    assert policies["choose ratio"] == {choices.policy} == {"flips"}  # the third of the first folds
+    screened, finals = fitted["choose policy"]
+    assert {job.recipe.policy for job in screened} == {"flips", "flips_rotate", "flips_shift", "flips_light"}
+    assert {job.recipe.policy for job in finals} == {"flips", "flips_rotate", "flips_shift"}
+    (ratios,) = fitted["choose ratio"]
+    assert {job.recipe.policy for job in ratios} == {choices.policy} == {"flips"}  # the third of the first folds
     assert (choices.baseline, choices.augmented) == ("classical", "classical_gan")
-    first = {(job.train, job.seed) for job in fitted["screen policies"]}
-    assert {(job.train, job.seed) for job in fitted["choose ratio"]} == first and len(first) == 2
+    first = {(job.train, job.seed) for job in screened}
+    assert {(job.train, job.seed) for job in ratios} == first and len(first) == 2
     assert "ratios, and policies not among the best 3, were judged by the first 2 training runs" in choices.method
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
 

@@ -233,7 +233,7 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
     run_fits = fits.run_fits
 
     def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[fits.FitJob]) -> Any:
-        seen[stage] = list(jobs)
+        seen.setdefault(stage, []).extend(jobs)
         return run_fits(run, config, stage, jobs)
 
     monkeypatch.setattr("pipeline.stages.evaluate.run_fits", spy)

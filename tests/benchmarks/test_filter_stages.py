@@ -1,0 +1,31 @@
+"""Judging candidates on images that a run has used for nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import filter_stages
+from benchmarks.filter_stages import draw, images_of, score
+from benchmarks.runs import stored
+from classifiers.training import Recipe
+from pipeline.job import run_job
+from pipeline.store import RunFolder, load_tensors
+from tests import tiny
+
+
+def test_candidates_are_judged_on_images_neither_trained_nor_tested_on(
+    tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    run_job(run, tiny.settings("data.train_per_class=4", "gan.steps=5"), textures_folder, until="filter")
+    train, judges, names = images_of(run)
+    assert names == list(tiny.TEXTURES) and torch.bincount(train[1]).tolist() == [4] * 3
+    (pack,) = (load_tensors(file)[0] for file in stored(run, "pack"))
+    assert len(judges[0]) == 36 - len(pack["images"]) > 0
+    assert not {image.numpy().tobytes() for image in judges[0]} & {image.numpy().tobytes() for image in pack["images"]}
+    monkeypatch.setattr(filter_stages, "CANDIDATES", 24)
+    drawn = draw(run, names, train)
+    assert [one.images.shape for one in drawn] == [(24, 1, 32, 32)] * 3 and len(drawn[0].half(1).images) == 12
+    for option in ("none", "first 10"):
+        assert 0 <= score(option, 0, Recipe(steps=2), train, judges, drawn) <= 100

@@ -2,9 +2,9 @@
 
 Every repetition draws a small data set of its own from rendered images (`data/render.py`), puts images of a known kind
 in the place of what a generator would have drawn, and runs filter, choice, comparison and verdict on them as a run
-does. Right is "merge" for images that help, and anything but "merge" for the others. After a "merge" both arms are
-trained anew and judged by images that nothing has seen. Finished repetitions are not repeated, unless settings or code
-have changed since.
+does. Right is "merge" for images that help, and anything but "merge" for the others, unless these help too: after a
+"merge" both arms are trained anew and judged by images that nothing has seen. Finished repetitions are not repeated,
+unless settings or code have changed since.
 """
 
 import argparse
@@ -192,15 +192,22 @@ def summary(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         by_kind[row["kind"]].append(row)
     lines = [*table(header, (_cells(kind, by_kind[kind]) for kind in KINDS if by_kind[kind])), ""]
-    right = sum((row["verdict"] == "merge") == (row["kind"] == "helps") for row in rows)
+    merged = [row for row in rows if row["verdict"] == "merge"]
     others = [row for row in rows if row["kind"] != "helps"]
-    merged = sum(row["verdict"] == "merge" for row in others)
-    lines += [f"- right: {_share(right, len(rows))}", f"- merged though of no use: {_share(merged, len(others))}"]
-    told = [(row["gain"]["delta"], row["confirmed"]) for row in rows if row["confirmed"] is not None]
-    if told:
-        here, there = (100 * fmean(gains) for gains in zip(*told, strict=True))
-        share = _share(sum(gain > 0 for _, gain in told), len(told))
-        lines.append(f"- merged and better on unseen images: {share}; {here:+.1f} points were said, {there:+.1f} found")
+    missed = sum(row["kind"] == "helps" for row in rows) - sum(row["kind"] == "helps" for row in merged)
+    surprises = sum(row["kind"] != "helps" for row in merged)
+    harm = sum(row["confirmed"] <= 0 for row in merged if row["kind"] != "helps")
+    lines += [
+        f"- right: {_share(len(rows) - missed - harm, len(rows))}",
+        f"- merged though not meant to help: {_share(surprises, len(others))}; without a gain on unseen images: "
+        + _share(harm, len(others)),
+    ]
+    if merged:
+        told, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))
+        better = _share(sum(row["confirmed"] > 0 for row in merged), len(merged))
+        lines.append(
+            f"- merged and better on unseen images: {better}; {told:+.1f} points were said, {found:+.1f} found"
+        )
     return "\n".join(lines)
 
 
@@ -209,6 +216,10 @@ def _cells(kind: str, rows: list[dict[str, Any]]) -> list[str]:
     counts = [str(said[verdict]) for verdict in ("merge", "inconclusive", "do_not_merge")]
     gain, accepted = fmean(row["gain"]["delta"] for row in rows), fmean(row["accepted"] for row in rows)
     return [kind, str(len(rows)), *counts, f"{100 * gain:+.1f}", f"{accepted:.0f} of {len(CLASSES) * DRAWN}"]
+
+
+def _gains(row: dict[str, Any]) -> tuple[float, float]:
+    return row["gain"]["delta"], row["confirmed"]
 
 
 def _share(count: int, of: int) -> str:

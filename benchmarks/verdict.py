@@ -123,9 +123,9 @@ def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -
         selected = filter_candidates(run, config, prepared, judgement, candidates)
         choices = choose(run, config, prepared, selected)
         metrics = evaluate(run, config, prepared, judgement, selected, choices)
-        unseen = {name: images[name][TRAIN + TEST + DRAWN :] for name in prepared.classes}
         confirmed = None
         if metrics["verdict"] == "merge":
+            unseen = {name: images[name][TRAIN + TEST + DRAWN :] for name in prepared.classes}
             confirmed = true_gain(run, config, prepared, selected, choices, unseen)
     return {
         "seed": seed,
@@ -153,11 +153,10 @@ def true_gain(
     nothing = torch.zeros_like(labels)
     save_tensors(file, {"images": images, "labels": labels, "groups": nothing, "splits": nothing}, {"rows": []})
     train, held_out = tuple(pack.of("train").tolist()), tuple(range(len(pack.images), len(images)))
-    right = {}
+    options, right = arms(choices.policy, choices.ratio, balanced=choices.balanced), {}
     for arm in (choices.baseline, choices.augmented):
-        option = arms(choices.policy, choices.ratio, balanced=choices.balanced)[arm]
         jobs = [
-            replace(fit_of(config, prepared, selected, option, train, held_out, seed), pack=str(file))
+            replace(fit_of(config, prepared, selected, options[arm], train, held_out, seed), pack=str(file))
             for seed in range(config.evaluate.seeds)
         ]
         found = np.stack(run_fits(run, config, "confirm", jobs))
@@ -194,12 +193,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
     lines = [*table(header, (_cells(kind, by_kind[kind]) for kind in KINDS if by_kind[kind])), ""]
     merged = [row for row in rows if row["verdict"] == "merge"]
     others = [row for row in rows if row["kind"] != "helps"]
-    missed = sum(row["kind"] == "helps" for row in rows) - sum(row["kind"] == "helps" for row in merged)
-    surprises = sum(row["kind"] != "helps" for row in merged)
-    harm = sum(row["confirmed"] <= 0 for row in merged if row["kind"] != "helps")
+    missed = sum(row["kind"] == "helps" and row["verdict"] != "merge" for row in rows)
+    surprises = [row for row in merged if row["kind"] != "helps"]
+    harm = sum(row["confirmed"] <= 0 for row in surprises)
     lines += [
         f"- right: {_share(len(rows) - missed - harm, len(rows))}",
-        f"- merged though not meant to help: {_share(surprises, len(others))}; without a gain on unseen images: "
+        f"- merged though not meant to help: {_share(len(surprises), len(others))}; without a gain on unseen images: "
         + _share(harm, len(others)),
     ]
     if merged:

@@ -77,9 +77,11 @@ def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
-    if e.repeats > 1:
-        left = f", and policies not among the best {FINALISTS}," if len(policies(config)) > FINALISTS else ""
-        how += f"; ratios{left} were judged by the first {e.folds} training runs alone"
+    hasty = ["ratios"] if len(set(e.ratios)) > 1 else []
+    if len(policies(config)) > FINALISTS:
+        hasty.append(f"policies not among the best {FINALISTS}")
+    if hasty and e.repeats > 1:
+        how += f"; {' and '.join(hasty)} were judged by the first {e.folds} training runs alone"
     if balanced:
         how += (
             "; with augmentation, classes are drawn equally often, which was better than as often as they have images"

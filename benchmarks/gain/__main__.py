@@ -1,4 +1,4 @@
-"""What synthetic images bring at few training images a class: `python -m benchmarks.gain --help`.
+"""What synthetic images bring at few training images a class, or at all there are: `python -m benchmarks.gain --help`.
 
 Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated, even if
 the code has changed since. A pooled gain is the mean over the splits. Its interval is the wider of two: what the
@@ -24,37 +24,39 @@ from benchmarks.runs import run_job, table
 
 Metrics = Mapping[str, Any]
 SIDES = ("baseline", "augmented")
+ALL = "all"  # images as they are, classes of unequal size
 
 
 def main() -> None:
     """Run the splits and print the tables as markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--per-class", type=int, nargs="+", default=[5, 10, 20, 50], help="real training images")
+    parser.add_argument("--per-class", nargs="+", default=["5", "10", "20", "50"], help="real training images, or: all")
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--out", type=Path, default=Path("out/gain"))
     parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
-    found: dict[int, dict[int, Metrics]] = {}
+    found: dict[str, dict[int, Metrics]] = {}
     for images in options.per_class:
         for split in range(options.first, options.first + options.splits):
-            out = options.out / options.dataset.name / str(images) / f"split-{split}"
-            settings = [f"seed={split}", f"data.train_per_class={images}", *options.overrides]
+            out = options.out / options.dataset.name / images / f"split-{split}"
+            few = [] if images == ALL else [f"data.train_per_class={images}"]
+            settings = [f"seed={split}", *few, *options.overrides]
             if status := run_job(options.dataset, out, settings, config=options.config):
                 sys.exit(status)
             found.setdefault(images, {})[split] = json.loads((out / "metrics.json").read_text())
     print("\n".join(overview(found)))
     for images, runs in found.items():
-        print("\n".join(["", f"### {images} a class", *arms(runs), "", *gains(runs)]))
+        print("\n".join(["", f"### {images} images a class", *arms(runs), "", *gains(runs)]))
 
 
-def overview(found: Mapping[int, Mapping[int, Metrics]]) -> list[str]:
+def overview(found: Mapping[str, Mapping[int, Metrics]]) -> list[str]:
     """A line for each number of images: the arms that were chosen for comparison, and the pooled gain."""
     sides = ["best real-only arm", "best synthetic arm"]
-    header = ["images a class", "splits", *sides, "gain, points", "worth", "verdicts"]
-    return table(header, ([str(images), *_pooled(list(runs.values()))] for images, runs in found.items()))
+    header = ["images a class", "splits", *sides, "gain, points", "worth", "defects missed", "verdicts"]
+    return table(header, ([images, *_pooled(list(runs.values()))] for images, runs in found.items()))
 
 
 def _pooled(runs: Sequence[Metrics]) -> list[str]:
@@ -66,6 +68,7 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
         f"**{_points(mean)}** ({_points(mean - half)} to {_points(mean + half)})",
         _worth(runs) if mean > half else "",
+        _missed(runs),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
 
@@ -83,6 +86,14 @@ def _worth(runs: Sequence[Metrics]) -> str:
     curves = [run["worth"] for run in runs if run["worth"] and run["worth"]["share"]]
     found = [curve["share"]["mean"] * curve["images_per_class"] for curve in curves if curve["images_per_class"]]
     return f"{round(median(found))} images" if found else ""
+
+
+def _missed(runs: Sequence[Metrics]) -> str:
+    """Before and after, mean over the splits; empty where no class holds the good parts or no defect is tested."""
+    if any(run["quality"]["good"] is None or "baseline" not in run["quality"] for run in runs):
+        return ""
+    before, after = (fmean(run["quality"][side]["miss_rate"]["mean"] for run in runs) for side in SIDES)
+    return f"{_percent(before)} → {_percent(after)} %"
 
 
 def arms(runs: Mapping[int, Metrics]) -> list[str]:

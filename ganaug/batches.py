@@ -32,9 +32,9 @@ class Batches:
         self.pools = [torch.nonzero(conditions == c).squeeze(1) for c in self.found.tolist()]
         self.size, self.flips, self.rng, self.device = size, flips, rng, device
 
-    def conditions(self, n: int) -> Tensor:
+    def conditions(self, n: int, rng: torch.Generator) -> Tensor:
         """Conditions `[n]` alone, as those of a batch."""
-        return self.found[torch.randint(len(self.pools), (n,), generator=self.rng)].to(self.device)
+        return self.found[torch.randint(len(self.pools), (n,), generator=rng)].to(self.device)
 
     def draw(self) -> tuple[Tensor, ...]:
         """One batch: float images `[size, C, S, S]` in [-1, 1], conditions `[size]`, and guides if there are any."""

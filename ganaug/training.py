@@ -23,6 +23,7 @@ from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
 from ganaug.options import Options
 from ganaug.ranks import ALONE, Alone
 from ganaug.sampling import full_size, to_uint8
+from ganaug.standing import stand
 
 LOG_EVERY = 20  # steps between two rows of the history
 # Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
@@ -146,6 +147,8 @@ class Trainer:
                 self._roll_back(good)
                 continue
             scored = hooks.score is not None and (last or self.step % hooks.score_every == 0)
+            if scored or checkpoint or last:
+                self._stand()
             if hooks.score and scored:
                 row |= self.ranks.first(hooks.score(self) if self.ranks.rank == 0 else None)
             if scored or last or self.step % LOG_EVERY == 0:
@@ -321,7 +324,7 @@ class Trainer:
         o, objective = self.options, self.family.objective
         paired = self.batches.guides is not None or objective.content is not None
         size = self.batches.size
-        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size)),))
+        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size, self.rng)),))
         z = self._noise(size)
         fake = self._generated(z, told)
         adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
@@ -340,13 +343,24 @@ class Trainer:
         for mine, other in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
             mine.copy_(other)
 
+    def _stand(self) -> None:
+        """Bring the batch statistics of the averaged generator up to date; training's random stream is not touched."""
+        rng = torch.Generator().manual_seed(self.step)
+        stand(self.ema, lambda: self._drawn(self.batches.conditions(self.options.batch, rng), rng))
+
+    def _drawn(self, conditions: Tensor, rng: torch.Generator) -> Tensor:
+        """Float images of the averaged generator; with guides, each from that of a random image of its condition."""
+        z = self.family.latents(len(conditions), self.spec, self.family.codes, rng)
+        told = (conditions.to(self.device), *self.batches.guides_of(conditions, rng))
+        return self.ema(z.to(self.device), *told)  # type: ignore[no-any-return]
+
     def _blurred(self, conditions: Tensor) -> Tensor:
         """The conditions as the networks are told them: early on, with `delay_condition`, they say nothing."""
         if not self.options.delay_condition:
             return conditions
         told = label_ramp(self.progress, self.options.delay_condition)
         hidden = torch.rand(len(conditions), generator=self.rng) >= told
-        return torch.where(hidden.to(self.device), self.batches.conditions(len(conditions)), conditions)
+        return torch.where(hidden.to(self.device), self.batches.conditions(len(conditions), self.rng), conditions)
 
     def _real_batch(self) -> tuple[Tensor, Told]:
         """Images of one batch at the size of the phase, and what both networks are told about them."""
@@ -392,11 +406,8 @@ class Trainer:
 
         A family with guides makes each from the guide of a random training image of the condition.
         """
-        rng = torch.Generator().manual_seed(seed)
-        z = self.family.latents(len(conditions), self.spec, self.family.codes, rng)
-        told = (conditions.to(self.device), *self.batches.guides_of(conditions, rng))
         with torch.no_grad():
-            images: Tensor = self.ema(z.to(self.device), *told)
+            images = self._drawn(conditions, torch.Generator().manual_seed(seed))
         return to_uint8(full_size(images, self.spec))
 
     def state(self) -> State:

@@ -180,7 +180,7 @@ def test_the_average_follows_the_generator_with_warm_up() -> None:
     assert all(a.equal(b) for a, b in zip(trainer.ema.buffers(), trainer.generator.buffers(), strict=True))
     at_once = make(ema=0.0)
     at_once.run()
-    assert all(a.equal(b) for a, b in zip(weights(at_once.ema), weights(at_once.generator), strict=True))
+    assert all(a.equal(b) for a, b in zip(at_once.ema.parameters(), at_once.generator.parameters(), strict=True))
 
 
 def real_inputs(trainer: Trainer, steps: int = 40) -> tuple[Tensor, Tensor]:

@@ -42,14 +42,18 @@ def main() -> None:
     for images in options.per_class:
         for split in range(options.first, options.first + options.splits):
             out = options.out / options.dataset.name / images / f"split-{split}"
-            few = [] if images == ALL else [f"data.train_per_class={images}"]
-            settings = [f"seed={split}", *few, *options.overrides]
+            settings = [f"seed={split}", *few(images), *options.overrides]
             if status := run_job(options.dataset, out, settings, config=options.config):
                 sys.exit(status)
             found.setdefault(images, {})[split] = json.loads((out / "metrics.json").read_text())
     print("\n".join(overview(found)))
     for images, runs in found.items():
         print("\n".join(["", f"### {images} images a class", *arms(runs), "", *gains(runs)]))
+
+
+def few(images: str) -> list[str]:
+    """The setting that leaves so many real training images a class."""
+    return [] if images == ALL else [f"data.train_per_class={images}"]
 
 
 def overview(found: Mapping[str, Mapping[int, Metrics]]) -> list[str]:

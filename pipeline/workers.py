@@ -1,7 +1,9 @@
 """Processes that share a machine's cores: one thread each, as two such processes beat one process of two threads."""
 
+import ctypes
 import logging
 import os
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +26,7 @@ from pipeline.errors import InputError, JobError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 ENDING = threading.Event()  # this process was told to end
 
 for chatty in ("distributed", "rank_zero"):  # Fabric's greetings; these names' levels outlive its import in the ranks
@@ -108,7 +111,7 @@ def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:
     Raises:
         JobError: the process died.
     """
-    with ProcessPoolExecutor(1, mp_context=_fresh(function), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=_fresh(function), initializer=_begin) as pool:
         try:
             result = pool.submit(function, job)
             if ENDING.is_set():
@@ -181,6 +184,23 @@ def _as_rank(fabric: Any, work: Callable[[Together], None]) -> None:
     work(Together(str(fabric.device)))
     dist.barrier()  # whoever leaves first would abort those that still talk
     dist.destroy_process_group()
+
+
+def _begin() -> None:
+    _end_with_parent()
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Let glibc keep the memory that this process frees, for the tensors of the next step.
+
+    As it comes it gives large blocks back and asks for them anew, and the system clears every page of them: about a
+    tenth of a training step (benchmarks/generation.md). Elsewhere than on glibc nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)  # bytes; smaller blocks come from the heap
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)  # bytes that the heap may hold free
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,8 @@
 """Jobs over processes: the same results in the same order, and no process is left behind."""
 
 import os
+import platform
+import resource
 import select
 import signal
 import subprocess
@@ -26,6 +28,8 @@ from pipeline.workers import (
 )
 from tests import tiny
 
+BLOCK = 2**26  # bytes: more than glibc ever learns to keep by itself
+
 
 def product(seed: int) -> tuple[int, int, bytes]:
     """Threads in use, process, and the bits of a sum whose order of additions depends on the threads."""
@@ -47,6 +51,21 @@ def hold(fifo: str) -> None:
         pipe.write(f"{os.getpid()}\n")
         pipe.flush()
         threading.Event().wait()
+
+
+def faults(times: int) -> int:
+    """Pages that the system had to bring in while blocks of `BLOCK` bytes came and went."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(BLOCK, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
+def test_a_training_process_keeps_the_memory_that_it_frees() -> None:
+    once = BLOCK // resource.getpagesize()
+    assert faults(10) > 9 * once  # as it comes
+    assert in_own_process(faults, 10) < 3 * once
 
 
 def test_processes_change_nothing_about_the_results() -> None:

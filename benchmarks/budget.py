@@ -68,13 +68,14 @@ def looks(
             trainer.train_step()
             trainer.seconds += time.process_time() - started
         made = [trainer.sample(torch.full((SAMPLES,), label), seed=label) for label in labels.tolist()]
-        apart = [_distances(extractor(made[k]).double(), real[judges[1] == k]) for k in labels.tolist()]
+        apart = [distances_of(extractor(made[k]).double(), real[judges[1] == k]) for k in labels.tolist()]
         joined = torch.cat([images[:JOIN] for images in made]), labels.repeat_interleave(JOIN)
         fid, kid = (fmean(of) for of in zip(*apart, strict=True))
         yield Look(trainer.step, fid, kid, judge(train, judges, joined, recipe, seeds))
 
 
-def _distances(made: Tensor, real: Tensor) -> tuple[float, float]:
+def distances_of(made: Tensor, real: Tensor) -> tuple[float, float]:
+    """FID and KID of features."""
     return DISTANCES["FID"](made, real), DISTANCES["KID"](made, real)
 
 

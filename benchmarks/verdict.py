@@ -87,6 +87,7 @@ def main() -> None:
     """Run the repetitions and print the table as markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=200, help="of all kinds together")
+    parser.add_argument("--first", type=int, default=0, help="number of the first repetition, to divide them up")
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("out/verdict"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
@@ -97,7 +98,7 @@ def main() -> None:
     images = Memory(options.out / "images", verbose=0).cache(population)
     job = delayed(partial(repetition, {label: images(label) for label in DEFECTS}, options.overrides))
     results = Parallel(n_jobs=options.at_once, return_as="generator_unordered")(
-        job(seed) for seed in range(options.repetitions) if seed not in done
+        job(seed) for seed in range(options.first, options.first + options.repetitions) if seed not in done
     )
     with rows.open("a", encoding="utf-8") as file:
         for row in results:

@@ -370,7 +370,11 @@ class Config(Section):
         description="Of convolutions and products in training. auto: bf16 on processors that multiply it.",
     )
     workers: int | None = Field(
-        default=None, ge=1, le=1024, description="Parallel processes. Empty: one a processor core."
+        default=None,
+        ge=1,
+        le=1024,
+        description="Parallel processes, and threads at most of a generator that trains alone. Empty: one a processor "
+        "core.",
     )
     data: DataConfig = Field(default=DataConfig(), description="Reading and splitting the images.")
     gan: GanConfig = Field(default=GanConfig(), description="The generator and its training.")

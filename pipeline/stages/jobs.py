@@ -214,7 +214,8 @@ def _job(
     shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
     alone = shared or name == ENLARGER
     # Whatever the runner: another number of threads gives other bits.
-    threads = torch.get_num_threads() if alone or device != "cpu" else 1
+    cores = torch.get_num_threads()
+    threads = min(cores, config.workers or cores) if alone or device != "cpu" else 1
     family = drawing_family(config)
     guide, _ = usable_kind(config, family, load_pack(prepared.pack))
     return TrainJob(

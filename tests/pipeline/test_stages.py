@@ -32,7 +32,7 @@ from pipeline.stages.publish import publish
 from pipeline.stages.records import Prepared, load_pack
 from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
-from pipeline.workers import resolve_precision
+from pipeline.workers import resolve_precision, torch_threads
 from tests import tiny
 from tests.conftest import Finished
 
@@ -362,3 +362,11 @@ def test_options_come_from_the_family_unless_they_are_given(textures_folder: Pat
     other = prepared_in(tmp_path, textures_folder, "gan.r1_weight=0.6")[2][0]
     assert other.digest != job.digest == replace(job, threads=job.threads + 1, out="elsewhere").digest
     assert os.environ["OMP_NUM_THREADS"] and job.threads == torch.get_num_threads()
+
+
+def test_a_generator_that_trains_alone_takes_no_more_threads_than_there_are_workers(
+    textures_folder: Path, tmp_path: Path
+) -> None:
+    with torch_threads(2):
+        alone, capped = (prepared_in(tmp_path, textures_folder, *given)[2][0] for given in ((), ("workers=1",)))
+    assert (alone.threads, capped.threads) == (2, 1)

@@ -1,0 +1,94 @@
+"""Whether other images confirm what a run has said: `python -m benchmarks.confirm --help`.
+
+RUN is the folder of a run with `data.train_per_class`. Its two compared arms are trained anew, with other seeds, and
+judged by the images that the run put into no split: nothing has seen them, and no verdict has rested on them. Their
+interval redraws each image on its own.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.filter_stages import Labelled, images_of
+from benchmarks.runs import table
+from classifiers.bootstrap import Interval, Ints
+from classifiers.comparison import gain
+from classifiers.training import Recipe, fit, predict
+from pipeline.config import load_config
+from pipeline.manifest import read_manifest
+from pipeline.reading import pack
+from pipeline.stages.fits import recipe_for
+from pipeline.store import RunFolder
+
+FIRST_SEED = 5_000_000  # of classifiers that no run has trained
+
+
+def accepted(run: RunFolder, classes: list[str], like: Tensor) -> Labelled | None:
+    """The synthetic images of the merged set, if it has any."""
+    frame = read_manifest(run.manifest)
+    made = frame[frame["source"] == "synthetic"]
+    if made.empty:
+        return None
+    pictures = [np.asarray(Image.open(run.dataset / path)) for path in made["path"]]
+    return pack(pictures, like.shape[-1], like.shape[1]), torch.tensor([classes.index(name) for name in made["label"]])
+
+
+def predictions(train: Labelled, judges: Labelled, made: Labelled | None, recipe: Recipe, seed: int) -> Ints:
+    """Labels of the judges."""
+    torch.set_num_threads(1)
+    model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=FIRST_SEED + seed, synthetic=made)
+    return predict(model, judges[0]).argmax(1).numpy()
+
+
+def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: int) -> Interval:
+    """Gain in accuracy, as a share, on the images that the run has used for nothing."""
+    said = metrics["gain"]
+    config, (train, judges, names) = load_config(run.config), images_of(run)
+    baseline = recipe_for(config, len(train[1]), **_way(said["baseline"], said["recipe"]))
+    augmented = recipe_for(config, len(train[1]), **_way(said["augmented"], said["recipe"]))
+    arms = [(None, baseline), (accepted(run, names, train[0]), augmented)]
+    jobs = [(train, judges, made, recipe, seed) for made, recipe in arms for seed in range(seeds)]
+    found = np.stack(Parallel(n_jobs=at_once)(delayed(predictions)(*job) for job in jobs))
+    alone = np.arange(len(judges[1]))
+    return gain(judges[1].numpy(), found[:seeds], found[seeds:], alone, classes=len(names)).accuracy
+
+
+def _way(arm: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Augmentation and sampling of an arm; those of the augmenting arms are one."""
+    if arm in ("classical", "classical_gan"):
+        return {"policy": recipe["policy"], "balanced": recipe["balanced"]}
+    return {"balanced": arm == "balanced"}
+
+
+def main() -> None:
+    """Judge the runs and print the table as markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--at-once", type=int, default=2, help="on one core each")
+    given = parser.parse_args()
+    rows = []
+    for folder in given.runs:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        found = confirmed(RunFolder(folder), metrics, seeds=given.seeds, at_once=given.at_once)
+        said = metrics["gain"]["accuracy"]
+        cells = [metrics["verdict"], _points(said["delta"], *said["ci95"]), _points(found.mean, found.lo, found.hi)]
+        rows.append([folder.name, *cells])
+        print(" | ".join(rows[-1]), flush=True)
+    print("\n".join(table(["run", "verdict", "said", "found on unused images"], rows)))
+
+
+def _points(mean: float, *ends: float) -> str:
+    low, high = (f"{100 * end:+.1f}" for end in ends)
+    return f"{100 * mean:+.1f} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""A run's gain on images that it has used for nothing."""
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.confirm import accepted, confirmed
+from benchmarks.filter_stages import images_of
+from pipeline.job import run_job
+from pipeline.manifest import read_manifest
+from pipeline.store import RunFolder
+from tests import tiny
+
+
+def test_the_arms_are_trained_anew_with_the_images_that_were_merged(tmp_path: Path, textures_folder: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    metrics = run_job(run, tiny.settings("data.train_per_class=4"), textures_folder)
+    train, _, names = images_of(run)
+    made = accepted(run, names, train[0])
+    frame = read_manifest(run.manifest)
+    merged = frame[frame["source"] == "synthetic"]["label"].value_counts().to_dict()
+    assert made is not None and made[0].shape[1:] == train[0].shape[1:] and len(made[0]) == len(made[1])
+    assert {names[k]: n for k, n in enumerate(torch.bincount(made[1], minlength=3).tolist()) if n} == merged
+    found = confirmed(run, metrics, seeds=2, at_once=1)
+    assert -1 <= found.lo <= found.mean <= found.hi <= 1

@@ -64,8 +64,8 @@ def faults(times: int) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 def test_a_training_process_keeps_the_memory_that_it_frees() -> None:
     once = BLOCK // resource.getpagesize()
-    assert faults(10) > 9 * once  # as it comes
-    assert in_own_process(faults, 10) < 3 * once
+    assert faults(40) > 39 * once  # as it comes
+    assert in_own_process(faults, 40) < 8 * once  # 2 to 4 until the heap has a hole of the size, then none
 
 
 def test_processes_change_nothing_about_the_results() -> None:

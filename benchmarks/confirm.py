@@ -7,6 +7,7 @@ interval redraws each image on its own.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,14 @@ def predictions(train: Labelled, judges: Labelled, made: Labelled | None, recipe
 
 
 def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: int) -> Interval:
-    """Gain in accuracy, as a share, on the images that the run has used for nothing."""
+    """Gain in accuracy, as a share, on the images that the run has used for nothing.
+
+    Raises:
+        SystemExit: the run says of its augmented arm alone how it was trained, and the baseline was trained otherwise.
+    """
     said = metrics["gain"]
+    if said["baseline"] == "classical" and said["augmented"] == "gan":
+        sys.exit(f"{run.out}: its metrics do not say how `classical` augmented, as `gan` does not; nothing to train.")
     config, (train, judges, names) = load_config(run.config), images_of(run)
     baseline = recipe_for(config, len(train[1]), **_way(said["baseline"], said["recipe"]))
     augmented = recipe_for(config, len(train[1]), **_way(said["augmented"], said["recipe"]))

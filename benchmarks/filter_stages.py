@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed
 from torch import Tensor
@@ -30,7 +31,7 @@ from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
 from pipeline.stages.filter import load_judge
 from pipeline.stages.fits import recipe_for
-from pipeline.stages.prepare import framed, read
+from pipeline.stages.prepare import framed, near_duplicates, read
 from pipeline.stages.records import Judgement
 from pipeline.store import RunFolder, load_tensors
 
@@ -123,13 +124,17 @@ def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
 
 
 def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
-    """Training images, those of the data set that the run put into no split, and the classes."""
+    """Training images, those of the data set that the run put into no split, and the classes.
+
+    Left out are near-duplicates of images that it did put into one.
+    """
     config, source = recall_job(run)
     reading = read(source, config)
     _, cut, _ = framed(reading, config)
     tensors, metadata = load_tensors(stored(run, "pack")[-1])
     used = {row["index"] for row in metadata["rows"]}
-    rest = [i for i in range(len(cut)) if i not in used]
+    groups = near_duplicates(reading, config).groups
+    rest = np.flatnonzero(~np.isin(groups, groups[sorted(used)])).tolist()
     train = tensors["splits"] == 0
     images = pack([cut[i] for i in rest], config.data.image_size, tensors["images"].shape[1])
     labels = torch.tensor([reading.classes.index(reading.frame["label"][i]) for i in rest])

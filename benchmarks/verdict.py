@@ -93,9 +93,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = options.out / f"{digest(SETTINGS, SIDE, TRAIN, TEST, DRAWN, options.overrides)[:16]}.jsonl"
+    own = [Path(file).read_text(encoding="utf-8") for file in (__file__, render.__code__.co_filename)]
+    key = digest(own, options.overrides)[:16]
+    rows = options.out / f"{key}.jsonl"
     done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
-    images = Memory(options.out / "images", verbose=0).cache(population)
+    images = Memory(options.out / key, verbose=0).cache(population)
     job = delayed(partial(repetition, {label: images(label) for label in DEFECTS}, options.overrides))
     results = Parallel(n_jobs=options.at_once, return_as="generator_unordered")(
         job(seed) for seed in range(options.first, options.first + options.repetitions) if seed not in done
@@ -197,10 +199,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
     missed = sum(row["kind"] == "helps" and row["verdict"] != "merge" for row in rows)
     surprises = [row for row in merged if row["kind"] != "helps"]
     harm = sum(row["confirmed"] <= 0 for row in surprises)
+    useless = len(others) - len(surprises) + harm
     lines += [
         f"- right: {_share(len(rows) - missed - harm, len(rows))}",
-        f"- merged though not meant to help: {_share(len(surprises), len(others))}; without a gain on unseen images: "
-        + _share(harm, len(others)),
+        f"- merged though not meant to help: {_share(len(surprises), len(others))}",
+        f"- merged of those that showed no gain on unseen images or were not tried there: {_share(harm, useless)}",
     ]
     if merged:
         told, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))

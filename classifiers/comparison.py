@@ -41,14 +41,15 @@ class ArmSummary:
 class Gain:
     """Augmented minus baseline. `recall` intervals hold for all classes at once (level 1 - 0.05 / K, Bonferroni).
 
-    `recall_p` tests each class's change (randomised sign flips over groups, two-sided, unadjusted), which
-    unlike an interval stays honest for a class with few test images; `recall_groups` counts its independent ones.
+    `p` and, class by class, `recall_p` test the change by randomised sign flips over groups (two-sided, unadjusted),
+    which unlike an interval stays honest where few images changed; `recall_groups` counts a class's independent ones.
     `mcnemar_p` compares the two majority votes.
     """
 
     accuracy: Interval
     macro_f1: Interval
     recall: list[Interval]
+    p: float
     recall_p: list[float]
     recall_groups: list[int]
     mcnemar_p: float
@@ -117,11 +118,15 @@ def gain(
     point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
     levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
     intervals = [interval(point[:, m], draws[:, :, m], level, within=(-1.0, 1.0)) for m, level in enumerate(levels)]
+    change = (arms[1].found - arms[0].found).mean(axis=1)
+    tested = np.column_stack([change, change.sum(axis=1)])
+    *recall_p, p = _sign_flips(tested, max(resamples, ceil(2 * classes / ALPHA)), seed)
     return Gain(
         accuracy=intervals[0],
         macro_f1=intervals[1],
         recall=intervals[2:],
-        recall_p=_sign_flips(arms[1].found - arms[0].found, max(resamples, ceil(2 * classes / ALPHA)), seed),
+        p=p,
+        recall_p=recall_p,
         recall_groups=arms[0].independent,
         mcnemar_p=mcnemar_exact(truth, baseline, augmented, groups, classes=classes),
         images=len(truth),
@@ -183,11 +188,10 @@ class _Counts:
 
 
 def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
-    """Two-sided p a class that its groups' changes [G, S, K] are symmetric about 0 (Fisher's randomisation test).
+    """Two-sided p a column that the groups' changes [G, K] are symmetric about 0 (Fisher's randomisation test).
 
     The least p there can be is 1 / (1 + resamples).
     """
-    change = change.mean(axis=1)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(resamples, len(change)))
     # The slack counts a flip that ties with what was observed, whatever the order of the sums.
     extreme = np.abs(signs @ change) >= np.abs(change.sum(axis=0)) - 1e-9

@@ -50,15 +50,15 @@ def worth(
     point = _further(wrong.mean((1, 2))[None], np.array(sizes), len(truth))[0]
     if np.isnan(point):
         return None
-    further = _further(drawn, np.array(sizes), len(truth), flat=MOST)
+    further = _further(drawn, np.array(sizes), len(truth), flat=(MOST, -1.0))
     lo, hi = np.quantile(further, [ALPHA / 2, 1 - ALPHA / 2])
     return Interval(float(point), min(float(lo), float(point)), max(float(hi), float(point)))
 
 
-def _further(errors: Floats, sizes: Floats, images: int, flat: float = np.nan) -> Floats:
+def _further(errors: Floats, sizes: Floats, images: int, flat: tuple[float, float] = (np.nan, np.nan)) -> Floats:
     """Share of further images, [R], from errors [R, C + 1]; no error counts as half an image.
 
-    Where a curve does not fall, a gain is worth `flat` and a loss all images.
+    `flat` is what a gain and a loss are worth where a curve does not fall.
     """
     logs = np.log(np.maximum(errors, 0.5 / images))
     x = np.log(sizes) - np.log(sizes).mean()
@@ -66,6 +66,6 @@ def _further(errors: Floats, sizes: Floats, images: int, flat: float = np.nan) -
     better = logs[:, -2] - logs[:, -1]
     falls = slope > 1e-9
     factor = np.exp((better / np.where(falls, slope, 1.0)).clip(-50, 50))
-    share = np.where(falls, factor - 1, np.where(better == 0, 0.0, np.where(better > 0, flat, -1.0)))
+    share = np.where(falls, factor - 1, np.where(better == 0, 0.0, np.where(better > 0, *flat)))
     further: Floats = np.minimum(share, MOST)
     return further

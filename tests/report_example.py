@@ -61,6 +61,7 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         "gain": {
             "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.06, "ci95": [0.013, 0.087]},
             "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
+            "randomisation_p": 0.0109,
             "detectable": 0.031, "control": {"delta": 0.052, "ci95": [0.004, 0.1]},
             "ratio": 2, "recipe": {"policy": "flips", "balanced": True, "steps": 1200, "batch": 16},
         },

@@ -1,6 +1,6 @@
 """The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.training import Recipe
 from classifiers.verdict import decide
-from pipeline.config import REAL_ARMS, Arm, Config
+from pipeline.config import REAL_ARMS, Config
 from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
@@ -63,7 +63,10 @@ def evaluate(
     quality = compare_quality(config, prepared, truth, groups, before, after)
     verdict = decide(
         won, accepted=accepted, class_names=prepared.classes, quality=quality, control=alike,
-        rivals=_rivals(summaries, choices),
+        rivals={
+            arm: gain(truth, p, after, groups, **common)
+            for arm, p in predictions.items() if arm in REAL_ARMS and arm != choices.baseline
+        },
     )  # fmt: skip
     metrics = {
         "schema": 1,
@@ -94,13 +97,6 @@ def evaluate(
     }
     write_json(run.store / "comparison.json", details)
     return metrics
-
-
-def _rivals(summaries: Mapping[Arm, ArmSummary], choices: Choices) -> dict[str, int]:
-    """How many more test images, over the seeds, the augmented arm got right than the real-only ones not compared."""
-    right = {arm: int(summary.confusion.trace()) for arm, summary in summaries.items()}
-    others = [arm for arm in summaries if arm in REAL_ARMS and arm != choices.baseline]
-    return {arm: right[choices.augmented] - right[arm] for arm in others}
 
 
 def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:
@@ -137,6 +133,7 @@ def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices, recipe: Recip
         "recipe": {key: getattr(recipe, key) for key in ("policy", "balanced", "steps", "batch")},  # augmented arm's
         "accuracy": estimate(won.accuracy, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),
+        "randomisation_p": won.p,
         "mcnemar_p": won.mcnemar_p,
         "detectable": detectable(won),
         "control": None if alike is None else estimate(alike.accuracy, "delta"),

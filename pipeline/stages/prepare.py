@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.config import Config
 from pipeline.descriptions import check_paths, describe, read_descriptions
 from pipeline.reading import (
+    Duplicates,
     Reading,
     assign_splits,
     channels_of,
@@ -39,6 +40,16 @@ def read(source: Path, config: Config) -> Reading:
     """The data set under the configuration's limits; raises InputError as `read_dataset`."""
     return read_dataset(
         source, max_megapixels=config.data.max_megapixels, max_bad_fraction=config.data.max_bad_fraction
+    )
+
+
+def near_duplicates(reading: Reading, config: Config) -> Duplicates:
+    """Which images show one spot: by the data set's own word where it says so of all, else by correlation as well."""
+    return find_duplicates(
+        reading.images,
+        reading.frame["sha256"].tolist(),
+        threshold=1 if (reading.frame["spot"] != "").all() else config.data.near_duplicate_correlation,
+        known=reading.frame["spot"].tolist(),
     )
 
 
@@ -71,12 +82,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
-        duplicates = find_duplicates(
-            reading.images,
-            frame["sha256"].tolist(),
-            threshold=1 if (frame["spot"] != "").all() else config.data.near_duplicate_correlation,
-            known=frame["spot"].tolist(),
-        )
+        duplicates = near_duplicates(reading, config)
         require_clean(frame, duplicates)
         splits = _split(reading, config, duplicates.groups)
         framing, cut, masks = framed(reading, config)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmarks.confirm import accepted, confirmed
@@ -23,3 +24,6 @@ def test_the_arms_are_trained_anew_with_the_images_that_were_merged(tmp_path: Pa
     assert {names[k]: n for k, n in enumerate(torch.bincount(made[1], minlength=3).tolist()) if n} == merged
     found = confirmed(run, metrics, seeds=2, at_once=1)
     assert -1 <= found.lo <= found.mean <= found.hi <= 1
+    metrics["gain"] |= {"baseline": "classical", "augmented": "gan"}
+    with pytest.raises(SystemExit, match="do not say how `classical` augmented"):
+        confirmed(run, metrics, seeds=2, at_once=1)

@@ -46,6 +46,7 @@ def test_beyond_what_a_curve_can_tell_it_stops() -> None:
 def test_where_images_do_not_help_nothing_can_be_said() -> None:
     flat = {n: predictions(0.3) for n in (5, 10, 20)}
     assert worth(TRUTH, flat, predictions(0.2), GROUPS, resamples=100) is None
+    assert worth(TRUTH, flat, predictions(0.4), GROUPS, resamples=100) is None
 
 
 def test_one_size_is_no_curve() -> None:

@@ -15,6 +15,7 @@ GOOD = Gain(
     accuracy=Interval(0.021, 0.004, 0.038),
     macro_f1=Interval(0.020, 0.001, 0.040),
     recall=[NONE, NONE, NONE],
+    p=0.01,
     recall_p=[1.0, 1.0, 1.0],
     recall_groups=[120, 120, 110],
     mcnemar_p=0.01,
@@ -37,6 +38,7 @@ HARMED = {"recall": [NONE, Interval(-0.125, -0.2, -0.03), NONE], "recall_p": [1.
         ({**HARMED, "recall_p": [1.0, 0.02, 1.0]}, 40, "merge", "no class was found harmed."),
         ({"recall_groups": [120, 7, 8]}, 40, "merge", "no class was found harmed; 'scratch' had too few test images"),
         ({"accuracy": Interval(0.01, -0.001, 0.02)}, 40, "inconclusive", "may be chance"),
+        ({"p": 0.06}, 40, "inconclusive", "may be chance"),
         ({"macro_f1": Interval(0.01, -0.011, 0.03)}, 40, "inconclusive", "small classes may lose"),
         ({"groups": 19}, 40, "inconclusive", "only 19 of these are independent"),
         ({"seeds": 2}, 40, "inconclusive", "needs at least 3 runs"),
@@ -77,9 +79,10 @@ def test_a_gain_must_hold_under_the_same_augmentation_too(low: float, decision: 
 def test_misses_and_costs_have_their_say(
     miss: Interval | None, saved: Interval | None, decision: str, says: str
 ) -> None:
-    rates = Rates(miss=NONE, false_reject=NONE, missed={})
+    before = Rates(miss=NONE, false_reject=NONE, missed={})
+    after = before if miss is None else replace(before, miss=miss)
     costs = None if saved is None else Costs(10, 1)
-    found = Quality(rates, rates, miss=miss, false_reject=None, saved=saved, costs=costs, kappa=0.9)
+    found = Quality(before, after, miss=miss, false_reject=None, saved=saved, costs=costs, kappa=0.9)
     verdict = decide(GOOD, accepted=40, class_names=NAMES, quality=found)
     assert verdict.decision == decision and says in verdict.reason
 
@@ -109,11 +112,44 @@ def test_harm_that_is_spread_over_the_classes_is_seen_in_the_misses() -> None:
     )
 
 
-@pytest.mark.parametrize(("gained", "decision"), [(1, "merge"), (0, "inconclusive"), (-7, "inconclusive")])
-def test_another_arm_of_real_images_must_not_do_as_well(gained: int, decision: str) -> None:
-    verdict = decide(GOOD, accepted=40, class_names=NAMES, rivals={"real": 90, "balanced": gained})
+@pytest.mark.parametrize(
+    ("lead", "p", "decision"),
+    [
+        (Interval(0.02, 0.001, 0.04), 0.03, "merge"),
+        (Interval(0.02, 0.001, 0.04), 0.06, "inconclusive"),
+        (Interval(0.001, -0.02, 0.02), 0.9, "inconclusive"),
+        (Interval(-0.02, -0.04, -0.001), 0.03, "inconclusive"),
+    ],
+)
+def test_every_arm_of_real_images_must_be_beaten(lead: Interval, p: float, decision: str) -> None:
+    rivals = {"real": replace(GOOD, accuracy=Interval(0.1, 0.05, 0.15)), "balanced": replace(GOOD, accuracy=lead, p=p)}
+    verdict = decide(GOOD, accepted=40, class_names=NAMES, rivals=rivals)
     assert verdict.decision == decision
     assert ("'balanced'" in verdict.reason) == (decision == "inconclusive")
+
+
+@pytest.mark.parametrize(("better", "decision"), [(5, "inconclusive"), (6, "merge")])
+def test_a_handful_of_images_that_changed_is_no_proof(better: int, decision: str) -> None:
+    # all for the better: by heads or tails alone 2 in 32 and 2 in 64
+    truth = np.arange(600) % 3
+    before, after = np.where(np.arange(600) < 30, (truth + 1) % 3, truth), truth.copy()
+    after[better:30] = before[better:30]
+    change = gain(truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(600), classes=3, seed=0)
+    assert change.accuracy.lo > 0
+    assert decide(change, accepted=9, class_names=NAMES).decision == decision
+
+
+def test_few_defective_images_that_are_missed_more_often_leave_a_doubt() -> None:
+    # 200 good parts, 50 more of them recognised; 12 defective ones, 3 more of them called good
+    truth = np.repeat([0, 1], [200, 12])
+    before, after = truth.copy(), truth.copy()
+    before[:60], after[:10] = 1, 1
+    before[200:202], after[200:205] = 0, 0
+    arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
+    found = quality(*arms, classes=2, good=0, prevalence=0.01, seed=0)
+    verdict = decide(gain(*arms, classes=2, seed=0), accepted=9, class_names=["good", "dent"], quality=found)
+    assert verdict.decision == "inconclusive"
+    assert "25.0 percentage points more of the defects are missed (too few test images" in verdict.reason
 
 
 def test_few_resamples_do_not_hide_harm() -> None:

@@ -87,7 +87,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         ),
         gain=record(
             baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
-            macro_f1=interval("delta"), mcnemar_p=SHARE, detectable=SHARE,
+            macro_f1=interval("delta"), mcnemar_p=SHARE, randomisation_p=SHARE, detectable=SHARE,
             control={"type": ["object", "null"]}, ratio=COUNT,
             recipe=record(policy={"type": "string"}, balanced={"type": "boolean"}, steps=COUNT, batch=COUNT),
         ),

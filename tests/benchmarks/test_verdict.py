@@ -17,7 +17,7 @@ def test_right_is_to_merge_what_helps_and_nothing_that_does_not() -> None:
     ])  # fmt: skip
     assert "| helps | 2 | 1 | 1 | 0 | +5.5 |" in said
     assert "right: 4 of 6, 66.7 %" in said and "merged though not meant to help: 2 of 4, 50.0 %" in said
-    assert "without a gain on unseen images: 1 of 4, 25.0 %" in said
+    assert "or were not tried there: 1 of 3, 33.3 %" in said
     assert "better on unseen images: 2 of 3, 66.7 %" in said and "+5.0 points were said, +3.0 found" in said
 
 

@@ -5,14 +5,14 @@ In words, for real test images that no generator, filter or feature extractor ha
 do_not_merge, when any of these holds
     1. No synthetic image was accepted, so there is nothing to merge.
     2. The classifier trained with the synthetic images gets no more test images right than the one without.
-    3. They are significantly fewer. (Then 2 holds as well; it makes the sentence stronger.)
+    3. It gets significantly fewer right. (Then 2 holds as well; it makes the sentence stronger.)
     4. One class is found significantly less often than before, even if the others gain: a defect that slips through
        costs more than an average shows. This allows for the number of classes looked at (Bonferroni).
     5. The whole interval of the change in missed defects, all classes together, lies above zero.
     6. Costs were stated, and the whole interval of what is saved lies below zero.
 
 merge, when none of those holds and all of these do
-    7. They are significantly more.
+    7. The classifier trained with the synthetic images gets significantly more test images right.
     8. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
        more than `F1_TOLERANCE` below zero.
     9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. Each arm was trained at

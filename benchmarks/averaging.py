@@ -7,7 +7,6 @@ the generator is shown random windows of so much of the side instead of whole im
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -19,7 +18,7 @@ from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from benchmarks.budget import JOIN, SAMPLES, distances_of, judge
-from benchmarks.filter_stages import Labelled, images_of
+from benchmarks.filter_stages import Labelled, images_of, prepared
 from benchmarks.runs import seed_error, stored, table
 from classifiers.scattering import Scattering
 from ganaug.batches import Batches
@@ -28,7 +27,6 @@ from ganaug.sampling import to_uint8
 from ganaug.standing import stand
 from ganaug.training import Trainer
 from pipeline.config import Config, load_config
-from pipeline.job import run_job
 from pipeline.reading import pack
 from pipeline.stages.fits import recipe_for
 from pipeline.stages.jobs import options_for
@@ -91,12 +89,8 @@ def images_for(
     dataset: Path, word: str, overrides: list[str], crop: float
 ) -> tuple[Config, Labelled, Labelled, Tensor]:
     """Configuration, training images and judges of a case, and the training images at the side that windows need."""
-    images, split = word.split(":")
-    config = load_config(None, [f"data.train_per_class={images}", f"seed={split}", *overrides])
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        run_job(run, config, dataset, until="prepare")
-        train, judges, _ = images_of(run)
+    with prepared(dataset, word, overrides) as run:
+        config, (train, judges, _) = load_config(run.config), images_of(run)
         return config, train, judges, larger(run, dataset, config, round(config.data.image_size / crop))
 
 

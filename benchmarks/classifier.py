@@ -5,32 +5,25 @@ recipe is judged on the images of the data set that are neither trained nor test
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 from statistics import fmean
 
 from joblib import Parallel, delayed
 
-from benchmarks.filter_stages import Labelled, accuracy, images_of
+from benchmarks.filter_stages import Labelled, accuracy, images_of, prepared
 from benchmarks.runs import row, seed_error, table
 from classifiers.policies import POLICIES
 from classifiers.training import Recipe
 from pipeline.config import load_config
-from pipeline.job import run_job
 from pipeline.stages.fits import recipe_for
-from pipeline.store import RunFolder
 
 Case = tuple[Labelled, Labelled]  # training images, and those that judge
 
 
 def case(dataset: Path, word: str, overrides: list[str]) -> Case:
     """The images of one `IMAGES:SPLIT`."""
-    images, split = word.split(":")
-    config = load_config(None, [f"data.train_per_class={images}", f"seed={split}", *overrides])
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        run_job(run, config, dataset, until="prepare")
+    with prepared(dataset, word, overrides) as run:
         train, judges, _ = images_of(run)
     return train, judges
 

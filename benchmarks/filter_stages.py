@@ -7,7 +7,9 @@ seeds covers the luck of the draw too. Equal steps, at most half of a class's dr
 """
 
 import argparse
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
@@ -26,7 +28,7 @@ from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
 from ganaug.training import prefixed
 from pipeline.config import load_config
-from pipeline.job import recall_job
+from pipeline.job import recall_job, run_job
 from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
 from pipeline.stages.filter import load_judge
@@ -121,6 +123,17 @@ def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
     condition = torch.full((len(images),), model.condition)
     parts = zip(images.split(BATCH), condition.split(BATCH), strict=True)
     return torch.cat([discriminator(to_float(some), told).flatten() for some, told in parts])
+
+
+@contextmanager
+def prepared(dataset: Path, word: str, overrides: Sequence[str]) -> Iterator[RunFolder]:
+    """A run's folder, for the time being, that has read the case `IMAGES:SPLIT`: training images a class, and seed."""
+    images, split = word.split(":")
+    config = load_config(None, [f"data.train_per_class={images}", f"seed={split}", *overrides])
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        run_job(run, config, dataset, until="prepare")
+        yield run
 
 
 def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:

@@ -64,8 +64,7 @@ def overview(found: Mapping[str, Mapping[int, Metrics]]) -> list[str]:
 
 
 def _pooled(runs: Sequence[Metrics]) -> list[str]:
-    changes = [run["gain"]["accuracy"] for run in runs]
-    mean, half = pooled_gain([change["delta"] for change in changes], [change["ci95"] for change in changes])
+    mean, half = _change([run["gain"]["accuracy"] for run in runs])
     verdicts = Counter(run["verdict"] for run in runs)
     return [
         str(len(runs)),
@@ -85,6 +84,11 @@ def pooled_gain(deltas: Sequence[float], intervals: Sequence[tuple[float, float]
     return fmean(deltas), max(within, between)
 
 
+def _change(estimates: Sequence[Metrics]) -> tuple[float, float]:
+    """`pooled_gain` of estimates as `metrics.json` has them."""
+    return pooled_gain([one["delta"] for one in estimates], [one["ci95"] for one in estimates])
+
+
 def _worth(runs: Sequence[Metrics]) -> str:
     """Empty where no curve was measured: with few images a class, or none accepted."""
     curves = [run["worth"] for run in runs if run["worth"] and run["worth"]["share"]]
@@ -97,7 +101,12 @@ def _missed(runs: Sequence[Metrics]) -> str:
     if any(run["quality"]["good"] is None or "baseline" not in run["quality"] for run in runs):
         return ""
     before, after = (fmean(run["quality"][side]["miss_rate"]["mean"] for run in runs) for side in SIDES)
-    return f"{_percent(before)} → {_percent(after)} %"
+    changes = [run["quality"]["change"]["miss_rate"] for run in runs]
+    if None in changes:  # too few defects in a split for an interval
+        return f"{_percent(before)} → {_percent(after)} %"
+    mean, half = _change(changes)
+    lo, hi = _points(mean - half), _points(mean + half)
+    return f"{_percent(before)} → {_percent(after)} %: {_points(mean)} ({lo} to {hi})"
 
 
 def arms(runs: Mapping[int, Metrics]) -> list[str]:

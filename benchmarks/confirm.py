@@ -17,14 +17,14 @@ from joblib import Parallel, delayed
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.filter_stages import Labelled, images_of
-from benchmarks.runs import table
-from classifiers.bootstrap import Interval, Ints
+from benchmarks.filter_stages import Labelled, images_of, predicted
+from benchmarks.runs import ranged, table
+from classifiers.bootstrap import Interval
 from classifiers.comparison import gain
-from classifiers.training import Recipe, fit, predict
 from pipeline.config import load_config
 from pipeline.manifest import read_manifest
 from pipeline.reading import pack
+from pipeline.stages.arms import arms
 from pipeline.stages.fits import recipe_for
 from pipeline.store import RunFolder
 
@@ -41,13 +41,6 @@ def accepted(run: RunFolder, classes: list[str], like: Tensor) -> Labelled | Non
     return pack(pictures, like.shape[-1], like.shape[1]), torch.tensor([classes.index(name) for name in made["label"]])
 
 
-def predictions(train: Labelled, judges: Labelled, made: Labelled | None, recipe: Recipe, seed: int) -> Ints:
-    """Labels of the judges."""
-    torch.set_num_threads(1)
-    model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=FIRST_SEED + seed, synthetic=made)
-    return predict(model, judges[0]).argmax(1).numpy()
-
-
 def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: int) -> Interval:
     """Gain in accuracy, as a share, on the images that the run has used for nothing.
 
@@ -58,20 +51,16 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
     if said["baseline"] == "classical" and said["augmented"] == "gan":
         sys.exit(f"{run.out}: its metrics do not say how `classical` augmented, as `gan` does not; nothing to train.")
     config, (train, judges, names) = load_config(run.config), images_of(run)
-    baseline = recipe_for(config, len(train[1]), **_way(said["baseline"], said["recipe"]))
-    augmented = recipe_for(config, len(train[1]), **_way(said["augmented"], said["recipe"]))
-    arms = [(None, baseline), (accepted(run, names, train[0]), augmented)]
-    jobs = [(train, judges, made, recipe, seed) for made, recipe in arms for seed in range(seeds)]
-    found = np.stack(Parallel(n_jobs=at_once)(delayed(predictions)(*job) for job in jobs))
+    ways = arms(said["recipe"]["policy"], said["ratio"], balanced=said["recipe"]["balanced"])
+    baseline, augmented = (
+        recipe_for(config, len(train[1]), policy=ways[arm].policy, balanced=ways[arm].balanced)
+        for arm in (said["baseline"], said["augmented"])
+    )
+    sides = [(None, baseline), (accepted(run, names, train[0]), augmented)]
+    jobs = [(train, judges, made, recipe, FIRST_SEED + seed) for made, recipe in sides for seed in range(seeds)]
+    found = np.stack(Parallel(n_jobs=at_once)(delayed(predicted)(*job) for job in jobs))
     alone = np.arange(len(judges[1]))
     return gain(judges[1].numpy(), found[:seeds], found[seeds:], alone, classes=len(names)).accuracy
-
-
-def _way(arm: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Augmentation and sampling of an arm; those of the augmenting arms are one."""
-    if arm in ("classical", "classical_gan"):
-        return {"policy": recipe["policy"], "balanced": recipe["balanced"]}
-    return {"balanced": arm == "balanced"}
 
 
 def main() -> None:
@@ -86,15 +75,10 @@ def main() -> None:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         found = confirmed(RunFolder(folder), metrics, seeds=given.seeds, at_once=given.at_once)
         said = metrics["gain"]["accuracy"]
-        cells = [metrics["verdict"], _points(said["delta"], *said["ci95"]), _points(found.mean, found.lo, found.hi)]
+        cells = [metrics["verdict"], ranged(said["delta"], said["ci95"]), ranged(found.mean, (found.lo, found.hi))]
         rows.append([folder.name, *cells])
         print(" | ".join(rows[-1]), flush=True)
     print("\n".join(table(["run", "verdict", "said", "found on unused images"], rows)))
-
-
-def _points(mean: float, *ends: float) -> str:
-    low, high = (f"{100 * end:+.1f}" for end in ends)
-    return f"{100 * mean:+.1f} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -145,9 +145,9 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
     reading = read(source, config)
     _, cut, _ = framed(reading, config)
     tensors, metadata = load_tensors(stored(run, "pack")[-1])
-    used = {row["index"] for row in metadata["rows"]}
+    used = [row["index"] for row in metadata["rows"]]
     groups = near_duplicates(reading, config).groups
-    rest = np.flatnonzero(~np.isin(groups, groups[sorted(used)])).tolist()
+    rest = np.flatnonzero(~np.isin(groups, groups[used])).tolist()
     train = tensors["splits"] == 0
     images = pack([cut[i] for i in rest], config.data.image_size, tensors["images"].shape[1])
     labels = torch.tensor([reading.classes.index(reading.frame["label"][i]) for i in rest])
@@ -165,9 +165,14 @@ def score(option: str, seed: int, recipe: Recipe, train: Labelled, judges: Label
 
 def accuracy(train: Labelled, judges: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> float:
     """Accuracy in percent on the unused images, of a classifier that has every class in its training images."""
+    return 100 * float((predicted(train, judges, synthetic, recipe, seed) == judges[1]).float().mean())
+
+
+def predicted(train: Labelled, judges: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
+    """What such a classifier calls each of the unused images, int64 [N]."""
     torch.set_num_threads(1)
     model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=seed, synthetic=synthetic)
-    return 100 * float((predict(model, judges[0]).argmax(1) == judges[1]).float().mean())
+    return predict(model, judges[0]).argmax(1)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -45,6 +45,17 @@ def seed_error(cases: Sequence[Sequence[float]]) -> float:
     if len(cases[0]) < 2:
         return float("nan")
     return fmean(stdev(seeds) for seeds in cases) / sum(map(len, cases)) ** 0.5
+
+
+def points(share: float) -> str:
+    """A change of a share, in percentage points with its sign."""
+    return f"{100 * share:+.1f}"
+
+
+def ranged(middle: float, ends: Sequence[float], written: Callable[[float], str] = points) -> str:
+    """A figure and the ends of its interval."""
+    low, high = ends
+    return f"{written(middle)} ({written(low)} to {written(high)})"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

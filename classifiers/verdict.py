@@ -87,7 +87,7 @@ def decide(
 
 def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> str:
     """What speaks against merging (points 2 to 6), empty if nothing does."""
-    if gain.accuracy.hi < 0 and gain.p <= ALPHA:
+    if gain.accuracy.mean < 0 and _significant(gain.accuracy, gain.p):
         return ": the synthetic images do harm"
     if harmed := [k for k in range(len(class_names)) if is_harmed(gain, k)]:
         worst = min(harmed, key=lambda k: gain.recall[k].mean)
@@ -134,9 +134,14 @@ def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Ma
     return ""
 
 
+def _significant(change: Interval, p: float, alpha: float = ALPHA) -> bool:
+    """Whether a change is more than chance, either way: the interval and the randomisation test have to agree."""
+    return (change.lo > 0 or change.hi < 0) and p <= alpha
+
+
 def _is_gain(gain: Gain) -> bool:
     """Whether significantly more test images are right (points 7, 10 and 11 of the rule)."""
-    return gain.accuracy.lo > 0 and gain.p <= ALPHA
+    return gain.accuracy.mean > 0 and _significant(gain.accuracy, gain.p)
 
 
 def _brought(gain: Gain) -> str:
@@ -165,7 +170,8 @@ def _list(names: Sequence[str]) -> str:
 
 def is_harmed(gain: Gain, label: int) -> bool:
     """Whether a class is found significantly less often with the synthetic images (point 4 of the rule)."""
-    return gain.recall[label].hi < 0 and gain.recall_p[label] <= ALPHA / len(gain.recall)
+    change = gain.recall[label]
+    return change.mean < 0 and _significant(change, gain.recall_p[label], ALPHA / len(gain.recall))
 
 
 def _result(gain: Gain) -> str:

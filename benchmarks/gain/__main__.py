@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import hypot
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -20,7 +20,7 @@ from typing import Any
 
 from scipy.stats import t
 
-from benchmarks.runs import run_job, table
+from benchmarks.runs import points, ranged, run_job, table
 
 Metrics = Mapping[str, Any]
 SIDES = ("baseline", "augmented")
@@ -69,7 +69,7 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
     return [
         str(len(runs)),
         *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
-        f"**{_points(mean)}** ({_points(mean - half)} to {_points(mean + half)})",
+        f"**{points(mean)}** ({points(mean - half)} to {points(mean + half)})",
         _worth(runs) if mean > half else "",
         _missed(runs),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
@@ -105,8 +105,7 @@ def _missed(runs: Sequence[Metrics]) -> str:
     if None in changes:  # too few defects in a split for an interval
         return f"{_percent(before)} → {_percent(after)} %"
     mean, half = _change(changes)
-    lo, hi = _points(mean - half), _points(mean + half)
-    return f"{_percent(before)} → {_percent(after)} %: {_points(mean)} ({lo} to {hi})"
+    return f"{_percent(before)} → {_percent(after)} %: {ranged(mean, (mean - half, mean + half))}"
 
 
 def arms(runs: Mapping[int, Metrics]) -> list[str]:
@@ -116,31 +115,22 @@ def arms(runs: Mapping[int, Metrics]) -> list[str]:
 
 
 def _row_of(arm: str, scores: Sequence[Metrics]) -> list[str]:
-    cells = [_range(score, "mean", _percent) for score in scores]
+    cells = [ranged(score["mean"], score["ci95"], _percent) for score in scores]
     return [f"`{arm}`", *cells, f"**{_percent(fmean(score['mean'] for score in scores))}**"]
 
 
 def gains(runs: Mapping[int, Metrics]) -> list[str]:
     """The gain that each split's verdict rests on."""
-    return [
-        f"- split {split}: `{run['gain']['augmented']}` over `{run['gain']['baseline']}` "
-        f"{_range(run['gain']['accuracy'], 'delta', _points)} points, McNemar p = {run['gain']['mcnemar_p']:.3g}: "
-        f"{run['verdict']}"
-        for split, run in runs.items()
-    ]
+    return [f"- split {split}: {_gain(run['gain'])}: {run['verdict']}" for split, run in runs.items()]
 
 
-def _range(estimate: Metrics, middle: str, written: Callable[[float], str]) -> str:
-    low, high = estimate["ci95"]
-    return f"{written(estimate[middle])} ({written(low)} to {written(high)})"
+def _gain(found: Metrics) -> str:
+    won = ranged(found["accuracy"]["delta"], found["accuracy"]["ci95"])
+    return f"`{found['augmented']}` over `{found['baseline']}` {won} points, McNemar p = {found['mcnemar_p']:.3g}"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
-
-
-def _points(delta: float) -> str:
-    return f"{100 * delta:+.1f}"
 
 
 if __name__ == "__main__":

@@ -60,13 +60,11 @@ def evaluate(
     won = gain(truth, before, after, groups, **common)
     accepted = sum(one.accepted for one in selected)
     alike = None if control is None else gain(truth, control, after, groups, **common)
+    rivals = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     quality = compare_quality(config, prepared, truth, groups, before, after)
     verdict = decide(
         won, accepted=accepted, class_names=prepared.classes, quality=quality, control=alike,
-        rivals={
-            arm: gain(truth, p, after, groups, **common)
-            for arm, p in predictions.items() if arm in REAL_ARMS and arm != choices.baseline
-        },
+        rivals={arm: gain(truth, predictions[arm], after, groups, **common) for arm in rivals},
     )  # fmt: skip
     metrics = {
         "schema": 1,

@@ -63,3 +63,14 @@ def wilson(share: float, trials: int) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"))
     lo, hi = proportion_confint(share * trials, trials, alpha=ALPHA, method="wilson")
     return Interval(share, min(float(lo), share), max(float(hi), share))  # at 0 and 1 rounding may miss the end
+
+
+def share_interval(point: Floats, draws: Floats, trials: int) -> Interval:
+    """A share, from what `interval` takes and the number of independent images: the wider of two intervals.
+
+    Wilson's holds near 0 and 1, where redrawn images hardly differ; `interval` knows how far the runs are apart.
+    """
+    if trials == 0:
+        return wilson(0.0, 0)
+    both = interval(point, draws, within=(0.0, 1.0)), wilson(float(point.mean()), trials)
+    return Interval(both[0].mean, min(one.lo for one in both), max(one.hi for one in both))

@@ -6,16 +6,17 @@ seeds, so what is common to the arms cancels; what the seeds vary is added to it
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
 
-from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, wilson
+from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, share_interval
 
 POWER = 0.8
+LEAST = ceil(1 - log2(ALPHA))  # images that must change, all one way, for sign flips to tell: 2 / 2^6 < 0.05
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SeedScore:
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Scores of one arm; `recall` has Wilson intervals over images, `confusion` [K, K] sums truth x prediction."""
+    """Scores of one arm, `recall` by class; `confusion` [K, K] sums truth x prediction over the seeds."""
 
     accuracy: Interval
     macro_f1: Interval
@@ -69,8 +70,8 @@ def summarise(
 ) -> ArmSummary:
     """Score one arm: truth int64 [N], predictions int64 [seeds, N], groups int64 [N], all labels in 0..classes-1.
 
-    Accuracy and macro-F1 are means over seeds. Recall's Wilson interval (Wilson 1927) takes the class's groups as the
-    trials and the share found over the seeds as that of successes; a class without test images has NaN.
+    All are means over seeds. Recall has the interval of a share (`bootstrap.share_interval`); that of a class without
+    test images is NaN.
 
     Raises:
         ValueError: shapes or labels that do not fit.
@@ -82,12 +83,10 @@ def summarise(
     accuracy, macro_f1 = (interval(point[:, m], draws[:, :, m], within=(0.0, 1.0)) for m in (0, 1))
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
-    images = np.bincount(truth, minlength=classes)
-    found = confusion.diagonal() / np.maximum(images * len(predictions), 1)
     return ArmSummary(
         accuracy=accuracy,
         macro_f1=macro_f1,
-        recall=[wilson(float(f), n) for f, n in zip(found, counts.independent, strict=True)],
+        recall=[share_interval(point[:, 2 + k], draws[:, :, 2 + k], n) for k, n in enumerate(counts.independent)],
         per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
         confusion=confusion,
     )
@@ -136,13 +135,14 @@ def gain(
 
 
 def detectable(found: Gain) -> float:
-    """The gain in accuracy that a test like this finds in `POWER` of tries: z(1 - alpha/2) + z(power) standard errors.
+    """The gain in accuracy that a test like this finds in about `POWER` of tries.
 
-    The standard error is read off the interval (Cohen 1988, "Statistical Power Analysis"), as if it were normal: where
-    few runs differ widely the figure is up to a tenth too large.
+    z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the interval as if
+    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images, which
+    is what the randomisation test needs.
     """
     half = (found.accuracy.hi - found.accuracy.lo) / 2
-    return float(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)))
+    return float(max(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)), LEAST / found.groups))
 
 
 def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *, classes: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from classifiers.bootstrap import MIN_GROUPS, Floats, Interval, Ints, draw, interval, wilson
+from classifiers.bootstrap import MIN_GROUPS, Floats, Interval, Ints, draw, interval, share_interval
 from classifiers.comparison import vote
 
 MILLION = 1_000_000
@@ -30,7 +30,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of one arm with Wilson intervals; `false_reject` is None without good parts, `missed` is by class."""
+    """Shares of one arm, `missed` by class; `false_reject` is None without test images of good parts."""
 
     miss: Interval
     false_reject: Interval | None
@@ -43,8 +43,8 @@ class Quality:
 
     A change is None below `MIN_GROUPS` independent images of its kind. `saved` is what a part costs less, on average
     over good and defective ones; None without `costs`, or without good parts: a defect that is taken for another is no
-    escape. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the seeds: 1 when they say the same of
-    every image, 0 when it is chance.
+    escape. `good` is the class of good parts, if there is one. `kappa` is Cohen's (1960) agreement of the arms'
+    majority votes over the seeds: 1 when they say the same of every image, 0 when it is chance.
     """
 
     before: Rates
@@ -53,6 +53,7 @@ class Quality:
     false_reject: Interval | None
     saved: Interval | None
     costs: Costs | None
+    good: int | None
     kappa: float
 
 
@@ -93,12 +94,13 @@ def quality(
     missed, rejected = change(0, ~fine), change(1, fine)
     votes = [vote(predictions, classes) for predictions in arms]
     return Quality(
-        before=_rates(truth, groups, *events[0], fine),
-        after=_rates(truth, groups, *events[1], fine),
+        before=_rates(truth, groups, *events[0], fine, weights),
+        after=_rates(truth, groups, *events[1], fine, weights),
         miss=interval(*missed, within=(-1.0, 1.0)) if missed else None,
         false_reject=interval(*rejected, within=(-1.0, 1.0)) if rejected else None,
         saved=_saved(missed, rejected, prevalence, costs) if costs and missed and rejected else None,
         costs=costs,
+        good=good,
         kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
     )
 
@@ -127,9 +129,10 @@ def _share(event: Bools, among: Bools, groups: Ints, weights: Floats) -> tuple[F
     return event.sum(axis=1) / among.sum(), shares.T
 
 
-def _rates(truth: Ints, groups: Ints, missed: Bools, rejected: Bools, fine: Bools) -> Rates:
+def _rates(truth: Ints, groups: Ints, missed: Bools, rejected: Bools, fine: Bools, weights: Floats) -> Rates:
     def rate(event: Bools, among: Bools) -> Interval:
-        return wilson(float(event[:, among].mean()), len(np.unique(groups[among])))
+        point, draws = _share(event & among, among, groups, weights)
+        return share_interval(point, draws, len(np.unique(groups[among])))
 
     return Rates(
         miss=rate(missed, ~fine),

@@ -15,17 +15,18 @@ merge, when none of those holds and all of these do
     7. The classifier trained with the synthetic images gets significantly more test images right.
     8. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
        more than `F1_TOLERANCE` below zero.
-    9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. Each arm was trained at
-       least `MIN_SEEDS` times.
-    10. Where the arm with synthetic images was given another augmentation or sampling than the one without, 7 holds too
-        against real images trained on in that same way (the control). Otherwise a better recipe would pass for a gain.
-    11. 7 holds too against every other way of training on real images alone (the rivals): which of them the test
+    9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. It shows two classes at
+       least, and good parts where a class holds these. Each arm was trained at least `MIN_SEEDS` times.
+    10. Not more defects are missed on the whole, all classes together, however few they are.
+    11. Where costs were stated, something is saved.
+    12. Where the arm with synthetic images was given another augmentation or sampling than the one without, 7, 10 and
+        11 hold too against real images trained on in that same way (the control), and no class is found significantly
+        less often. Otherwise a better recipe would pass for a gain.
+    13. The same holds against every other way of training on real images alone (the rivals): which of them the test
         favours is not known when the one to compare with is chosen.
-    12. Not more defects are missed on the whole, all classes together, however few they are.
-    13. Where costs were stated, something is saved.
 
 "Significantly" needs both: the whole 95 % interval on one side of zero, which knows how far runs differ, and a
-randomisation test that agrees, which stays honest where only a handful of images changed. As 7, 10 and 11 must all
+randomisation test that agrees, which stays honest where only a handful of images changed. As 7, 12 and 13 must all
 hold, several comparisons make a wrong "merge" less likely, not more.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
@@ -38,12 +39,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
 from classifiers.comparison import Gain
 from classifiers.quality import Quality
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The arm with synthetic images over one of real images alone: in images right, and in misses and costs.
+
+    `quality` is None where no test image has a defect.
+    """
+
+    gain: Gain
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)
@@ -55,43 +69,44 @@ class Verdict:
 
 
 def decide(
-    gain: Gain,
+    lead: Lead,
     *,
     accepted: int,
     class_names: Sequence[str],
-    quality: Quality | None = None,
-    control: Gain | None = None,
-    rivals: Mapping[str, Gain] | None = None,
+    control: Lead | None = None,
+    rivals: Mapping[str, Lead] | None = None,
 ) -> Verdict:
-    """Apply the rule above to a comparison; `accepted` counts synthetic images, `class_names` are in label order.
+    """Apply the rule above; `lead` is over the arm of real images that was chosen to compare with.
 
-    `quality` is the same comparison in misses and costs. `control` is the gain over real images under the recipe of
-    the synthetic arm, where that is another one. `rivals` are the gains over the other real-only arms.
+    `accepted` counts synthetic images, `class_names` are in label order. `control` is the lead over real images under
+    the recipe of the synthetic arm, where that is another one. `rivals` are the leads over the other real-only arms.
 
     Raises:
         ValueError: the number of class names is not that of the classes compared.
     """
+    gain = lead.gain
     if len(class_names) != len(gain.recall):
         raise ValueError(f"{len(class_names)} class names for {len(gain.recall)} classes; pass one name a class")
     if accepted == 0:
         return Verdict("do_not_merge", "The filter accepted no synthetic image, so the original training set stays.")
     result = _result(gain)
-    if harm := _harm(gain, class_names, quality):
+    if harm := _harm(lead, class_names):
         return Verdict("do_not_merge", f"{result}{harm}.")
-    if doubt := _doubt(gain, quality, control, rivals or {}):
+    if doubt := _doubt(lead, class_names, control, rivals or {}):
         return Verdict("inconclusive", f"{result}{doubt}.")
     untold = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
     rest = f"; {_list(untold)} had too few test images to tell" if untold else ""
-    return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}.")
+    alike = "" if control is None else f"; over real images trained on in the same way {_brought(control.gain)}"
+    return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{alike}.")
 
 
-def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> str:
+def _harm(lead: Lead, class_names: Sequence[str]) -> str:
     """What speaks against merging (points 2 to 6), empty if nothing does."""
+    gain, quality = lead.gain, lead.quality
     if gain.accuracy.mean < 0 and _significant(gain.accuracy, gain.p):
         return ": the synthetic images do harm"
-    if harmed := [k for k in range(len(class_names)) if is_harmed(gain, k)]:
-        worst = min(harmed, key=lambda k: gain.recall[k].mean)
-        return f", but {_points(gain.recall[worst].mean)} of class {class_names[worst]!r}, which is more than chance"
+    if harmed := _harmed_class(gain, class_names):
+        return f", but {harmed}"
     if gain.accuracy.mean <= 0:
         return ": no gain was measured"
     if quality and quality.miss and quality.miss.lo > 0:
@@ -101,36 +116,63 @@ def _harm(gain: Gain, class_names: Sequence[str], quality: Quality | None) -> st
     return ""
 
 
-def _doubt(gain: Gain, quality: Quality | None, control: Gain | None, rivals: Mapping[str, Gain]) -> str:
+def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals: Mapping[str, Lead]) -> str:
     """What is missing for "merge" (points 7 to 13), empty if nothing is."""
-    if gain.groups < MIN_GROUPS:
-        return (
-            f", but only {gain.groups} of these are independent of one another and a verdict needs at least "
-            f"{MIN_GROUPS}"
-        )
-    if gain.seeds < MIN_SEEDS:
-        return f", but a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
+    gain = lead.gain
+    if unfit := _unfit(lead):
+        return f", but {unfit}"
     if not _is_gain(gain):
         return ": this may be chance; more real test images or seeds could decide it"
     if gain.macro_f1.lo < -F1_TOLERANCE:
         return f", but small classes may lose: macro-F1 changes by {_f1(gain)}"
-    if control is not None and not _is_gain(control):
+    if price := _price(lead):
+        return f", but {price}"
+    if control is not None and (short := _shortfall(control, class_names)):
         return (
             ", but that may be the work of its other augmentation or sampling: over real images under the same one "
-            f"{_brought(control)}"
+            f"{short}"
         )
-    if unbeaten := {arm: over for arm, over in rivals.items() if not _is_gain(over)}:
-        rival, over = min(unbeaten.items(), key=lambda item: item[1].accuracy.mean)
-        return (
-            f", but over real images alone in the arm {rival!r}, which had not been chosen to compare with, "
-            f"{_brought(over)}; measure again on other test images"
-        )
-    if quality and quality.after.miss.mean > quality.before.miss.mean:
-        return f", but {_missed(quality)}"
-    if quality and quality.costs and quality.saved is None:
-        return f", but to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts"
-    if quality and quality.saved and quality.saved.mean <= 0:
-        return ", but at the stated costs nothing is saved"
+    for arm, over in sorted(rivals.items(), key=lambda item: item[1].gain.accuracy.mean):
+        if short := _shortfall(over, class_names):
+            return (
+                f", but over real images alone in the arm {arm!r}, which had not been chosen to compare with, {short}; "
+                "measure again on other test images"
+            )
+    return ""
+
+
+def _unfit(lead: Lead) -> str:
+    """What the test lacks (point 9), empty if nothing."""
+    gain, quality = lead.gain, lead.quality
+    if gain.groups < MIN_GROUPS:
+        return f"only {gain.groups} of these are independent of one another and a verdict needs at least {MIN_GROUPS}"
+    if np.count_nonzero(gain.recall_groups) < 2:
+        return "all of these are of one class"
+    if quality and quality.good is not None and not gain.recall_groups[quality.good]:
+        return "none of these is a good part, so nobody knows how many of those would be rejected"
+    if gain.seeds < MIN_SEEDS:
+        return f"a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
+    return ""
+
+
+def _shortfall(lead: Lead, class_names: Sequence[str]) -> str:
+    """Why the lead over an arm that was not chosen does not do (points 12 and 13), empty if it does."""
+    if not _is_gain(lead.gain):
+        return _brought(lead.gain)
+    return _harmed_class(lead.gain, class_names) or _price(lead)
+
+
+def _price(lead: Lead) -> str:
+    """Why more images right are no gain for the line (points 10 and 11), empty if they are."""
+    quality = lead.quality
+    if quality is None:
+        return ""
+    if quality.after.miss.mean > quality.before.miss.mean:
+        return _missed(quality)
+    if quality.costs and quality.saved is None:
+        return f"to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts"
+    if quality.saved and quality.saved.mean <= 0:
+        return "at the stated costs nothing is saved"
     return ""
 
 
@@ -140,7 +182,7 @@ def _significant(change: Interval, p: float, alpha: float = ALPHA) -> bool:
 
 
 def _is_gain(gain: Gain) -> bool:
-    """Whether significantly more test images are right (points 7, 10 and 11 of the rule)."""
+    """Whether significantly more test images are right (point 7 of the rule)."""
     return gain.accuracy.mean > 0 and _significant(gain.accuracy, gain.p)
 
 
@@ -166,6 +208,15 @@ def _can_be_harmed(gain: Gain, independent: int) -> bool:
 def _list(names: Sequence[str]) -> str:
     shown = [repr(name) for name in names[:3]] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _harmed_class(gain: Gain, class_names: Sequence[str]) -> str:
+    """The class that loses most, if one is harmed."""
+    harmed = [k for k in range(len(class_names)) if is_harmed(gain, k)]
+    if not harmed:
+        return ""
+    worst = min(harmed, key=lambda k: gain.recall[k].mean)
+    return f"{_points(gain.recall[worst].mean)} of class {class_names[worst]!r}, which is more than chance"
 
 
 def is_harmed(gain: Gain, label: int) -> bool:

@@ -9,10 +9,10 @@ import numpy as np
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.training import Recipe
-from classifiers.verdict import decide
+from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
 from pipeline.stages.arms import arms, fit_of
-from pipeline.stages.fits import FitJob, run_fits
+from pipeline.stages.fits import run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, content_digest, write_json
@@ -48,7 +48,6 @@ def evaluate(
     }
     flat = iter(run_fits(run, config, "evaluate", [job for of_arm in jobs.values() for job in of_arm]))
     predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
-    control = _control(run, config, jobs[choices.baseline], jobs[choices.augmented])
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     common: dict[str, Any] = {
         "classes": len(prepared.classes),
@@ -57,15 +56,20 @@ def evaluate(
     }
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
     before, after = predictions[choices.baseline], predictions[choices.augmented]
-    won = gain(truth, before, after, groups, **common)
+    alike = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
+    same = alike == jobs[choices.baseline]
+    trained_alike = before if same else np.stack(run_fits(run, config, "control", alike))
     accepted = sum(one.accepted for one in selected)
-    alike = None if control is None else gain(truth, control, after, groups, **common)
-    rivals = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
-    quality = compare_quality(config, prepared, truth, groups, before, after)
-    verdict = decide(
-        won, accepted=accepted, class_names=prepared.classes, quality=quality, control=alike,
-        rivals={arm: gain(truth, predictions[arm], after, groups, **common) for arm in rivals},
-    )  # fmt: skip
+
+    def lead(over: Ints) -> Lead:
+        won = gain(truth, over, after, groups, **common)
+        return Lead(won, compare_quality(config, prepared, truth, groups, over, after))
+
+    chosen = lead(before)
+    control = lead(trained_alike) if accepted and not same else None
+    real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
+    rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
+    verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
     metrics = {
         "schema": 1,
         "verdict": verdict.decision,
@@ -81,9 +85,9 @@ def evaluate(
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
-        "gain": _gain_metrics(won, alike, choices, jobs[choices.augmented][0].recipe),
-        "quality": quality_numbers(config, prepared, quality),
-        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
+        "gain": _gain_metrics(chosen.gain, control, choices, alike[0].recipe),
+        "quality": quality_numbers(config, prepared, chosen.quality),
+        "worth": images_worth(run, config, pack, alike, trained_alike, after) if accepted else None,
     }
     details = {
         "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
@@ -91,17 +95,10 @@ def evaluate(
             arm: {name: asdict(s) for name, s in zip(prepared.classes, summary.recall, strict=True)}
             for arm, summary in summaries.items()
         },
-        "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, won.recall, strict=True)},
+        "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, chosen.gain.recall, strict=True)},
     }
     write_json(run.store / "comparison.json", details)
     return metrics
-
-
-def _control(run: RunFolder, config: Config, baseline: Sequence[FitJob], augmented: Sequence[FitJob]) -> Ints | None:
-    """Predictions of the augmented arm without its synthetic images, where its recipe is not the baseline's."""
-    if baseline[0].recipe == augmented[0].recipe or not any(job.synthetic for job in augmented):
-        return None
-    return np.stack(run_fits(run, config, "control", [replace(job, synthetic=()) for job in augmented]))
 
 
 def _class_metrics(one: Selected, judgement: Judgement) -> dict[str, Any]:
@@ -123,7 +120,7 @@ def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices, recipe: Recipe) -> dict[str, Any]:
+def _gain_metrics(won: Gain, control: Lead | None, choices: Choices, recipe: Recipe) -> dict[str, Any]:
     return {
         "baseline": choices.baseline,
         "augmented": choices.augmented,
@@ -134,5 +131,5 @@ def _gain_metrics(won: Gain, alike: Gain | None, choices: Choices, recipe: Recip
         "randomisation_p": won.p,
         "mcnemar_p": won.mcnemar_p,
         "detectable": detectable(won),
-        "control": None if alike is None else estimate(alike.accuracy, "delta"),
+        "control": None if control is None else estimate(control.gain.accuracy, "delta"),
     }

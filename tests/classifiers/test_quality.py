@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from classifiers.quality import Costs, per_million, quality
 
@@ -51,6 +51,19 @@ def test_what_a_part_costs_less() -> None:
     assert found.saved.mean == pytest.approx(0.02 * 100 * (3 / 6 - 0.5 / 6) + 0.98 * 2 * 0.3)
     assert found.saved.lo <= found.saved.mean <= found.saved.hi
     assert compare().saved is None
+
+
+def test_runs_that_differ_widen_a_rate_beyond_what_images_alone_would() -> None:
+    truth, groups = np.repeat([0, 1], 300), np.arange(600)
+    runs = np.stack([np.where(groups < missed, 1, truth) for missed in (15, 45, 60, 75, 105)])  # 20 % on average
+    differing, alike = (
+        quality(truth, p, p, groups, classes=2, good=1, prevalence=0.01, resamples=500).before.miss
+        for p in (runs, np.tile(runs[2], (5, 1)))
+    )
+    low, high = binomtest(60, 300).proportion_ci(method="wilson")
+    assert differing.mean == alike.mean == pytest.approx(0.2)
+    assert differing.lo < low - 0.02 and differing.hi > high + 0.02
+    assert [alike.lo, alike.hi] == pytest.approx([low, high], abs=0.01)
 
 
 def test_few_independent_images_give_no_change_and_wide_rates() -> None:

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from classifiers.bootstrap import Interval
 from classifiers.comparison import Gain, detectable, gain
 from classifiers.quality import Costs, Quality, Rates, quality
-from classifiers.verdict import decide
+from classifiers.verdict import Lead, decide
 
 NAMES = ["dent", "scratch", "stain"]
 NONE = Interval(0.0, -0.05, 0.05)
@@ -45,7 +45,7 @@ HARMED = {"recall": [NONE, Interval(-0.125, -0.2, -0.03), NONE], "recall_p": [1.
     ],
 )
 def test_rule(changes: dict[str, object], accepted: int, decision: str, says: str) -> None:
-    verdict = decide(replace(GOOD, **changes), accepted=accepted, class_names=NAMES)  # type: ignore[arg-type]
+    verdict = decide(Lead(replace(GOOD, **changes)), accepted=accepted, class_names=NAMES)  # type: ignore[arg-type]
     assert verdict.decision == decision
     assert says in verdict.reason
     assert verdict.reason.endswith(".")
@@ -54,10 +54,11 @@ def test_rule(changes: dict[str, object], accepted: int, decision: str, says: st
 
 @pytest.mark.parametrize(("low", "decision"), [(0.001, "merge"), (-0.001, "inconclusive")])
 def test_a_gain_must_hold_under_the_same_augmentation_too(low: float, decision: str) -> None:
-    control = replace(GOOD, accuracy=Interval(0.008, low, 0.02))
-    verdict = decide(GOOD, accepted=40, class_names=NAMES, control=control)
+    control = Lead(replace(GOOD, accuracy=Interval(0.008, low, 0.02)))
+    verdict = decide(Lead(GOOD), accepted=40, class_names=NAMES, control=control)
     assert verdict.decision == decision
     assert ("under the same one they bring +0.8 points" in verdict.reason) == (decision == "inconclusive")
+    assert "they bring +0.8 points" in verdict.reason  # what is theirs alone is said of a merge too
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_misses_and_costs_have_their_say(
     before = Rates(miss=NONE, false_reject=NONE, missed={})
     after = before if miss is None else replace(before, miss=miss)
     costs = None if saved is None else Costs(10, 1)
-    found = Quality(before, after, miss=miss, false_reject=None, saved=saved, costs=costs, kappa=0.9)
-    verdict = decide(GOOD, accepted=40, class_names=NAMES, quality=found)
+    found = Quality(before, after, miss=miss, false_reject=None, saved=saved, costs=costs, good=0, kappa=0.9)
+    verdict = decide(Lead(GOOD, found), accepted=40, class_names=NAMES)
     assert verdict.decision == decision and says in verdict.reason
 
 
 def test_costs_that_cannot_be_weighed_leave_a_doubt() -> None:
     rates = Rates(miss=NONE, false_reject=NONE, missed={})
-    found = Quality(rates, rates, miss=None, false_reject=None, saved=None, costs=Costs(10, 5), kappa=0.9)
-    verdict = decide(GOOD, accepted=40, class_names=NAMES, quality=found)
+    found = Quality(rates, rates, miss=None, false_reject=None, saved=None, costs=Costs(10, 5), good=0, kappa=0.9)
+    verdict = decide(Lead(GOOD, found), accepted=40, class_names=NAMES)
     assert verdict.decision == "inconclusive" and "takes 20 independent images" in verdict.reason
 
 
@@ -104,9 +105,9 @@ def test_harm_that_is_spread_over_the_classes_is_seen_in_the_misses() -> None:
         before[first], after[first : first + 4] = 0, 0
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
     change, names = gain(*arms, classes=7, seed=0), ["good", *"abcdef"]
-    assert decide(change, accepted=9, class_names=names).decision == "merge"
+    assert decide(Lead(change), accepted=9, class_names=names).decision == "merge"
     found = quality(*arms, classes=7, good=0, prevalence=0.01, seed=0)
-    verdict = decide(change, accepted=9, class_names=names, quality=found)
+    verdict = decide(Lead(change, found), accepted=9, class_names=names)
     assert (
         verdict.decision == "do_not_merge" and "7.5 percentage points more of the defects are missed" in verdict.reason
     )
@@ -122,10 +123,65 @@ def test_harm_that_is_spread_over_the_classes_is_seen_in_the_misses() -> None:
     ],
 )
 def test_every_arm_of_real_images_must_be_beaten(lead: Interval, p: float, decision: str) -> None:
-    rivals = {"real": replace(GOOD, accuracy=Interval(0.1, 0.05, 0.15)), "balanced": replace(GOOD, accuracy=lead, p=p)}
-    verdict = decide(GOOD, accepted=40, class_names=NAMES, rivals=rivals)
+    rivals = {
+        "real": Lead(replace(GOOD, accuracy=Interval(0.1, 0.05, 0.15))),
+        "balanced": Lead(replace(GOOD, accuracy=lead, p=p)),
+    }
+    verdict = decide(Lead(GOOD), accepted=40, class_names=NAMES, rivals=rivals)
     assert verdict.decision == decision
     assert ("'balanced'" in verdict.reason) == (decision == "inconclusive")
+
+
+def counted(truth: np.ndarray, good_rejected: int, defects_missed: int) -> np.ndarray:
+    """Predictions that reject so many of the good parts (class 0) and miss so many defects (class 1), in five runs."""
+    said = truth.copy()
+    said[np.flatnonzero(truth == 0)[:good_rejected]] = 1
+    said[np.flatnonzero(truth == 1)[:defects_missed]] = 0
+    return np.tile(said, (5, 1))
+
+
+@pytest.mark.parametrize("place", ["rival", "control"])
+@pytest.mark.parametrize(
+    ("over", "decision", "says"),
+    [
+        # 11.7 % more of the defects are missed than by other training on real images
+        ((60, 4), "inconclusive", "11.7 percentage points fewer of class 'dent', which is more than chance"),
+        ((60, 17), "inconclusive", "0.8 percentage points more of the defects are missed"),
+        ((60, 19), "merge", "more than chance"),
+    ],
+)
+def test_what_a_rival_or_the_control_finds_must_not_be_lost(
+    place: str, over: tuple[int, int], decision: str, says: str
+) -> None:
+    truth, names = np.repeat([0, 1], [300, 120]), ["good", "dent"]
+    after, groups = counted(truth, 10, 18), np.arange(420)
+
+    def lead(before: np.ndarray) -> Lead:
+        found = quality(truth, before, after, groups, classes=2, good=0, prevalence=0.01, seed=0)
+        return Lead(gain(truth, before, after, groups, classes=2, seed=0), found)
+
+    other = lead(counted(truth, *over))
+    more = {"rival": {"rivals": {"classical": other}}, "control": {"control": other}}[place]
+    verdict = decide(lead(counted(truth, 70, 24)), accepted=9, class_names=names, **more)  # type: ignore[arg-type]
+    assert verdict.decision == decision and says in verdict.reason
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_to_call_every_part_the_same_is_no_gain_where_no_other_is_tested(label: int) -> None:
+    truth = np.full(60, label)
+    before, after, groups = np.tile(np.where(np.arange(60) < 15, 1 - truth, truth), (5, 1)), truth, np.arange(60)
+    change = gain(truth, before, np.tile(after, (5, 1)), groups, classes=2, seed=0)
+    verdict = decide(Lead(change), accepted=9, class_names=["good", "dent"])
+    assert verdict.decision == "inconclusive" and "all of these are of one class" in verdict.reason
+
+
+def test_good_parts_that_are_not_tested_leave_a_doubt() -> None:
+    truth, groups = np.repeat([1, 2], 40), np.arange(80)
+    before, after = np.tile(np.where(groups % 40 < 10, 0, truth), (5, 1)), np.tile(truth, (5, 1))
+    found = quality(truth, before, after, groups, classes=3, good=0, prevalence=0.01, seed=0)
+    lead = Lead(gain(truth, before, after, groups, classes=3, seed=0), found)
+    verdict = decide(lead, accepted=9, class_names=["good", "dent", "pit"])
+    assert verdict.decision == "inconclusive" and "none of these is a good part" in verdict.reason
 
 
 @pytest.mark.parametrize(("better", "decision"), [(5, "inconclusive"), (6, "merge")])
@@ -136,7 +192,7 @@ def test_a_handful_of_images_that_changed_is_no_proof(better: int, decision: str
     after[better:30] = before[better:30]
     change = gain(truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(600), classes=3, seed=0)
     assert change.accuracy.lo > 0
-    assert decide(change, accepted=9, class_names=NAMES).decision == decision
+    assert decide(Lead(change), accepted=9, class_names=NAMES).decision == decision
 
 
 def test_few_defective_images_that_are_missed_more_often_leave_a_doubt() -> None:
@@ -147,7 +203,7 @@ def test_few_defective_images_that_are_missed_more_often_leave_a_doubt() -> None
     before[200:202], after[200:205] = 0, 0
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
     found = quality(*arms, classes=2, good=0, prevalence=0.01, seed=0)
-    verdict = decide(gain(*arms, classes=2, seed=0), accepted=9, class_names=["good", "dent"], quality=found)
+    verdict = decide(Lead(gain(*arms, classes=2, seed=0), found), accepted=9, class_names=["good", "dent"])
     assert verdict.decision == "inconclusive"
     assert "25.0 percentage points more of the defects are missed (too few test images" in verdict.reason
 
@@ -159,13 +215,13 @@ def test_few_resamples_do_not_hide_harm() -> None:
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(360)
     change = gain(*arms, classes=6, resamples=100, seed=0)
     assert change.accuracy.lo > 0
-    verdict = decide(change, accepted=9, class_names=list("abcdef"))
+    verdict = decide(Lead(change), accepted=9, class_names=list("abcdef"))
     assert verdict.decision == "do_not_merge" and "of class 'a'" in verdict.reason
 
 
 def test_names_must_match_the_classes() -> None:
     with pytest.raises(ValueError, match="2 class names for 3 classes"):
-        decide(GOOD, accepted=1, class_names=NAMES[:2])
+        decide(Lead(GOOD), accepted=1, class_names=NAMES[:2])
 
 
 def simulated(rng: np.random.Generator, shift: float, run_to_run: float, runs: int) -> tuple[np.ndarray, ...]:
@@ -185,7 +241,7 @@ def share_of_merges(shift: float, run_to_run: float, *, runs: int = 5, simulatio
     for i in range(simulations):
         data = simulated(np.random.default_rng(i), shift, run_to_run, runs)
         change = gain(*data, classes=3, resamples=300, seed=i)
-        merges += decide(change, accepted=1, class_names=NAMES).decision == "merge"
+        merges += decide(Lead(change), accepted=1, class_names=NAMES).decision == "merge"
     return merges / simulations
 
 
@@ -197,6 +253,12 @@ def test_useless_images_are_rarely_merged(run_to_run: float, runs: int) -> None:
 
 def test_useful_images_are_mostly_merged() -> None:
     assert share_of_merges(0.6, 0.1, simulations=60) > 0.8
+
+
+def test_no_test_promises_to_find_fewer_images_than_the_randomisation_test_needs() -> None:
+    truth = np.arange(600) % 3
+    before = np.tile(np.where(np.arange(600) < 1, (truth + 1) % 3, truth), (5, 1))
+    assert detectable(gain(truth, before, np.tile(truth, (5, 1)), np.arange(600), classes=3)) == 6 / 600
 
 
 @pytest.mark.parametrize("shift", [0.3, 0.5])

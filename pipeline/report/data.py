@@ -64,4 +64,4 @@ class ReportData:
     config_yaml: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
-    looks: int = 1  # comparisons of the folder on the same test images, this one included
+    looks: int = 1  # comparisons of the folder, this one included

@@ -15,7 +15,7 @@ from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.fits import run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
-from pipeline.store import RunFolder, content_digest, write_json
+from pipeline.store import RunFolder, write_json
 
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
@@ -80,7 +80,6 @@ def evaluate(
             "channels": prepared.channels,
             "counts": prepared.counts,
             "digest": prepared.digest,
-            "test": content_digest({}, sorted(pack.rows[i]["sha256"] for i in test.tolist())),  # of whatever size
         },
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, judgement) for one in selected},

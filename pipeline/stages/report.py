@@ -35,9 +35,8 @@ def report(
     """Write `report.html` from `metrics.json` and the records; returns its path."""
     details = read_json(run.store / "comparison.json")
     cards = {t.name: load_tensors(Path(t.model))[1] for t in trained if t.model}
-    metrics = read_json(run.metrics)
     data = page.ReportData(
-        metrics=metrics,
+        metrics=read_json(run.metrics),
         title=mask_secrets(source.name),
         confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
         recall_intervals={arm: _estimates(recall) for arm, recall in details["recall"].items()},
@@ -59,7 +58,7 @@ def report(
         config_yaml=dump_config(config),
         provenance=_provenance(config, source),
         warnings=_warnings(prepared, config, trained, selected, cards),
-        looks=looks(run, metrics),
+        looks=looks(run),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report

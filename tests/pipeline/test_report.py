@@ -188,7 +188,8 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
     assert "comparison number" not in text
-    assert "comparison number 3 of this folder" in spaced(render_report(replace(data, looks=3)))
+    third = spaced(render_report(replace(data, looks=3)))
+    assert "comparison number 3 of this folder. Each further one on the same or mostly the same test images" in third
     refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
     assert "How to train with it" not in spaced(render_report(refused))
 

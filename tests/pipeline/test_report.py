@@ -190,6 +190,8 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "comparison number" not in text
     third = spaced(render_report(replace(data, looks=3)))
     assert "comparison number 3 of this folder. Each further one on the same or mostly the same test images" in third
+    assert "test images once, for the comparison above." in text
+    assert "once, for the comparison above, but earlier comparisons of this folder may have used them too." in third
     refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
     assert "How to train with it" not in spaced(render_report(refused))
 

@@ -107,7 +107,7 @@ def report_data(classes: list[str], verdict: str = "merge") -> ReportData:
         },
         samples={name: [Pair(image(), image(), 0.31, 1.2)] for name in classes},
         unfiltered={name: [image()] for name in classes},
-        reading=Reading({"files_found": 63}, ["a.png: empty file"], ["Whole images were used."]),
+        reading=Reading({"files_found": 63}, ["Left out: a.png (empty file)."]),
         choices=Choices(
             "3-fold cross-validation.",
             {"none": 0.81, "flips": 0.86},

@@ -24,10 +24,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found in the data set: counts by name, problems and notes (framing, conversions) in sentences."""
+    """What was found in the data set: counts by name, and notes (framing, conversions, bad files) in sentences."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    problems: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 

@@ -51,7 +51,14 @@ def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
         *("12.5", "31.8", "8.25", "0.0123", "0.0456", "\N{MINUS SIGN}0.0004"),  # accepted, unchosen, real
         *("15 low confidence", "11 synthetic, 20 real"),
         *("0.91", "0.83", "0.47"),  # precision, coverage, authenticity
-        *("scattering-64", "distance 0.31", "realism 1.20", "a.png: empty file", "flips (chosen)", "2 (chosen)"),
+        *(
+            "scattering-64",
+            "distance 0.31",
+            "realism 1.20",
+            "Left out: a.png (empty file).",
+            "flips (chosen)",
+            "2 (chosen)",
+        ),
         *("torch 2.9", "5e1f", "29 min", "seed: 0"),
     ]
     missing = [words for words in said if words not in page.text]
@@ -74,7 +81,7 @@ def test_each_verdict_is_said_in_words_and_by_its_own_shape(verdict: str, word: 
 
 def test_hostile_names_stay_text() -> None:
     data = report_data(HOSTILE)
-    data = replace(data, title=HOSTILE[0], warnings=HOSTILE, reading=Reading({HOSTILE[1]: 1}, HOSTILE, HOSTILE))
+    data = replace(data, title=HOSTILE[0], warnings=HOSTILE, reading=Reading({HOSTILE[1]: 1}, HOSTILE))
     html = render_report(data)
     page = Page(html)
     assert "script" not in page.tags and page.tags.count("h1") == 1

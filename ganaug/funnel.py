@@ -266,12 +266,20 @@ def _warnings(real: int, counts: dict[str, int], wanted: int, size: int) -> list
             f"FID and KID rest on {real} real images, in sets of {size}: read them as rough. {FEW_REAL} are better."
         )
     if accepted < wanted:
-        worst = max(REASONS, key=counts.__getitem__)
-        found.append(
-            f"{accepted} of the {wanted} wanted images passed. Most of the others fell as {worst.replace('_', ' ')}: "
-            f"{REMEDIES.get(worst, 'raise gan.steps, or give more real images')}."
-        )
+        found.append(f"{accepted} of the {wanted} wanted images passed. {_shortfall(counts, wanted)}")
     return found
+
+
+def _shortfall(counts: dict[str, int], wanted: int) -> str:
+    """Why fewer than wanted passed: too few were drawn, too many fell, or both."""
+    drawn, said = sum(counts.values()), []
+    if drawn < wanted:
+        said.append(f"Only {drawn} were drawn: raise generate.per_class.")
+    if fallen := drawn - counts[ACCEPTED]:
+        worst = max(REASONS, key=counts.__getitem__)
+        remedy = REMEDIES.get(worst, "raise gan.steps, or give more real images")
+        said.append(f"{fallen} fell, most often as {worst.replace('_', ' ')}: {remedy}.")
+    return " ".join(said)
 
 
 def _contrast(images: Tensor) -> Tensor:

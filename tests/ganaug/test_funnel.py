@@ -205,7 +205,22 @@ def test_accepting_nothing_is_an_answer() -> None:
     assert found.accepted.shape == (0,)
     assert math.isnan(found.closeness.fid)
     assert math.isfinite(found.unfiltered.fid)
-    assert "0 of the 20 wanted images passed" in found.warnings[0]
+    (warning,) = found.warnings
+    assert warning.startswith("0 of the 20 wanted images passed. Only 10 were drawn: raise generate.per_class.")
+    assert "10 fell, most often as low confidence: the class scorer does not recognise them" in warning
+
+
+def test_where_too_few_were_drawn_no_reason_is_blamed_that_took_none() -> None:
+    found = funnel(candidates_of(texture(10, grain=4, seed=1)))
+    assert len(found.accepted) == 10
+    assert found.warnings == ("10 of the 20 wanted images passed. Only 10 were drawn: raise generate.per_class.",)
+
+
+def test_where_enough_were_drawn_more_of_the_same_are_not_asked_for() -> None:
+    confidence = torch.full((30,), 0.9)
+    confidence[5:] = 0
+    (warning,) = funnel(candidates_of(texture(30, grain=4, seed=1), confidence)).warnings
+    assert "25 fell, most often as low confidence" in warning and "drawn" not in warning
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> st
     share, there = worth["share"], worth["images_per_class"]
     if share is None:
         return "More real images did not lower the error in this test, so the gain cannot be put in images."
-    if share["mean"] <= 0:
+    if share["ci95"][1] <= 0:
         return "The synthetic images did not save the labelling of any real ones."
     mean, low, high = (_images(value, worth["most"], there) for value in (share["mean"], *share["ci95"]))
     of = "of each class" if there else "of every class"

@@ -235,7 +235,9 @@ class FilterConfig(Section):
         default=0.95,
         gt=0,
         le=1,
-        description="A candidate that correlates more than this with a training image is a copy and is rejected.",
+        description="A candidate that correlates this much with a training image is always rejected as a copy. Where "
+        "a class's real images are less alike the bar is lower: halfway between their highest correlation and 1, but "
+        "at least 0.7.",
     )
     refuse_fid_ratio: float | None = Field(
         default=None,

@@ -57,6 +57,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         return sorted(options, key=scores[kind].__getitem__, reverse=True)[:most]
 
     finalists = best("policy", {name: Option(name) for name in policies(config)}, first, most=FINALISTS)
+    scores["policy"] = {}  # over the first folds; only scores over the same folds can be compared
     (policy,) = best("policy", {name: Option(name) for name in finalists})
     samplings = {"as they come": Option(policy)}
     if len(set(prepared.counts["train"].values())) > 1:
@@ -77,11 +78,13 @@ def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
-    hasty = ["ratios"] if len(set(e.ratios)) > 1 else []
-    if len(policies(config)) > FINALISTS:
-        hasty.append(f"policies not among the best {FINALISTS}")
-    if hasty and e.repeats > 1:
-        how += f"; {' and '.join(hasty)} were judged by the first {e.folds} training runs alone"
+    if (tried := len(policies(config))) > FINALISTS:
+        how += (
+            f"; augmentations left out after the first {e.folds} training runs, in which they were no better than "
+            f"those shown: {tried - FINALISTS} of {tried}"
+        )
+    if len(set(e.ratios)) > 1 and e.repeats > 1:
+        how += f"; ratios were judged by the first {e.folds} training runs alone"
     if balanced:
         how += (
             "; with augmentation, classes are drawn equally often, which was better than as often as they have images"

@@ -61,7 +61,12 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     assert (choices.baseline, choices.augmented) == ("classical", "classical_gan")
     first = {(job.train, job.seed) for job in screened}
     assert {(job.train, job.seed) for job in ratios} == first and len(first) == 2
-    assert "ratios and policies not among the best 3 were judged by the first 2 training runs" in choices.method
+    assert "left out after the first 2 training runs, in which they were no better than those shown: 1 of 4" in (
+        choices.method
+    )
+    assert "ratios were judged by the first 2 training runs alone" in choices.method
+    shown = choices.scores["policy"]
+    assert set(shown) == {"flips", "flips_rotate", "flips_shift"} and shown["flips"] == max(shown.values())
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
 
 

@@ -11,7 +11,7 @@ from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
 from classifiers.training import Recipe
 from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
-from pipeline.stages.arms import arms, fit_of
+from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
@@ -20,6 +20,7 @@ from pipeline.store import RunFolder, write_json
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
     "accepted": 0,
+    "merged": 0,
     "rejected": {},
     **dict.fromkeys(("fid", "kid", "fid_real_vs_real", "kid_real_vs_real")),
 }
@@ -82,7 +83,7 @@ def evaluate(
             "digest": prepared.digest,
         },
         "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
-        | {one.class_name: _class_metrics(one, judgement) for one in selected},
+        | {one.class_name: _class_metrics(one, judgement, choices.ratio) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
         "gain": _gain_metrics(chosen.gain, control, choices, alike[0].recipe),
         "quality": quality_numbers(config, prepared, chosen.quality),
@@ -100,10 +101,11 @@ def evaluate(
     return metrics
 
 
-def _class_metrics(one: Selected, judgement: Judgement) -> dict[str, Any]:
+def _class_metrics(one: Selected, judgement: Judgement, ratio: int) -> dict[str, Any]:
     return {
         "generated": one.generated,
         "accepted": one.accepted,
+        "merged": sum(len(part.indices) for part in synthetic_parts([one], ratio)),
         "rejected": one.rejected,
         **one.scores,
         "features": judgement.features,

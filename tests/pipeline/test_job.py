@@ -55,8 +55,8 @@ def interval(name: str, value: dict[str, Any] = NUMBER) -> dict[str, Any]:
 def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     distance = {"type": ["number", "null"]}
     of_class = record(
-        generated=COUNT, accepted=COUNT, rejected=each({"type": "integer", "minimum": 1}), fid=distance, kid=distance,
-        fid_real_vs_real=distance, kid_real_vs_real=distance, features={"type": "string"},
+        generated=COUNT, accepted=COUNT, merged=COUNT, rejected=each({"type": "integer", "minimum": 1}),
+        fid=distance, kid=distance, fid_real_vs_real=distance, kid_real_vs_real=distance, features={"type": "string"},
     ) | {"additionalProperties": distance}  # fmt: skip
     rates = record(
         miss_rate=interval("mean", SHARE), missed=each(interval("mean", SHARE)),
@@ -166,7 +166,8 @@ def test_the_data_set_is_whole_and_real_pixels_are_the_sources(finished: Finishe
     for split in ("train", "val", "test"):
         assert Counter(real["label"][real["split"] == split]) == Counter(counts[split])
     for label, rows in synthetic.groupby("label"):
-        assert len(rows) <= min(counts["train"][label], finished.metrics["classes"][label]["accepted"])
+        of_class = finished.metrics["classes"][label]
+        assert len(rows) == of_class["merged"] <= min(counts["train"][label], of_class["accepted"])
 
 
 def test_a_merged_image_can_be_drawn_again_from_its_lineage(finished: Finished) -> None:
@@ -304,7 +305,7 @@ def test_a_filter_that_accepts_nothing_leaves_the_original_set(finished: Finishe
     jsonschema.validate(json.loads(run.metrics.read_text()), schema(list(tiny.TEXTURES), ARMS))
     frame = read_manifest(run.manifest)
     assert len(frame) == 36 and set(frame["source"]) == {"real"}
-    assert sum(row["accepted"] for row in metrics["classes"].values()) == 0
+    assert sum(row["accepted"] + row["merged"] for row in metrics["classes"].values()) == 0
     assert run.report.exists()
 
 

@@ -51,15 +51,8 @@ def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
         *("12.5", "31.8", "8.25", "0.0123", "0.0456", "\N{MINUS SIGN}0.0004"),  # accepted, unchosen, real
         *("15 low confidence", "11 synthetic, 20 real"),
         *("0.91", "0.83", "0.47"),  # precision, coverage, authenticity
-        *(
-            "scattering-64",
-            "distance 0.31",
-            "realism 1.20",
-            "Left out: a.png (empty file).",
-            "flips (chosen)",
-            "2 (chosen)",
-        ),
-        *("torch 2.9", "5e1f", "29 min", "seed: 0"),
+        *("scattering-64", "distance 0.31", "realism 1.20", "flips (chosen)", "2 (chosen)"),
+        *("Left out: a.png (empty file).", "torch 2.9", "5e1f", "29 min", "seed: 0"),
     ]
     missing = [words for words in said if words not in page.text]
     assert not missing
@@ -107,10 +100,22 @@ def test_nothing_accepted_is_a_complete_page() -> None:
     bare["gain"] = None
     bare["arms"] = {arm: bare["arms"][arm] for arm in ("real", "balanced", "classical")}
     for row in bare["classes"].values():
-        row |= {"accepted": 0, "fid": None, "kid": None, "features": None}
+        row |= {"accepted": 0, "merged": 0, "fid": None, "kid": None, "features": None}
     page = Page(render_report(ReportData(metrics=bare)))
     assert "Do not merge" in page.text and "What became of the generated images" in page.text
     assert "with synthetic" not in page.text
+
+
+@pytest.mark.parametrize("verdict", ["merge", "do_not_merge"])
+def test_where_fewer_are_used_than_were_accepted_both_are_said(verdict: str) -> None:
+    data = report_data(["crazing", "patches"], verdict)
+    all_used = spaced(render_report(data))
+    assert "Synthetic images accepted and used 22 of 60 generated" in all_used and "11 used" not in all_used
+    data.metrics["classes"]["patches"]["merged"] = 5
+    text = spaced(render_report(data))
+    assert "in the set that was compared 16 used of 22 accepted, of 60 generated" in text
+    assert "11 5 used" in text and "11 11 used" not in text
+    assert "as the chosen number of synthetic images a real one asks for" in text
 
 
 def test_a_class_without_a_generator_is_left_out_of_the_funnel_only() -> None:

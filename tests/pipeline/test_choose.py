@@ -1,7 +1,7 @@
 """Policy and ratio are chosen by score; where the arms compared differ in their augmentation there is a control."""
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.job import run_job
+from pipeline.manifest import read_manifest
 from pipeline.stages import choose as choosing
 from pipeline.stages import evaluate, fits
 from pipeline.stages.fits import FitJob
@@ -92,6 +93,22 @@ def test_where_classes_differ_in_size_the_folds_say_how_they_are_drawn(
     assert "ratios" not in choices.method  # there was nothing to judge
     assert choices.balanced == (unequal and better) == ("drawn equally often" in choices.method)
     assert choices.scores["arm"]["classical"] == (1.0 if choices.balanced or not better else 0.0)
+
+
+def test_used_images_are_those_of_the_chosen_ratio(
+    finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filter accepts as many as the largest ratio asks for."""
+    choose = choosing.choose
+    monkeypatch.setattr("pipeline.job.choose", lambda *arguments: replace(choose(*arguments), ratio=1))
+    settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "quality.learning_curve=false")
+    classes = run_job(copied, settings, finished.source)["classes"]
+    assert any(row["accepted"] > row["merged"] > 0 for row in classes.values())
+    frame = read_manifest(copied.manifest)
+    written = Counter(frame["label"][frame["source"] == "synthetic"])
+    assert written == {name: row["merged"] for name, row in classes.items()}
+    accepted = sum(row["accepted"] for row in classes.values())
+    assert f"used of {accepted} accepted" in copied.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("baseline", ["classical", "real"])

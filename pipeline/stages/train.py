@@ -25,6 +25,7 @@ from pipeline.stages.conditions import conditions_of
 from pipeline.stages.guides import GUIDES, shrunk
 from pipeline.stages.jobs import TrainJob, images_of
 from pipeline.stages.records import Trained, load_pack
+from pipeline.stages.seen import seen_by
 from pipeline.store import RunFolder, StoreError, load_tensors, save_tensors, write_json
 from pipeline.workers import in_own_process, launch, stop_if_ending, torch_threads
 
@@ -86,7 +87,7 @@ def _train(job: TrainJob, ranks: Alone, device: str) -> None:
     index = images_of(job, pack)
     conditions, asked, n_conditions = conditions_of(job, pack)
     side = pack.images.shape[-1] // job.shrink
-    base = load_tensors(Path(job.base))[0] if job.base else None
+    base, of_base = load_tensors(Path(job.base)) if job.base else (None, None)
     trainer = Trainer(
         get_family(job.family), shrunk(pack.images[index], side), conditions, n_conditions=n_conditions,
         options=job.options, seed=job.seed, device=device, base=base, perceive=perceive,
@@ -105,7 +106,7 @@ def _train(job: TrainJob, ranks: Alone, device: str) -> None:
         key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
     }
     record |= {"name": job.name, "guide": job.guide, "asked": asked, "monitor": monitored(trainer)}
-    record["base"] = Path(job.base).name
+    record |= {"base": Path(job.base).name, "seen": seen_by(pack, index, of_base)}
     save_tensors(model, keep, record)
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)

@@ -111,7 +111,7 @@ def run_job(
                 trained = _train(run, config, prepared, fan_out)
                 step("publish generators", publish, run, config, prepared, trained)
             else:
-                trained = published(run)
+                trained = published(run, prepared)
         if until == "train":
             return {}
         with clock("generate"):

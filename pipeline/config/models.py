@@ -109,7 +109,7 @@ class GanConfig(Section):
         default=None,
         min_length=1,
         description="specialise: file of a trained generator to fine-tune from (store/generator-*.safetensors of a "
-        "run). Empty: one is trained on all classes first.",
+        "run); refused if it has learned from this run's test images. Empty: one is trained on all classes first.",
     )
     finetune_steps: int = Field(
         default=1000, ge=1, le=1_000_000, description="specialise: steps of each class's fine-tune."

@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.log import RunLog
 from pipeline.stages.guides import usable_kind
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.stages.seen import require_unseen
 from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
 from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tensors, write_atomically
 from pipeline.workers import resolve_device, resolve_precision
@@ -140,14 +141,15 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
     """The generator of `gan.base`, copied into the run's store if it is not there; None if one is to be trained.
 
     Raises:
-        InputError: the file holds no generator, or one of another family or of images of another form.
+        InputError: the file holds no generator, one of another family or of images of another form, or one that has
+            learned from test images of this run.
     """
     if config.gan.base is None:
         return None
     file = Path(config.gan.base)
     own = file.resolve().parent == run.store.resolve()
     try:
-        asked = _fitting(file, config, prepared)
+        asked = _fitting(run, file, config, prepared)
     except InputError as error:
         if not own:
             raise
@@ -162,7 +164,7 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
     return Trained(SHARED, str(stored), content, asked, 0.0)
 
 
-def _fitting(file: Path, config: Config, prepared: Prepared) -> dict[str, list[int]]:
+def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared) -> dict[str, list[int]]:
     """What the classes of a base are asked by; InputError where it does not fit this run."""
     try:
         card = load_tensors(file)[1]
@@ -178,6 +180,8 @@ def _fitting(file: Path, config: Config, prepared: Prepared) -> dict[str, list[i
             f"gan.base = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} channel(s), but "
             f"this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.base out."
         )
+    mend = "leave gan.base out, or put these images into train/ of the data set"
+    require_unseen(card, prepared, RunLog(run.log), generator=f"gan.base = {file}", mend=mend)
     found: dict[str, list[int]] = asked
     return found
 

@@ -10,10 +10,14 @@ from torch import Tensor
 from pipeline.config import Config
 from pipeline.descriptions import SentenceEmbedding
 from pipeline.errors import JobError
+from pipeline.log import RunLog
 from pipeline.stages.guides import embedding_of, training_images
 from pipeline.stages.models import averaged, by_task
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
+from pipeline.stages.seen import require_unseen
 from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
+
+ANEW = "train anew with `ganaug run` or `ganaug class update`, or put these images into train/ of the data set"
 
 
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
@@ -81,26 +85,29 @@ def sentence_embedding(file: str | Path) -> SentenceEmbedding:
     return SentenceEmbedding.from_state(load_tensors(Path(file)))
 
 
-def published(run: RunFolder) -> list[Trained]:
-    """The generators that a finished run has left in its folder, to be used as they are.
+def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
+    """The generators that a finished run has left in its folder, to be used as they are on the images there are now.
 
     Raises:
+        InputError: one has learned from images that are test images now.
         JobError: there is none, or one that a card names is gone.
     """
     cards = [read_json(card) for card in sorted((run.out / "generators").glob("*/card.json"))]
     if not cards:
         raise JobError(f"{run.out} holds no generator yet; train first, with `ganaug run` or `ganaug class add`.")
-    found = {}
-    for key, scale in [(card["generator"], 1) for card in cards] + [
-        (card["enlarger"]["generator"], card["enlarger"]["spec"]["scale"]) for card in cards if card["enlarger"]
-    ]:
+    enlargers = [card["enlarger"] for card in cards if card["enlarger"]]
+    scales = {card["generator"]: 1 for card in cards} | {e["generator"]: e["spec"]["scale"] for e in enlargers}
+    found = []
+    for key, scale in scales.items():
         model = run.stored("generator", key)
         try:
             record = load_tensors(model)[1]
         except (OSError, StoreError) as error:
             raise JobError(f"{model} is gone or damaged ({error}); train again.") from None
-        found[key] = Trained(record["name"], str(model), key, record["asked"], record["seconds"], scale=scale)
-    return list(found.values())
+        who = f"The generator {record['name']!r} of {run.out}"
+        require_unseen(record, prepared, RunLog(run.log), generator=who, mend=ANEW)
+        found.append(Trained(record["name"], str(model), key, record["asked"], record["seconds"], scale=scale))
+    return found
 
 
 def _summary(card: Mapping[str, Any]) -> dict[str, Any]:

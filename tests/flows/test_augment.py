@@ -26,11 +26,12 @@ from flows.workspace import collect, retrain, update
 from ganaug.training import DivergedError, Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
+from pipeline.job import run_job
 from pipeline.log import read_log
 from pipeline.stages import train as training
 from pipeline.stages.conditions import Conditions, conditions_of
 from pipeline.stages.jobs import TrainJob
-from pipeline.stages.records import Pack
+from pipeline.stages.records import Pack, load_pack
 from pipeline.store import RunFolder
 from tests import tiny
 from tests.conftest import Finished
@@ -142,6 +143,17 @@ def test_the_report_can_be_made_anew(finished: Finished, tmp_path: Path) -> None
     after = tiny.times(out / "store")
     assert {name for name in after if after[name] != before.get(name)} <= {"comparison.json"}
     assert len(json.loads(str(artifacts_of(latest().id)["ganaug-compare"].data))) == 1
+
+
+def test_the_report_is_refused_once_generators_have_seen_test_images(tmp_path: Path) -> None:
+    source, run = tiny.write_dataset(tmp_path / "data"), RunFolder(tmp_path / "run")
+    run_job(run, tiny.settings("gan.steps=2"), source, until="train")
+    (pack,) = (load_pack(str(file)) for file in run.store.glob("pack-*"))
+    for i in pack.of("test").tolist():  # some of the others now take their place
+        (source / pack.rows[i]["path"]).unlink()
+    with pytest.raises(InputError, match=r"'all classes' .*has learned from \d+ test image\(s\) .*`ganaug run`"):
+        report(str(run.out))
+    assert "generate" not in tasks_of(latest().id) and not run.metrics.exists()
 
 
 def test_the_last_runs_of_a_folder_are_compared(finished: Finished, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from benchmarks.runs import points, ranged, run_job, table
 
 Metrics = Mapping[str, Any]
 SIDES = ("baseline", "augmented")
+RATES = {"defects missed": "miss_rate", "good parts rejected": "false_reject_rate"}
 ALL = "all"  # images as they are, classes of unequal size
 
 
@@ -59,7 +60,7 @@ def few(images: str) -> list[str]:
 def overview(found: Mapping[str, Mapping[int, Metrics]]) -> list[str]:
     """A line for each number of images: the arms that were chosen for comparison, and the pooled gain."""
     sides = ["best real-only arm", "best synthetic arm"]
-    header = ["images a class", "splits", *sides, "gain, points", "worth", "defects missed", "verdicts"]
+    header = ["images a class", "splits", *sides, "gain, points", "worth", *RATES, "verdicts"]
     return table(header, ([images, *_pooled(list(runs.values()))] for images, runs in found.items()))
 
 
@@ -71,7 +72,7 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         *(_percent(fmean(run["arms"][run["gain"][side]]["accuracy"]["mean"] for run in runs)) for side in SIDES),
         f"**{points(mean)}** ({points(mean - half)} to {points(mean + half)})",
         _worth(runs) if mean > half else "",
-        _missed(runs),
+        *(_rate(runs, rate) for rate in RATES.values()),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
 
@@ -96,13 +97,13 @@ def _worth(runs: Sequence[Metrics]) -> str:
     return f"{round(median(found))} images" if found else ""
 
 
-def _missed(runs: Sequence[Metrics]) -> str:
-    """Before and after, mean over the splits; empty where no class holds the good parts or no defect is tested."""
-    if any(run["quality"]["good"] is None or "baseline" not in run["quality"] for run in runs):
+def _rate(runs: Sequence[Metrics], rate: str) -> str:
+    """Before and after, mean over the splits; empty where no class holds the good parts or none of a kind is tested."""
+    if any(run["quality"]["good"] is None or not run["quality"].get("baseline", {}).get(rate) for run in runs):
         return ""
-    before, after = (fmean(run["quality"][side]["miss_rate"]["mean"] for run in runs) for side in SIDES)
-    changes = [run["quality"]["change"]["miss_rate"] for run in runs]
-    if None in changes:  # too few defects in a split for an interval
+    before, after = (fmean(run["quality"][side][rate]["mean"] for run in runs) for side in SIDES)
+    changes = [run["quality"]["change"][rate] for run in runs]
+    if None in changes:  # too few of a kind in a split for an interval
         return f"{_percent(before)} → {_percent(after)} %"
     mean, half = _change(changes)
     return f"{_percent(before)} → {_percent(after)} %: {ranged(mean, (mean - half, mean + half))}"

@@ -114,6 +114,11 @@ def _warnings(
     warnings = list(without_generator(prepared, config).values())
     warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
     for name, card in cards.items():
+        if card.get("seen") is None:
+            warnings.append(
+                f"Generator of {name}: nobody can tell which images it, or the one it was fine-tuned from, has learned "
+                "from; test images may be among them, and the figures too good."
+            )
         warnings += [
             f"Generator of {name}: {found['text']} The filter keeps one of each image."
             for found in card["monitor"]["findings"]

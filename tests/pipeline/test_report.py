@@ -155,7 +155,7 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
         "2 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
         f"+1,234 {minus}10.40 to +2,500", "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
-        "(95 % interval 2 to more than 180;", "If the true gain were 3.1 points, 8 in 10 comparisons",
+        "(95 % interval 2 to more than 180;", "If the true gain were 3.1 points, roughly 8 in 10 comparisons",
         "over real images under that same one its gain is +5.2 points",
     ):  # fmt: skip
         assert said in text, said

@@ -124,7 +124,7 @@ def test_published_generators_are_refused_once_their_images_are_test_images(tmp_
     run_job(run, tiny.settings(*plan), source, until="generate", train=False)
 
 
-def test_generators_without_a_list_are_used_and_named_in_the_log(
+def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
     tmp_path: Path, textures_folder: Path, first: RunFolder
 ) -> None:
     base = without_list(models(first)["all classes"], tmp_path / "old.safetensors")
@@ -135,3 +135,5 @@ def test_generators_without_a_list_are_used_and_named_in_the_log(
     assert len(list(run.store.glob("candidates-*"))) == 3
     # what they have seen of their own classes is not all that they have seen
     assert {name.split("'")[1] for name in unchecked(run)[1:]} == set(tiny.TEXTURES)
+    run_job(run, tiny.settings(*plan), textures_folder)
+    assert all(f"Generator of {name}: nobody can tell" in run.report.read_text() for name in tiny.TEXTURES)

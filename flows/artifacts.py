@@ -58,7 +58,13 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         key=key_of(run, "classes"),
         description="What became of the generated images, class by class",
         table=[
-            {"class": name, "generated": row["generated"], "accepted": row["accepted"], **row["rejected"]}
+            {
+                "class": name,
+                "generated": row["generated"],
+                "accepted": row["accepted"],
+                "used": row["merged"],
+                **row["rejected"],
+            }
             for name, row in metrics["classes"].items()
         ],
     )

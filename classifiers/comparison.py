@@ -6,7 +6,7 @@ seeds, so what is common to the arms cancels; what the seeds vary is added to it
 """
 
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, share_interval
 
 POWER = 0.8
-LEAST = ceil(1 - log2(ALPHA))  # images that must change, all one way, for sign flips to tell: 2 / 2^6 < 0.05
+# Images: sign flips need 6 that change, all one way (2 / 2^6 < 0.05); where 8 do on average, 6 do in POWER of tries.
+LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,7 @@ def detectable(found: Gain) -> float:
     """The gain in accuracy that a test like this finds in about `POWER` of tries.
 
     z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the interval as if
-    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images, which
-    is what the randomisation test needs.
+    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images.
     """
     half = (found.accuracy.hi - found.accuracy.lo) / 2
     return float(max(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)), LEAST / found.groups))

@@ -26,7 +26,7 @@ def worth(
 ) -> Interval | None:
     """Further real images that would do what the synthetic ones do, as a share of those there are; `MOST` at most.
 
-    `curve` maps numbers of training images to predictions int64 [seeds, N]; its largest key is all that there are.
+    `curve` maps numbers of training images to predictions int64 [seeds, N]; its largest key is the baseline itself.
     `augmented` int64 [seeds, N] are the predictions with synthetic images. Negative: the synthetic images cost as much
     as losing so many real ones. Images (by group) and seeds are redrawn together, which makes the interval rather too
     wide than too narrow. None where the error does not fall with more images: then nothing can be said.

@@ -96,7 +96,7 @@ def decide(
         return Verdict("inconclusive", f"{result}{doubt}.")
     untold = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
     rest = f"; {_list(untold)} had too few test images to tell" if untold else ""
-    alike = "" if control is None else f"; over real images trained on in the same way {_brought(control.gain)}"
+    alike = "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
     return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{alike}.")
 
 
@@ -128,15 +128,12 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
     if price := _price(lead):
         return f", but {price}"
     if control is not None and (short := _shortfall(control, class_names)):
-        return (
-            ", but that may be the work of its other augmentation or sampling: over real images under the same one "
-            f"{short}"
-        )
+        return f", but beside real images under the same augmentation and sampling {short}"
     for arm, over in sorted(rivals.items(), key=lambda item: item[1].gain.accuracy.mean):
         if short := _shortfall(over, class_names):
             return (
-                f", but over real images alone in the arm {arm!r}, which had not been chosen to compare with, {short}; "
-                "measure again on other test images"
+                f", but beside the arm {arm!r} of real images alone, which had not been chosen to compare with, "
+                f"{short}; measure again on other test images"
             )
     return ""
 
@@ -159,7 +156,8 @@ def _shortfall(lead: Lead, class_names: Sequence[str]) -> str:
     """Why the lead over an arm that was not chosen does not do (points 12 and 13), empty if it does."""
     if not _is_gain(lead.gain):
         return _brought(lead.gain)
-    return _harmed_class(lead.gain, class_names) or _price(lead)
+    harmed = _harmed_class(lead.gain, class_names)
+    return f"it recognises {harmed}" if harmed else _price(lead)
 
 
 def _price(lead: Lead) -> str:
@@ -188,7 +186,7 @@ def _is_gain(gain: Gain) -> bool:
 
 def _brought(gain: Gain) -> str:
     points = f"{100 * gain.accuracy.mean:+.1f} points"
-    return f"they bring {points} (95 % interval {_range(gain.accuracy)}, p = {gain.p:.2g})"
+    return f"the synthetic images bring {points} (95 % interval {_range(gain.accuracy)}, p = {gain.p:.2g})"
 
 
 def _missed(quality: Quality) -> str:

@@ -62,7 +62,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
                 "class": name,
                 "generated": row["generated"],
                 "accepted": row["accepted"],
-                "used": row["merged"],
+                "used": row["used"],
                 **row["rejected"],
             }
             for name, row in metrics["classes"].items()

@@ -42,7 +42,7 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         },
         "classes": {
             name: {
-                "generated": 30, "accepted": 11, "merged": 11, "rejected": {"copy": 4, "low_confidence": 15},
+                "generated": 30, "accepted": 11, "used": 11, "rejected": {"copy": 4, "low_confidence": 15},
                 "fid": 12.5, "kid": 0.0123, "fid_real_vs_real": 8.25, "kid_real_vs_real": -0.0004,
                 "fid_unfiltered": 31.75, "kid_unfiltered": 0.0456,
                 "precision": 0.91, "recall": 0.72, "density": 0.88, "coverage": 0.83, "authenticity": 0.47,

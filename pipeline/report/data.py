@@ -64,3 +64,4 @@ class ReportData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     looks: int = 1  # comparisons of the folder, this one included
+    checked: bool = True  # no generator has learned from a test image

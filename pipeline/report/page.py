@@ -69,7 +69,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "augmented": augmented,
         "classes": classes,
         "generated": generated,
-        "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "merged")},
+        "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "used")},
         "counts": counts,
         "splits": SPLITS,
         "test_images": sum((counts.get("test") or {}).values()),

@@ -57,7 +57,8 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         return sorted(options, key=scores[kind].__getitem__, reverse=True)[:most]
 
     finalists = best("policy", {name: Option(name) for name in policies(config)}, first, most=FINALISTS)
-    scores["policy"] = {}  # over the first folds; only scores over the same folds can be compared
+    if first != splits:
+        scores["policy"] = {}  # only scores over the same folds can be compared
     (policy,) = best("policy", {name: Option(name) for name in finalists})
     samplings = {"as they come": Option(policy)}
     if len(set(prepared.counts["train"].values())) > 1:
@@ -78,7 +79,7 @@ def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
-    if (tried := len(policies(config))) > FINALISTS:
+    if (tried := len(policies(config))) > FINALISTS and e.repeats > 1:
         how += (
             f"; augmentations left out after the first {e.folds} training runs, in which they were no better than "
             f"those shown: {tried - FINALISTS} of {tried}"

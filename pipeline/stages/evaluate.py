@@ -20,7 +20,7 @@ from pipeline.store import RunFolder, write_json
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
     "accepted": 0,
-    "merged": 0,
+    "used": 0,
     "rejected": {},
     **dict.fromkeys(("fid", "kid", "fid_real_vs_real", "kid_real_vs_real")),
 }
@@ -58,8 +58,6 @@ def evaluate(
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
     before, after = predictions[choices.baseline], predictions[choices.augmented]
     alike = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
-    same = alike == jobs[choices.baseline]
-    trained_alike = before if same else np.stack(run_fits(run, config, "control", alike))
     accepted = sum(one.accepted for one in selected)
 
     def lead(over: Ints) -> Lead:
@@ -67,7 +65,9 @@ def evaluate(
         return Lead(won, compare_quality(config, prepared, truth, groups, over, after))
 
     chosen = lead(before)
-    control = lead(trained_alike) if accepted and not same else None
+    control = None
+    if accepted and alike != jobs[choices.baseline]:
+        control = lead(np.stack(run_fits(run, config, "control", alike)))
     real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
@@ -87,7 +87,7 @@ def evaluate(
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
         "gain": _gain_metrics(chosen.gain, control, choices, alike[0].recipe),
         "quality": quality_numbers(config, prepared, chosen.quality),
-        "worth": images_worth(run, config, pack, alike, trained_alike, after) if accepted else None,
+        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
     details = {
         "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
@@ -105,7 +105,7 @@ def _class_metrics(one: Selected, judgement: Judgement, ratio: int) -> dict[str,
     return {
         "generated": one.generated,
         "accepted": one.accepted,
-        "merged": sum(len(part.indices) for part in synthetic_parts([one], ratio)),
+        "used": sum(len(part.indices) for part in synthetic_parts([one], ratio)),
         "rejected": one.rejected,
         **one.scores,
         "features": judgement.features,

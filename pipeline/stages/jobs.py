@@ -149,7 +149,7 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
     file = Path(config.gan.base)
     own = file.resolve().parent == run.store.resolve()
     try:
-        asked = _fitting(run, file, config, prepared)
+        asked = _fitting(run, file, config, prepared, own=own)
     except InputError as error:
         if not own:
             raise
@@ -164,8 +164,11 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
     return Trained(SHARED, str(stored), content, asked, 0.0)
 
 
-def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared) -> dict[str, list[int]]:
-    """What the classes of a base are asked by; InputError where it does not fit this run."""
+def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared, *, own: bool) -> dict[str, list[int]]:
+    """What the classes of a base are asked by; InputError where it does not fit this run.
+
+    One of the run's own that does not say what it has learned from is of an earlier version, and can be trained again.
+    """
     try:
         card = load_tensors(file)[1]
         spec, asked = card["spec"], card["asked"]
@@ -180,7 +183,9 @@ def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared) -> 
             f"gan.base = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} channel(s), but "
             f"this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.base out."
         )
-    mend = "leave gan.base out, or put these images into train/ of the data set"
+    if own and card.get("seen") is None:
+        raise InputError(f"gan.base = {file} does not say which images it has learned from; leave gan.base out.")
+    mend = "leave gan.base out, or give a data set with a split of its own that trains on these images"
     require_unseen(card, prepared, RunLog(run.log), generator=f"gan.base = {file}", mend=mend)
     found: dict[str, list[int]] = asked
     return found

@@ -17,7 +17,7 @@ from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
 from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
 
-ANEW = "train anew with `ganaug run` or `ganaug class update`, or put these images into train/ of the data set"
+ANEW = "train anew with `ganaug run` or `ganaug class update`"
 
 
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:

@@ -17,7 +17,7 @@ from pipeline.stages.fits import FitJob, run_fits
 from pipeline.stages.records import Pack, Prepared
 from pipeline.store import RunFolder
 
-PARTS = (0.25, 0.5)  # of the training images, for the learning curve; the whole is trained already
+PARTS = (0.25, 0.5)  # of the training images, for the learning curve; the whole is the baseline itself
 FEWEST = 8  # training images in the smallest class, so that its parts are 2 and 4
 
 
@@ -85,11 +85,10 @@ def _costs(config: Config) -> Costs | None:
 def images_worth(
     run: RunFolder, config: Config, pack: Pack, jobs: Sequence[FitJob], predictions: Ints, augmented: Ints
 ) -> dict[str, Any] | None:
-    """What `metrics.json` says under `worth`; None: not asked.
+    """What `metrics.json` says under `worth`; `jobs` are those of the baseline, `predictions` theirs. None: not asked.
 
-    `jobs` train on real images alone in the way of the `augmented` arm, `predictions` are theirs. They are repeated
-    with parts of the images, every smaller part within the larger, and other ones for each seed, so that the interval
-    covers which images a part happens to hold.
+    Trains the baseline with parts of its images, every smaller part within the larger, and other ones for each seed, so
+    that the interval covers which images a part happens to hold.
     """
     train = list(jobs[0].train)
     counts = Counter(pack.labels[train].tolist())

@@ -59,6 +59,7 @@ def report(
         provenance=_provenance(config, source),
         warnings=_warnings(prepared, config, trained, selected, cards),
         looks=looks(run),
+        checked=all(card.get("seen") is not None for card in cards.values()),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report
@@ -117,7 +118,7 @@ def _warnings(
         if card.get("seen") is None:
             warnings.append(
                 f"Generator of {name}: nobody can tell which images it, or the one it was fine-tuned from, has learned "
-                "from; test images may be among them, and the figures too good."
+                "from; test images may be among them, and the figures too good. Train it anew, without gan.base."
             )
         warnings += [
             f"Generator of {name}: {found['text']} The filter keeps one of each image."

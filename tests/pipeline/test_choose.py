@@ -103,10 +103,10 @@ def test_used_images_are_those_of_the_chosen_ratio(
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: replace(choose(*arguments), ratio=1))
     settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "quality.learning_curve=false")
     classes = run_job(copied, settings, finished.source)["classes"]
-    assert any(row["accepted"] > row["merged"] > 0 for row in classes.values())
+    assert any(row["accepted"] > row["used"] > 0 for row in classes.values())
     frame = read_manifest(copied.manifest)
     written = Counter(frame["label"][frame["source"] == "synthetic"])
-    assert written == {name: row["merged"] for name, row in classes.items()}
+    assert written == {name: row["used"] for name, row in classes.items()}
     accepted = sum(row["accepted"] for row in classes.values())
     assert f"used of {accepted} accepted" in copied.report.read_text(encoding="utf-8")
 

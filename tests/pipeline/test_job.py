@@ -55,7 +55,7 @@ def interval(name: str, value: dict[str, Any] = NUMBER) -> dict[str, Any]:
 def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     distance = {"type": ["number", "null"]}
     of_class = record(
-        generated=COUNT, accepted=COUNT, merged=COUNT, rejected=each({"type": "integer", "minimum": 1}),
+        generated=COUNT, accepted=COUNT, used=COUNT, rejected=each({"type": "integer", "minimum": 1}),
         fid=distance, kid=distance, fid_real_vs_real=distance, kid_real_vs_real=distance, features={"type": "string"},
     ) | {"additionalProperties": distance}  # fmt: skip
     rates = record(
@@ -167,7 +167,7 @@ def test_the_data_set_is_whole_and_real_pixels_are_the_sources(finished: Finishe
         assert Counter(real["label"][real["split"] == split]) == Counter(counts[split])
     for label, rows in synthetic.groupby("label"):
         of_class = finished.metrics["classes"][label]
-        assert len(rows) == of_class["merged"] <= min(counts["train"][label], of_class["accepted"])
+        assert len(rows) == of_class["used"] <= min(counts["train"][label], of_class["accepted"])
 
 
 def test_a_merged_image_can_be_drawn_again_from_its_lineage(finished: Finished) -> None:
@@ -305,7 +305,7 @@ def test_a_filter_that_accepts_nothing_leaves_the_original_set(finished: Finishe
     jsonschema.validate(json.loads(run.metrics.read_text()), schema(list(tiny.TEXTURES), ARMS))
     frame = read_manifest(run.manifest)
     assert len(frame) == 36 and set(frame["source"]) == {"real"}
-    assert sum(row["accepted"] + row["merged"] for row in metrics["classes"].values()) == 0
+    assert sum(row["accepted"] + row["used"] for row in metrics["classes"].values()) == 0
     assert run.report.exists()
 
 

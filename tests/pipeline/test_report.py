@@ -100,7 +100,7 @@ def test_nothing_accepted_is_a_complete_page() -> None:
     bare["gain"] = None
     bare["arms"] = {arm: bare["arms"][arm] for arm in ("real", "balanced", "classical")}
     for row in bare["classes"].values():
-        row |= {"accepted": 0, "merged": 0, "fid": None, "kid": None, "features": None}
+        row |= {"accepted": 0, "used": 0, "fid": None, "kid": None, "features": None}
     page = Page(render_report(ReportData(metrics=bare)))
     assert "Do not merge" in page.text and "What became of the generated images" in page.text
     assert "with synthetic" not in page.text
@@ -111,7 +111,7 @@ def test_where_fewer_are_used_than_were_accepted_both_are_said(verdict: str) -> 
     data = report_data(["crazing", "patches"], verdict)
     all_used = spaced(render_report(data))
     assert "Synthetic images accepted and used 22 of 60 generated" in all_used and "11 used" not in all_used
-    data.metrics["classes"]["patches"]["merged"] = 5
+    data.metrics["classes"]["patches"]["used"] = 5
     text = spaced(render_report(data))
     assert "in the set that was compared 16 used of 22 accepted, of 60 generated" in text
     assert "11 5 used" in text and "11 11 used" not in text

@@ -67,7 +67,7 @@ def test_a_base_that_has_learned_from_test_images_is_refused(
     seen = [path for sha256, path in test.items() if sha256 in learned]
     assert said.startswith(f"gan.base = {base} has learned from {len(seen)} test image(s) of this run, such as ")
     assert len(seen) > 2 and seen[0] in said and seen[1] in said and seen[2] not in said
-    assert "leave gan.base out, or put these images into train/" in said
+    assert "leave gan.base out, or give a data set with a split of its own" in said
     assert not models(run)  # said before any training
 
 
@@ -106,6 +106,17 @@ def test_a_base_of_the_runs_own_that_has_seen_test_images_is_trained_again(
     assert len(used) == 2 and base.name in used
 
 
+def test_a_base_of_the_runs_own_that_nobody_can_check_is_trained_again(
+    tmp_path: Path, textures_folder: Path, first: RunFolder
+) -> None:
+    shutil.copytree(first.out, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    base = without_list(models(run)["all classes"], models(run)["all classes"])
+    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.base={base}"), textures_folder, until="train")
+    (event,) = [event for event in read_log(run.log) if event["event"] == "base"]
+    assert "does not say which images it has learned from" in event["dropped"] and not unchecked(run)
+
+
 @pytest.mark.parametrize("which", ["all classes", "enlarger"])
 def test_published_generators_are_refused_once_their_images_are_test_images(tmp_path: Path, which: str) -> None:
     source, run = tiny.write_dataset(tmp_path / "data"), RunFolder(tmp_path / "run")
@@ -136,4 +147,6 @@ def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
     # what they have seen of their own classes is not all that they have seen
     assert {name.split("'")[1] for name in unchecked(run)[1:]} == set(tiny.TEXTURES)
     run_job(run, tiny.settings(*plan), textures_folder)
-    assert all(f"Generator of {name}: nobody can tell" in run.report.read_text() for name in tiny.TEXTURES)
+    page = run.report.read_text()
+    assert all(f"Generator of {name}: nobody can tell" in page for name in tiny.TEXTURES)
+    assert "real test images that no filter or choice has seen" in page

@@ -139,10 +139,12 @@ def detectable(found: Gain) -> float:
     """The gain in accuracy that a test like this finds in about `POWER` of tries.
 
     z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the interval as if
-    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images.
+    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images,
+    and all of them where there are fewer.
     """
     half = (found.accuracy.hi - found.accuracy.lo) / 2
-    return float(max(half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2)), LEAST / found.groups))
+    errors = half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2))
+    return min(1.0, max(float(errors), LEAST / found.groups))
 
 
 def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *, classes: int) -> float:

@@ -44,7 +44,10 @@ def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> st
     mean, low, high = (_images(value, worth["most"], there) for value in (share["mean"], *share["ci95"]))
     of = "of each class" if there else "of every class"
     if share["ci95"][0] <= 0:
-        return f"How many labelled real images the gain is worth cannot be told from this test: up to {high} {of} fit."
+        return (
+            "Whether the synthetic images saved the labelling of any real ones cannot be told from this test: at most "
+            f"{high} {of}."
+        )
     each = ", ".join(
         f"{_images(share['mean'], worth['most'], n)} of {words.printable(name)}" for name, n in counts.items() if n
     )

@@ -167,7 +167,7 @@ def worth_of(**changed: Any) -> str:
 
 
 def test_a_gain_is_put_in_images_only_where_that_is_known() -> None:
-    assert "cannot be told from this test: up to 60 of each class fit" in worth_of(share={"mean": 1, "ci95": [-0.1, 3]})
+    assert "cannot be told from this test: at most 60 of each class" in worth_of(share={"mean": 1, "ci95": [-0.1, 3]})
     assert "did not lower the error in this test" in worth_of(share=None)
     assert "did not save the labelling" in worth_of(share={"mean": -0.2, "ci95": [-0.4, 0]})
 
@@ -175,7 +175,7 @@ def test_a_gain_is_put_in_images_only_where_that_is_known() -> None:
 @pytest.mark.parametrize("mean", [-0.01, 0.01])
 def test_a_loss_within_chance_is_no_more_certain_than_a_gain_within_chance(mean: float) -> None:
     said = worth_of(share={"mean": mean, "ci95": [-0.4, 3.0]})
-    assert "cannot be told from this test: up to 60 of each class fit" in said and "did not save" not in said
+    assert "cannot be told from this test: at most 60 of each class" in said and "did not save" not in said
 
 
 def test_what_a_gain_is_worth_is_said_of_each_class_where_these_differ_in_size() -> None:

@@ -8,18 +8,19 @@ training, against the training images.
 
 import argparse
 from contextlib import redirect_stderr
-from os import devnull, environ
+from os import devnull
 from pathlib import Path
 from statistics import fmean
 
-environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers
-
+import numpy as np
 import pandas as pd
+import torch
 from joblib import Memory, Parallel, delayed
 
 from benchmarks.extractors import candidates_of
 from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import seed_error, table
+from classifiers.training import Recipe
 from pipeline.config import load_config
 from pipeline.job import run_job
 from pipeline.stages.fits import recipe_for
@@ -51,6 +52,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "specialise": ("gan.scope=specialise", "gan.steps=3000", "gan.finetune_steps=500"),
 }
 LOOKS = ("fid", "kid", "spread")
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
@@ -67,14 +69,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/generation"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     given = parser.parse_args()
-    judged = Memory(given.out / "fits", verbose=0).cache(accuracy)
+    judged = Memory(given.out / "fits", verbose=0).cache(reached)
     at_once = Parallel(n_jobs=given.at_once)
 
     def judge(case: Labelled, judges: Labelled, made: Labelled | None) -> list[float]:
         """Accuracies: of every policy, of every seed."""
         config = load_config(None, given.overrides)
         recipes = [recipe_for(config, len(case[1]), policy=policy) for policy in given.policies]
-        jobs = [(case, judges, made, recipe, 7000 + seed) for recipe in recipes for seed in range(given.seeds)]
+        data = arrays(case), arrays(judges), made and arrays(made)
+        jobs = [(*data, recipe, 7000 + seed) for recipe in recipes for seed in range(given.seeds)]
         return list(at_once(delayed(judged)(*job) for job in jobs))
 
     shared = (f"data.train_per_class={given.per_class}", f"generate.per_class={given.images}", *given.overrides)
@@ -89,13 +92,29 @@ def main() -> None:
             case, judges, classes = images_of(RunFolder(folder))
             if split not in plain:
                 plain[split] = judge(case, judges, None)
-            reached = judge(case, judges, candidates_of(RunFolder(folder), classes, given.images))
-            gains.append([a - b for a, b in zip(reached, plain[split], strict=True)])
+            joined = judge(case, judges, candidates_of(RunFolder(folder), classes, given.images))
+            gains.append([a - b for a, b in zip(joined, plain[split], strict=True)])
         rows.append(_row(name, looks, gains))
         print(" | ".join(rows[-1]), flush=True)
     header = ["setting", *(look.upper() for look in LOOKS), *(f"split {split}" for split in given.splits), "gain"]
     print("\n".join(table(header, rows)))
     print(f"\nWithout synthetic images: {', '.join(f'{fmean(of):.1f} %' for of in plain.values())}.")
+
+
+def arrays(labelled: Labelled) -> Arrays:
+    """For `reached`: the digest of a tensor differs from process to process, and no fit would be found again."""
+    images, labels = labelled
+    return images.numpy(), labels.numpy()
+
+
+def reached(train: Arrays, judges: Arrays, made: Arrays | None, recipe: Recipe, seed: int) -> float:
+    """`accuracy` of arrays."""
+    return accuracy(_tensors(train), _tensors(judges), made and _tensors(made), recipe, seed)
+
+
+def _tensors(labelled: Arrays) -> Labelled:
+    images, labels = labelled
+    return torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def train(dataset: Path, folder: Path, settings: tuple[str, ...]) -> list[float]:

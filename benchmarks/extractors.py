@@ -44,7 +44,7 @@ def scattering(images: Tensor, _labels: Tensor) -> Features:
 
 def pixels(images: Tensor, _labels: Tensor) -> Features:
     """Principal components of 16x16 pixels."""
-    found = PCA(DIMENSIONS, whiten=True, random_state=0).fit(shrunk(images, 16).flatten(1).numpy())
+    found = PCA(min(DIMENSIONS, len(images) - 1), whiten=True, random_state=0).fit(shrunk(images, 16).flatten(1).numpy())
     return lambda x: torch.from_numpy(found.transform(shrunk(x, 16).flatten(1).numpy()))
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import cast
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -44,8 +46,12 @@ def scattering(images: Tensor, _labels: Tensor) -> Features:
 
 def pixels(images: Tensor, _labels: Tensor) -> Features:
     """Principal components of 16x16 pixels."""
-    found = PCA(min(DIMENSIONS, len(images) - 1), whiten=True, random_state=0).fit(shrunk(images, 16).flatten(1).numpy())
-    return lambda x: torch.from_numpy(found.transform(shrunk(x, 16).flatten(1).numpy()))
+
+    def flat(x: Tensor) -> NDArray[np.float32]:
+        return shrunk(x, 16).flatten(1).numpy()
+
+    found = PCA(min(DIMENSIONS, len(images) - 1), whiten=True, random_state=0).fit(flat(images))
+    return lambda x: torch.from_numpy(found.transform(flat(x)))
 
 
 def untrained(images: Tensor, _labels: Tensor) -> Features:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
-from pipeline.stages.records import Pack, load_pack
+from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, save_tensors
 from tests import tiny
 
@@ -32,10 +32,6 @@ def models(run: RunFolder) -> dict[str, Path]:
 def images(run: RunFolder, split: str) -> dict[str, str]:
     """SHA-256 -> path of a split's images in a run that read one data set."""
     (pack,) = [load_pack(str(file)) for file in run.store.glob("pack-*")]
-    return named(pack, split)
-
-
-def named(pack: Pack, split: str) -> dict[str, str]:
     return {pack.rows[i]["sha256"]: pack.rows[i]["path"] for i in pack.of(split).tolist()}
 
 

@@ -19,6 +19,7 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from benchmarks.features import EXTRACTORS, Features, standardised
 from benchmarks.runs import seed_error, stored
 from classifiers.training import Recipe, fit, predict
 from ganaug.copies import SLACK, CopyRule
@@ -97,9 +98,11 @@ OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
 }
 
 
-def draw(run: RunFolder, names: list[str], train: Labelled) -> list[Drawn]:
-    """Candidates of every class with what the filter measures of them."""
-    extractor, scorer, real = load_judge(Judgement(str(stored(run, "judge")[-1]), ""))
+def draw(run: RunFolder, names: list[str], train: Labelled, extractor: Features | None = None) -> list[Drawn]:
+    """Candidates of every class with what the filter measures of them, on its own features or others."""
+    own, scorer, _ = load_judge(Judgement(str(stored(run, "judge")[-1]), ""))
+    extractor = extractor or own
+    real = extractor(train[0])
     made, rule = [], CopyRule()
     for label, name in enumerate(names):
         model, mine = load_model(run, name), train[1] == label
@@ -181,6 +184,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--policy", default="flips")
+    parser.add_argument("--features", choices=list(EXTRACTORS), help="in place of the filter's own")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
     given = parser.parse_args()
@@ -188,7 +192,8 @@ def main() -> None:
     for folder in given.runs:
         train, judges, names = images_of(RunFolder(folder))
         recipe = recipe_for(config, len(train[1]), policy=given.policy)
-        cases.append((recipe, train, judges, draw(RunFolder(folder), names, train)))
+        extractor = standardised(given.features, *train) if given.features else None
+        cases.append((recipe, train, judges, draw(RunFolder(folder), names, train, extractor)))
     for option in given.options:
         found = Parallel(n_jobs=-1)(
             delayed(score)(option, seed, *case) for case in cases for seed in range(given.seeds)

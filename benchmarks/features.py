@@ -46,7 +46,7 @@ def untrained(images: Tensor, _labels: Tensor, *, draw: int = 0) -> Features:
 
 
 def classifier(images: Tensor, labels: Tensor) -> Features:
-    """The body of the very classifier that is to gain."""
+    """The body of a classifier like the one that is to gain, trained with flips."""
     recipe = recipe_for(Config(), len(images), policy="flips")
     trained = fit(images, labels, recipe, classes=int(labels.max()) + 1, seed=0)
     return _pooled(cast(SmallResNet, trained))

@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--policy", default="flips")
-    parser.add_argument("--features", choices=list(EXTRACTORS), help="in place of the filter's own")
+    parser.add_argument("--features", choices=list(EXTRACTORS), help="scaled alike, in place of the filter's own")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
     given = parser.parse_args()
@@ -200,7 +200,7 @@ def main() -> None:
         )
         rows = [found[i * given.seeds : (i + 1) * given.seeds] for i in range(len(cases))]
         means = " ".join(f"{fmean(row):5.1f}" for row in rows)
-        print(f"{given.policy} | {option:24} | {means} | {fmean(found):5.2f} +- {seed_error(rows):.2f}", flush=True)
+        print(f"{given.policy} | {given.features or 'own'} | {option:24} | {means} | {fmean(found):5.2f} +- {seed_error(rows):.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ def main() -> None:
         )
         rows = [found[i * given.seeds : (i + 1) * given.seeds] for i in range(len(cases))]
         means = " ".join(f"{fmean(row):5.1f}" for row in rows)
-        print(f"{given.policy} | {given.features or 'own'} | {option:24} | {means} | {fmean(found):5.2f} +- {seed_error(rows):.2f}", flush=True)
+        setting = f"{given.policy} | {given.features or 'own features'} | {option:24}"
+        print(f"{setting} | {means} | {fmean(found):5.2f} +- {seed_error(rows):.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def reached(train: Arrays, judges: Arrays, made: Arrays | None, recipe: Recipe, 
 
 def _tensors(labelled: Arrays) -> Labelled:
     images, labels = labelled
-    return torch.from_numpy(images), torch.from_numpy(labels)
+    return torch.tensor(images), torch.tensor(labels)  # copies: a worker is handed arrays it may not write to
 
 
 def train(dataset: Path, folder: Path, settings: tuple[str, ...]) -> list[float]:

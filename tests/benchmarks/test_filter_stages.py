@@ -41,6 +41,7 @@ def test_candidates_are_judged_on_images_neither_trained_nor_tested_on(
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_every_extractor_gives_features_of_one_scale(extractor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "STEPS", 2)
+    monkeypatch.setattr(features, "recipe_for", lambda *_, **__: Recipe(steps=2))
     images = torch.from_numpy(np.stack([tiny.texture(name, i) for name in tiny.TEXTURES for i in range(4)]))[:, None]
     labels = torch.arange(len(tiny.TEXTURES)).repeat_interleave(4)
     found = standardised(extractor, images, labels)(images)

@@ -118,7 +118,8 @@ class StackGenerator(Growing):
 
     def forward(self, latents: Tensor, condition: Tensor, phi: Tensor) -> Tensor:
         z, epsilon_0, epsilon = torch.split(latents, [self.latent, N_G, N_G], dim=1)
-        self.one.train(self.training and self.drawing is self.one)  # frozen: its batch statistics as well
+        if self.training:
+            self.one.train(self.drawing is self.one)  # frozen in stage II: its batch statistics as well
         if self.drawing is self.one:
             return cast(Tensor, self.one(z, epsilon_0, condition, phi))
         with torch.no_grad():

@@ -1,9 +1,12 @@
 """The models of the configuration: every key with its default, its bounds and what it means."""
 
 import re
-from typing import Annotated, Literal, Self
+from dataclasses import fields
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from ganaug.options import Options
 
 Arm = Literal["real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan"]
 REAL_ARMS: tuple[Arm, ...] = ("real", "balanced", "classical")
@@ -12,9 +15,8 @@ MERGEABLE: tuple[Arm, ...] = ("gan", "classical_gan")  # the arms whose syntheti
 CLUSTERS = ("dask", "ray")  # runners that share a run's generators and candidates out over machines
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0, le=0.1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
 FAMILY_DEFAULT = "Empty: the default of the chosen family."
+NO_KEYS = {"precision", "betas", "flips"}  # a key of the whole configuration, and what only a family may choose
 
 # Who stands before the @ of an address. A password may hold slashes, a port is none, and Azure's container is nobody.
 USER_INFO = re.compile(r"(^|(?<!abfs:)(?<!abfss:)//)[^/]*@|//[^/]*:(?!\d+/)[^@]*@")
@@ -79,22 +81,18 @@ class DataConfig(Section):
         return self
 
 
-class GanConfig(Section):
-    """Which generator is trained, how it is shared between classes, and for how long."""
+class GanSettings(Section):
+    """What is asked of a generator beside the options of its training."""
 
     family: str = Field(default="dcgan", min_length=1, description="GAN family; `ganaug families` lists them.")
     scope: Literal["shared", "per_class", "specialise"] = Field(
         default="shared",
         description="shared: one generator; per_class: one a class; specialise: a shared one, fine-tuned a class.",
     )
-    steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000,
-        description=f"Training steps of a generator. {FAMILY_DEFAULT} With `minutes`: as many as they allow.",
-    )
     minutes: float | None = Field(
-        default=None, gt=0, description="Train a generator for this many minutes at most. Empty: no limit."
+        default=None,
+        gt=0,
+        description="Train a generator for this many minutes at most, and without `steps` as long. Empty: no limit.",
     )
     devices: int = Field(
         default=1,
@@ -114,84 +112,6 @@ class GanConfig(Section):
     finetune_steps: int = Field(
         default=1000, ge=1, le=1_000_000, description="specialise: steps of each class's fine-tune."
     )
-    width: int | None = Field(
-        default=None, ge=4, le=512, description=f"Channels of the widest-resolution layer. {FAMILY_DEFAULT}"
-    )
-    latent: int | None = Field(default=None, ge=2, le=1024, description=f"Dimensions of the noise. {FAMILY_DEFAULT}")
-    batch: int | None = Field(default=None, ge=2, le=1024, description=f"Images a step. {FAMILY_DEFAULT}")
-    rate_g: Rate | None = Field(default=None, description=f"Learning rate of the generator. {FAMILY_DEFAULT}")
-    rate_d: Rate | None = Field(default=None, description=f"Learning rate of the discriminator. {FAMILY_DEFAULT}")
-    critic_steps: int | None = Field(
-        default=None, ge=1, le=100, description=f"Discriminator steps a generator step. {FAMILY_DEFAULT}"
-    )
-    diffaugment: str | None = Field(
-        default=None,
-        description=f"Differentiable augmentation, comma-separated, `none` to switch it off. {FAMILY_DEFAULT}",
-    )
-    ema: float | None = Field(
-        default=None, ge=0, lt=1, description=f"Decay of the generator's moving average. {FAMILY_DEFAULT}"
-    )
-    r1_weight: Weight | None = Field(default=None, description=f"Weight of the R1 gradient penalty. {FAMILY_DEFAULT}")
-    r1_every: int | None = Field(
-        default=None, ge=1, le=1000, description=f"Steps between two R1 penalties. {FAMILY_DEFAULT}"
-    )
-    gp_weight: Weight | None = Field(default=None, description=f"Weight of the WGAN gradient penalty. {FAMILY_DEFAULT}")
-    clip: float | None = Field(
-        default=None, ge=0, le=10, description=f"Bound of the critic's weights after each update. {FAMILY_DEFAULT}"
-    )
-    label_smoothing: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"One-sided label smoothing. {FAMILY_DEFAULT}"
-    )
-    label_noise: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"Share of flipped labels. {FAMILY_DEFAULT}"
-    )
-    instance_noise: float | None = Field(
-        default=None, ge=0, le=2, description=f"Noise on the discriminator's images, falling to 0. {FAMILY_DEFAULT}"
-    )
-    lecam: Weight | None = Field(default=None, description=f"Weight of LeCam regularisation. {FAMILY_DEFAULT}")
-    consistency: Weight | None = Field(
-        default=None, description=f"Weight of balanced consistency regularisation. {FAMILY_DEFAULT}"
-    )
-    delay_condition: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"Share of training before labels are told. {FAMILY_DEFAULT}"
-    )
-    critic_norm: Literal["none", "batch", "spectral"] | None = Field(
-        default=None, description=f"Normalisation in the discriminator. {FAMILY_DEFAULT}"
-    )
-    separate_batches: bool | None = Field(
-        default=None, description=f"Show real and generated images in separate batches. {FAMILY_DEFAULT}"
-    )
-    warmup: int | None = Field(
-        default=None, ge=0, le=10_000, description=f"Discriminator steps before the generator's first. {FAMILY_DEFAULT}"
-    )
-    optimizer: Literal["adam", "rmsprop"] | None = Field(default=None, description=f"Optimiser. {FAMILY_DEFAULT}")
-    noise: Literal["normal", "uniform"] | None = Field(
-        default=None, description=f"Distribution of the latents. {FAMILY_DEFAULT}"
-    )
-    saturating: bool | None = Field(
-        default=None, description=f"The generator's saturating loss of 2014. {FAMILY_DEFAULT}"
-    )
-    variant: str | None = Field(
-        default=None, description=f"Architecture; `ganaug families` lists each family's. {FAMILY_DEFAULT}"
-    )
-    auxiliary_weight: Weight | None = Field(
-        default=None, description=f"Weight of a family's loss on both networks (infogan). {FAMILY_DEFAULT}"
-    )
-    content_weight: Weight | None = Field(
-        default=None, description=f"Weight of a family's loss on the generator (pix2pix, srgan). {FAMILY_DEFAULT}"
-    )
-    early_stop: bool | None = Field(
-        default=None,
-        description=f"Stop training that collapses, diverges or gains nothing for `patience` steps. {FAMILY_DEFAULT}",
-    )
-    patience: int | None = Field(
-        default=None, ge=1, le=1_000_000, description=f"Steps without a better FID or KID to wait. {FAMILY_DEFAULT}"
-    )
-    keep: Literal["auto", "best", "last"] | None = Field(
-        default=None,
-        description="Which generator is used: the best by FID, the last, or auto: the best if the last is clearly "
-        f"worse. {FAMILY_DEFAULT}",
-    )
     guide: Literal["none", "edges", "mask", "small", "text"] | None = Field(
         default=None, description=f"What images are made from beside class and noise. {FAMILY_DEFAULT}"
     )
@@ -201,6 +121,23 @@ class GanConfig(Section):
         if self.base and self.scope != "specialise":
             raise ValueError("base needs scope = specialise, which fine-tunes it for each class")
         return self
+
+
+def _overrides(options: type[Options]) -> dict[str, Any]:
+    """The options of training as optional keys with the same bounds, empty until the family's default is overridden."""
+    kinds = get_type_hints(options)
+    return {
+        one.name: (
+            kinds[one.name] | None,
+            Field(default=None, **one.metadata | {"description": f"{one.metadata['description']} {FAMILY_DEFAULT}"}),
+        )
+        for one in fields(options)
+        if one.name not in NO_KEYS
+    }
+
+
+class GanConfig(create_model("FamilyOptions", __base__=Section, **_overrides(Options)), GanSettings):  # type: ignore[misc]
+    """Which generator is trained, how it is shared between classes, and for how long."""
 
 
 class GenerateConfig(Section):

@@ -23,7 +23,8 @@ from flows.augment import augment, report
 from flows.runners import threads
 from flows.tasks import as_tasks
 from flows.workspace import collect, retrain, update
-from ganaug.training import DivergedError, Trainer
+from ganaug.rollback import DivergedError
+from ganaug.training import Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.job import run_job

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganaug import training
 from ganaug.families import FAMILIES, Family, get_family
 from ganaug.hacks import Anchors, label_ramp
 from ganaug.training import Row, Trainer
@@ -182,8 +181,8 @@ def test_r1_keeps_its_rhythm_through_warm_up(monkeypatch: pytest.MonkeyPatch) ->
     trainer = make(DCGAN, **TINY | {"warmup": 6, "r1_weight": 0.1, "r1_every": 4})
     updates, penalised = [0], []
     trainer.optimizer_d.register_step_post_hook(lambda *_: updates.append(1))
-    penalty = training.r1_penalty
-    monkeypatch.setattr(training, "r1_penalty", lambda *a: (penalised.append(sum(updates)), penalty(*a))[1])
+    penalty = updates.r1_penalty
+    monkeypatch.setattr(updates, "r1_penalty", lambda *a: (penalised.append(sum(updates)), penalty(*a))[1])
     for _ in range(6):
         trainer.train_step()
     assert sum(updates) == 12 and penalised == [0, 4, 8]
@@ -226,7 +225,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(name: s
     trainer.run()
     trainer.discriminator.requires_grad_(False)
     real = (trainer.batches.images.float() / 127.5 - 1)[:4]
-    told = trainer._real_batch()[1]
+    told = trainer.inputs.real_batch(trainer.now)[1]
     for _ in range(100):  # the power iteration goes one round a forward pass, the weights now at rest
         trainer.discriminator(real, *told)
     values = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
@@ -237,7 +236,7 @@ def test_lecam_pulls_each_score_towards_the_other_sides_average() -> None:
     def first_loss(weight: float) -> tuple[Row, tuple[Tensor, ...]]:
         spy = Spy(DCGAN)
         trainer = make(spy.family, **PLAIN | {"lecam": weight})
-        trainer.anchors = Anchors(real=2.0, fake=-3.0)
+        trainer.updates.anchors = Anchors(real=2.0, fake=-3.0)
         return trainer.train_step(), spy.given[0]
 
     plain, (real, fake, *_) = first_loss(0.0)
@@ -270,7 +269,7 @@ def test_lecam_averages_are_of_all_scores_so_far() -> None:
     for _ in range(10):
         row = trainer.train_step()
         real, fake = 0.99 * real + 0.01 * row["score_real"], 0.99 * fake + 0.01 * row["score_fake"]
-    assert (trainer.anchors.real, trainer.anchors.fake) == pytest.approx((real, fake), rel=1e-5)
+    assert (trainer.updates.anchors.real, trainer.updates.anchors.fake) == pytest.approx((real, fake), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "wgan", "infogan", "pix2pix"])

@@ -63,7 +63,7 @@ def test_bf16_finds_fitting_types_on_a_gpu_too(name: str, share: float) -> None:
     """GPUs round other operations than processors do; tensors without values tell whether the types fit."""
     trainer = make(FAMILIES[name], precision="bf16", steps=100)
     trainer.step = round(100 * share)
-    phase, (real, told), z = trainer.phase, trainer._real_batch(), trainer._noise(8)
+    phase, (real, told), z = trainer.phase, trainer.inputs.real_batch(trainer.now), trainer.inputs.noise(8)
     with FakeTensorMode(), torch.device("cuda"):
         networks = trainer.family.generator(trainer.spec), trainer.family.discriminator(trainer.spec)
         if trainer.family.phase:

@@ -1,0 +1,18 @@
+"""The generator that images are made with: an exponential moving average of the one that is trained."""
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+def moving_average(generator: nn.Module, decay: float) -> AveragedModel:
+    """A copy of the generator, whose `update_parameters` moves it towards the generator; buffers are taken over.
+
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that the first weights are soon forgotten.
+    """
+
+    def average(mean: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        return torch.lerp(mean, new, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
+
+    model = AveragedModel(generator, avg_fn=average)  # type: ignore[no-untyped-call]
+    return model.eval().requires_grad_(False)

@@ -56,7 +56,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
     )
     create_table_artifact(
         key=key_of(run, "classes"),
-        description="What became of the generated images, class by class",
+        description="What became of the synthetic images, class by class",
         table=[
             {
                 "class": name,

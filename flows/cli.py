@@ -46,6 +46,27 @@ def run(
     augment(str(dataset), str(out), settings)
 
 
+@app.command()
+def judge(
+    real: Annotated[Path, typer.Argument(help="Real images: an image folder, MVTec AD folder or CSV manifest.")],
+    synthetic: Annotated[Path, typer.Argument(help="Synthetic images: class folders, a CSV file, or a run's folder.")],
+    out: Out = Path("judged"),
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say whether synthetic images from anywhere help: filter, compare, report; only classifiers are trained."""
+    settings = load_config(config, overrides)
+    check_names(settings)
+    for place in (real, synthetic):
+        if not place.exists():
+            raise InputError(f"{place} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
+    RunFolder(out).prepare()
+    from flows.judge import Given  # after quiet_prefect in main, as above
+    from flows.judge import judge as flow
+
+    flow(Given(real=str(real), synthetic=str(synthetic), out=str(out), config=settings))
+
+
 @classes.command("add")
 def add_class_command(
     name: str,

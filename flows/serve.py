@@ -16,6 +16,7 @@ from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.artifacts import mark_of
+from flows.judge import judge_images
 from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Config
 from pipeline.errors import BusyError, InputError, JobError
@@ -47,7 +48,7 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
 
 
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:
-    """The scheduled flows of a workspace, and `add-class` to be started by hand from Prefect's page."""
+    """The scheduled flows of a workspace, and `judge` and `add-class` to be started by hand from Prefect's page."""
     root, when = workspace.root.resolve(), config.serve
     name = f"{root.name}-{mark_of(root)}"
     common: dict[str, Any] = {"workspace": str(root), "overrides": overrides}
@@ -68,7 +69,8 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
     by_hand = add_class.to_deployment(
         f"{name}-add-class", parameters={"overrides": overrides}, entrypoint_type=EntrypointType.MODULE_PATH
     )
-    return [*made, by_hand]
+    judging = judge_images.to_deployment(f"{name}-judge", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH)
+    return [*made, judging, by_hand]
 
 
 def _cron(key: str, cron: str, timezone: str) -> Any:

@@ -10,6 +10,7 @@ from flows.tasks import Place, as_task, run_as_tasks
 from pipeline.config import Config
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
+from pipeline.origins import Generators
 from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
@@ -73,7 +74,7 @@ def retrain(workspace: Place, overrides: list[str] | None = None) -> dict[str, A
     place = Workspace(Path(workspace))
     place.require()
     with place.lock():
-        return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
+        return run_as_tasks(place.run, place.settings(overrides), place.images, origin=Generators(train=False))
 
 
 @flow(name="collect", persist_result=False)

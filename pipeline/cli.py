@@ -10,7 +10,7 @@ import typer
 from ganaug.families import FAMILIES
 from pipeline.class_commands import classes
 from pipeline.config import Config, load_config
-from pipeline.job import recall_job, run_job
+from pipeline.job import recall_job, recall_origin, run_job
 from pipeline.latent_commands import latent
 from pipeline.reading import inspect, load, render
 from pipeline.score import score_command
@@ -77,7 +77,7 @@ def _stage_command(stage: str, does: str) -> None:
         config, source = recall_job(run)
         if overrides:
             config = load_config(run.config, overrides)
-        run_job(run, config, source, until=stage)
+        run_job(run, config, source, origin=recall_origin(run), until=stage)
         typer.echo(f"{stage}: done, see {out}")
 
     command.__doc__ = does + " Earlier stages run only where the folder lacks their results."

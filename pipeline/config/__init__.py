@@ -11,6 +11,7 @@ from pipeline.config.models import (
     FilterConfig,
     GanConfig,
     GenerateConfig,
+    MergeConfig,
     QualityConfig,
     ServeConfig,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "FilterConfig",
     "GanConfig",
     "GenerateConfig",
+    "MergeConfig",
     "QualityConfig",
     "ServeConfig",
     "dump_config",

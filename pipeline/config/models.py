@@ -166,7 +166,9 @@ class FilterConfig(Section):
     """Which candidates may enter the training set."""
 
     min_confidence: Fraction = Field(
-        default=0.2, description="The class scorer must give the asked class at least this probability."
+        default=0.2,
+        description="The class scorer must give the asked class at least this probability, and no less than a guess "
+        "among the classes would have (of two: 0.5). 0: it is not asked.",
     )
     copy_correlation: float = Field(
         default=0.95,
@@ -181,6 +183,16 @@ class FilterConfig(Section):
         gt=0,
         description="Refuse a whole class whose FID exceeds this many times that of real against real. "
         "Empty: the filter's own limit.",
+    )
+
+
+class MergeConfig(Section):
+    """How the merged data set is written."""
+
+    size: Literal["native", "generator"] = Field(
+        default="native",
+        description="Of the real images in dataset/. native: their own resolution; generator: data.image_size, as the "
+        "synthetic ones have it and as the comparison was made, so that no size tells the two apart.",
     )
 
 
@@ -319,6 +331,7 @@ class Config(Section):
     gan: GanConfig = Field(default=GanConfig(), description="The generator and its training.")
     generate: GenerateConfig = Field(default=GenerateConfig(), description="Drawing candidates.")
     filter: FilterConfig = Field(default=FilterConfig(), description="Choosing among the candidates.")
+    merge: MergeConfig = Field(default=MergeConfig(), description="Writing the merged data set.")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
     quality: QualityConfig = Field(default=QualityConfig(), description="What the comparison means on the line.")
     serve: ServeConfig = Field(default=ServeConfig(), description="Scheduled runs of a workspace.")

@@ -57,13 +57,15 @@ def load(
     max_megapixels: float = 64,
     background: tuple[int, int, int] = (255, 255, 255),
     allow_flat: bool = False,
+    source: str = "real",
 ) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
-    With ``allow_flat``, a folder without sub-folders is one class without a name. Raises InputError when there is
-    nothing to read: no such path, no class folders, no image.
+    With ``allow_flat``, a folder without sub-folders is one class without a name. Of a manifest that a run wrote, only
+    the rows of one ``source`` are read, real or synthetic. Raises InputError when there is nothing to read: no such
+    path, no class folders, no image.
     """
-    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat)
+    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat, source=source)
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
@@ -96,14 +98,14 @@ def load(
     )
 
 
-def _candidates(path: Path, *, allow_flat: bool) -> tuple[Path, Layout, list[Problem], int]:
+def _candidates(path: Path, *, allow_flat: bool, source: str) -> tuple[Path, Layout, list[Problem], int]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
     if table.is_file():
-        return table.parent.resolve(), read_table(table), [], 0
+        return table.parent.resolve(), read_table(table, source=source), [], 0
     root = path.resolve()
     listing = list_files(root)
     if not listing.paths and not listing.problems:

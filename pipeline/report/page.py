@@ -69,6 +69,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "augmented": augmented,
         "classes": classes,
         "generated": generated,
+        **words.MADE[metrics.get("source", {}).get("kind", "gan")],
         "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "used")},
         "counts": counts,
         "splits": SPLITS,

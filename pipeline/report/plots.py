@@ -138,7 +138,7 @@ def funnel_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
             label=printable(f"rejected: {spoken(reason)}", 34),
         )  # fmt: skip
         left = left + counts
-    axes.set_xlabel("generated images")
+    axes.set_xlabel("synthetic images")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6)
     return figure

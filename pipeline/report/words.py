@@ -16,6 +16,11 @@ ARM_NAMES = {
     "classical_gan": "Classical + accepted synthetic",
 }
 
+MADE = {  # how the synthetic images came about, by `source.kind` of metrics.json
+    "gan": {"made": "generated", "order": "in the order in which they were drawn"},
+    "foreign": {"made": "given", "order": "in the order of their files"},
+}
+
 VERDICTS = {
     "merge": "Merge",
     "do_not_merge": "Do not merge",

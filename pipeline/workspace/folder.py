@@ -76,6 +76,11 @@ class Workspace:
     def run(self) -> RunFolder:
         return RunFolder(self.root / "run")
 
+    @property
+    def judged(self) -> Path:
+        """Of each folder of synthetic images that was judged by the workspace's real ones, a folder of its name."""
+        return self.root / "judged"
+
     def settings(self, overrides: Iterable[str] | None = None, *, fresh: bool = False) -> Config:
         """The workspace's own configuration with overrides, and the base that its classes share once it is trained.
 

@@ -92,7 +92,7 @@ def test_a_schedule_fires_and_the_run_leaves_its_artifacts(
     assert {artifact["key"] for artifact in artifacts} == kept
     assert workspace.run.report.exists() and history(workspace.run, last=1)
     names = {deployment["name"] for deployment in ask(port, "deployments/filter")}
-    assert {name.removeprefix("line3-")[7:] for name in names} == {"evaluate", "train", "add-class"}
+    assert {name.removeprefix("line3-")[7:] for name in names} == {"evaluate", "train", "judge", "add-class"}
 
 
 def test_the_form_of_a_class_has_descriptions_and_bounds(workspace: Workspace) -> None:

@@ -102,6 +102,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             curve={"type": "array", "minItems": 3, "items": record(images=COUNT, accuracy=SHARE)},
         )
         | {"type": ["object", "null"]},
+        source=record(kind={"enum": ["gan", "foreign"]}) | {"additionalProperties": {"type": "string"}},
         seconds=each({"type": "number", "minimum": 0}, ["train", "generate", "filter", "merge", "evaluate"]),
     )  # fmt: skip
 

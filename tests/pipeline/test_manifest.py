@@ -61,6 +61,12 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     assert b"\r" not in first
 
 
+def test_images_that_were_given_have_no_seed(tmp_path: Path) -> None:
+    given_rows = [synthetic(f"{name}.png", seed=None, generator=f"renders/{name}.png") for name in "su"]
+    write_manifest(frame(row("a.png"), *given_rows), tmp_path / "m.csv")
+    assert read_manifest(tmp_path / "m.csv")["seed"].isna().all()
+
+
 name = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=30)
 odd = st.sampled_from(
     ["NA", "nan", "null", "", "1e5", '"', "a,b", "a\nb", "a\r\nb", "\r", " x ", "=1+1", "'", "\ufeffx", "\u2028"]
@@ -119,7 +125,7 @@ BROKEN: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "no ancestor": (lambda: frame(row("a.png"), synthetic("s.png", nearest_real="")), "real training image"),
     "no generator": (lambda: frame(row("a.png"), synthetic("s.png", generator="")), "names its generator"),
-    "no seed": (lambda: frame(row("a.png"), synthetic("s.png", seed=None)), "its seed"),
+    "no seed": (lambda: frame(row("a.png"), synthetic("s.png"), synthetic("u.png", seed=None)), "its seed"),
     "missing column": (lambda: good().drop(columns="decision"), "decision"),
     "column too many": (lambda: good().assign(extra=1), "extra"),
     "column order": (lambda: good()[[*COLUMNS[1:], COLUMNS[0]]], "order"),

@@ -12,6 +12,7 @@ import torch
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
+from pipeline.origins import Generators
 from pipeline.stages.generate import first_seed
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
@@ -144,7 +145,7 @@ def test_without_training_generators_are_asked_as_they_were_taught(
     for file in run.store.glob("candidates-*"):
         file.unlink()
     more = with_class(textures_folder, tmp_path / "more", "a new one", "grain", 50)
-    run_job(run, config, more, until="generate", train=False)
+    run_job(run, config, more, until="generate", origin=Generators(train=False))
     after = drawn(run)
     assert set(after) == set(before) == set(tiny.TEXTURES)
     assert all(after[name].equal(before[name]) for name in after)

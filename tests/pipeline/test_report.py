@@ -102,7 +102,7 @@ def test_nothing_accepted_is_a_complete_page() -> None:
     for row in bare["classes"].values():
         row |= {"accepted": 0, "used": 0, "fid": None, "kid": None, "features": None}
     page = Page(render_report(ReportData(metrics=bare)))
-    assert "Do not merge" in page.text and "What became of the generated images" in page.text
+    assert "Do not merge" in page.text and "What became of the synthetic images" in page.text
     assert "with synthetic" not in page.text
 
 

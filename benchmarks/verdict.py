@@ -94,7 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     own = [Path(file).read_text(encoding="utf-8") for file in (__file__, render.__code__.co_filename)]
-    key = digest(own, options.overrides)[:16]
+    key = digest(own, options.overrides, code="pipeline.job")[:16]
     rows = options.out / f"{key}.jsonl"
     done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
     images = Memory(options.out / key, verbose=0).cache(population)

@@ -9,6 +9,7 @@ import typer
 
 from ganaug.families import FAMILIES
 from pipeline.class_commands import classes
+from pipeline.classifier_commands import export_classifier_command, predict_command
 from pipeline.config import Config, load_config
 from pipeline.job import recall_job, recall_origin, run_job
 from pipeline.latent_commands import latent
@@ -65,6 +66,8 @@ def families(as_json: AsJson = False) -> None:
 
 
 app.command("score")(score_command)
+app.command("predict")(predict_command)
+app.command("export-classifier")(export_classifier_command)
 
 
 def _brief(options: dict[str, object]) -> str:

@@ -37,7 +37,8 @@ class Reading:
     and height in pixels as decoded, mode of the file, mask (relative path or "") and spot (as given or ""). ``images``
     are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the
     frame's order.
-    ``ignored`` counts files of other formats and hidden files.
+    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; 255 where
+    no image has 16 bits.
     """
 
     root: Path
@@ -49,6 +50,7 @@ class Reading:
     masks: list[NDArray[np.uint8] | None]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
+    white: int = 255
 
 
 def load(
@@ -95,6 +97,7 @@ def load(
         masks=[item.mask for item in decoded],
         notes=[*layout.notes, *notes, *describe(decoded, images)],
         ignored=ignored,
+        white=white,
     )
 
 

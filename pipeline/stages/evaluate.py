@@ -13,6 +13,7 @@ from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
 from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
+from pipeline.stages.keep import keep_classifiers
 from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
 from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, write_json
@@ -47,7 +48,9 @@ def evaluate(
         ]
         for arm in config.evaluate.arms
     }
-    flat = iter(run_fits(run, config, "evaluate", [job for of_arm in jobs.values() for job in of_arm]))
+    kept = {arm: jobs[arm][0] for arm in (choices.baseline, choices.augmented)}
+    every = [job for of_arm in jobs.values() for job in of_arm]
+    flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))
     predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     common: dict[str, Any] = {
@@ -98,6 +101,7 @@ def evaluate(
         "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, chosen.gain.recall, strict=True)},
     }
     write_json(run.store / "comparison.json", details)
+    keep_classifiers(run, config, prepared, kept, metrics)
     return metrics
 
 

@@ -41,7 +41,8 @@ FOREIGN = Remedies(  # of images that somebody else made: nothing here can train
 def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
     recipe = _scorer_recipe(config, prepared)
-    file = run.stored("judge", digest(prepared.digest, identity_of(recipe), config.evaluate.folds, config.seed))
+    how = (identity_of(recipe), config.evaluate.folds, config.seed, device_of(config))
+    file = run.stored("judge", digest(prepared.digest, *how, code=__name__))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
         run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
@@ -96,7 +97,8 @@ def filter_candidates(
 def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> Selected:
     out, config, prepared, judgement, one = job
     run = RunFolder(Path(out))
-    key = digest(Path(one.file).name, Path(judgement.file).name, config.filter, config.evaluate.ratios, config.seed)
+    rules = (config.filter, config.evaluate.ratios, config.seed)
+    key = digest(Path(one.file).name, Path(judgement.file).name, *rules, code=__name__)
     file, record = run.stored("selection", key), run.stored("selection", key, ".json")
 
     def build() -> dict[str, Any]:

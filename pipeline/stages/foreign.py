@@ -171,7 +171,7 @@ def _stored(
         "names": [PurePosixPath(reading.frame["path"].iloc[i]).stem for i in chosen],
     }
     # Named by its content alone: the filter's results depend on nothing else of it.
-    file = run.stored("candidates", digest(tensors, facts))
+    file = run.stored("candidates", digest(tensors, facts, code="pipeline.stages.foreign"))
     cached_tensors(file, lambda: (tensors, facts))
     return Candidates(label, prepared.classes[label], str(file), "", len(chosen))
 

@@ -62,7 +62,7 @@ class TrainJob:
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
         identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack", "labels")}
-        return digest(identity, _content(self), Path(self.base).name)
+        return digest(identity, _content(self), Path(self.base).name, code="pipeline.stages.train")
 
 
 def _content(job: TrainJob) -> str:
@@ -72,8 +72,9 @@ def _content(job: TrainJob) -> str:
         return Path(job.pack).name
     index = images_of(job, pack)
     masks = None if job.guide == "none" or pack.masks is None else pack.masks[index]
+    labels = pack.labels[index] if job.classes else len(index)
     held_out = pack.images[held_out_of(job, pack)]
-    return digest(pack.images[index], pack.labels[index] if job.classes else len(index), masks, held_out)
+    return digest(pack.images[index], labels, masks, held_out, code="pipeline.stages.train")
 
 
 def options_for(config: Config) -> Options:

@@ -21,7 +21,7 @@ from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.guides import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
-from pipeline.store import RunFolder, load_tensors
+from pipeline.store import RunFolder, load_tensors, replace_folder
 
 SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
 Row = dict[str, Any]
@@ -48,17 +48,8 @@ def merge(
         real = _write_real(fresh, config, source, pack, taken, bar.advance)
     synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real, taken)
     write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
-    _exchange(fresh, run.dataset)
+    replace_folder(fresh, run.dataset)
     return len(synthetic)
-
-
-def _exchange(fresh: Path, place: Path) -> None:
-    old = fresh.with_name("merged-before")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.replace(old)
-    fresh.replace(place)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: set[str], advance: Any) -> list[Row]:

@@ -78,7 +78,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     frame = reading.frame
     content = frame[["path", "label", "split", "sha256", "spot"]].to_dict("list")
     written = _written(config, reading)
-    key = digest(content, reading.masks, written, config.data, config.seed)
+    key = digest(content, reading.masks, written, config.data, config.seed, code=__name__)
     record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
@@ -122,6 +122,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
                 *_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
                 *_missing_descriptions(written, rows),
             ],
+            white=reading.white,
         )
 
     # The folder may have been moved since: only names are trusted, never paths.

@@ -14,7 +14,10 @@ from pipeline.store import load_tensors
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images."""
+    """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images.
+
+    `white` is the 16-bit level that became 255, and 255 where no image has 16 bits.
+    """
 
     digest: str
     pack: str
@@ -24,6 +27,7 @@ class Prepared:
     framing: str
     counts: dict[str, dict[str, int]]
     notes: list[str]
+    white: int = 255
 
     @property
     def n_train(self) -> int:
@@ -153,7 +157,7 @@ def load_pack(file: str) -> Pack:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)  # a file may hold 100 MB, and each worker keeps its own
 def load_images(file: str) -> Tensor:
     """The `images` of a candidates file."""
     return load_tensors(Path(file))[0]["images"]

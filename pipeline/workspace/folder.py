@@ -172,7 +172,7 @@ class Workspace:
         base = config.gan.base
         own = base is not None and Path(base).resolve().parent == self.run.store.resolve()
         gan = config.gan.model_copy(update={"base": None}) if own else config.gan
-        return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}))
+        return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}), code="pipeline.job")
 
     def _holds_something_else(self) -> bool:
         ours = {self.config.name, self.images.name}

@@ -120,9 +120,9 @@ def test_arms_of_different_augmentation_have_a_control(
     def other(*arguments: Any) -> Any:
         return replace(choose(*arguments), policy="flips", baseline=baseline, augmented="classical_gan")
 
-    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> Any:
+    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob], **named: Any) -> Any:
         fitted[stage] = list(jobs)
-        return fits.run_fits(run, config, stage, jobs)
+        return fits.run_fits(run, config, stage, jobs, **named)
 
     monkeypatch.setattr("pipeline.job.choose", other)
     monkeypatch.setattr(evaluate, "run_fits", spy)

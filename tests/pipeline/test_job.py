@@ -233,9 +233,9 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
     seen: dict[str, list[fits.FitJob]] = {}
     run_fits = fits.run_fits
 
-    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[fits.FitJob]) -> Any:
+    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[fits.FitJob], **named: Any) -> Any:
         seen.setdefault(stage, []).extend(jobs)
-        return run_fits(run, config, stage, jobs)
+        return run_fits(run, config, stage, jobs, **named)
 
     monkeypatch.setattr("pipeline.stages.evaluate.run_fits", spy)
     monkeypatch.setattr("pipeline.stages.choose.run_fits", spy)

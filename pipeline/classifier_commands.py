@@ -64,8 +64,10 @@ def export_classifier_command(
 
     _require_new(onnx, "--onnx")
     classifier = load_classifier(RunFolder(run), arm)
-    error = export_onnx(classifier, onnx)
-    typer.echo(f"{onnx}: arm {classifier.card['arm']}, probabilities within {error:.1g} of torch's.")
+    difference = export_onnx(classifier, onnx)
+    typer.echo(f"{onnx}: arm {classifier.card['arm']}, probabilities within {difference:.1g} of torch's.")
+    if classifier.preprocessing["framing"] == "mask":
+        print("It takes square cut-outs around defects (data.framing = mask), no whole photographs.", file=sys.stderr)
 
 
 def _require_new(file: Path | None, option: str) -> None:

@@ -56,14 +56,14 @@ def export_onnx(classifier: KeptClassifier, file: Path) -> float:
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    error = max(_difference(served, session, _examples(classifier, count)) for count in CHECKED)
-    if not error <= TOLERANCE:
+    difference = max(_difference(served, session, _examples(classifier, count)) for count in CHECKED)
+    if not difference <= TOLERANCE:
         raise JobError(
             f"Probabilities by onnxruntime {onnxruntime.__version__} differ from those by torch {torch.__version__} by "
-            f"{error:.2g}; {TOLERANCE:g} is allowed. Nothing was written; try other versions of the two."
+            f"{difference:.2g}; {TOLERANCE:g} is allowed. Nothing was written; try other versions of the two."
         )
     write_atomically(file, data)
-    return error
+    return difference
 
 
 def _traced(served: Served, example: Tensor) -> bytes:
@@ -72,9 +72,15 @@ def _traced(served: Served, example: Tensor) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a newer one
         torch.onnx.export(
-            served, (example,), graph, dynamo=False, opset_version=OPSET, input_names=[IMAGES],
-            output_names=[PROBABILITIES], dynamic_axes={IMAGES: {0: BATCH}, PROBABILITIES: {0: BATCH}},
-        )  # fmt: skip
+            served,
+            (example,),
+            graph,  # type: ignore[arg-type]  # the older exporter takes what can be written to as well
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[IMAGES],
+            output_names=[PROBABILITIES],
+            dynamic_axes={IMAGES: {0: BATCH}, PROBABILITIES: {0: BATCH}},
+        )
     return graph.getvalue()
 
 

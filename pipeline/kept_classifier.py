@@ -72,13 +72,12 @@ def load_classifier(run: RunFolder, arm: str | None = None) -> KeptClassifier:
         raise InputError(f"--arm {arm}: {run.out} kept the classifiers of {' and '.join(cards)}.")
     card = next(card for name, card in cards.items() if (name == arm if arm else card["recommended"]))
     weights, _ = load_tensors(run.classifier(card["arm"]))
-    with torch.random.fork_rng(devices=[]):  # the weights are replaced at once
-        model = build_model(
-            card["recipe"]["model"], classes=len(card["classes"]), channels=card["preprocessing"]["channels"]
-        )
+    classes, channels = len(card["classes"]), card["preprocessing"]["channels"]
     try:
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
+            model = build_model(card["recipe"]["model"], classes=classes, channels=channels)
         model.load_state_dict(weights)
-    except RuntimeError:
+    except (ValueError, RuntimeError):
         raise JobError(
             f"{run.classifier(card['arm'])} is of another version; `ganaug evaluate --out {run.out}` trains it anew."
         ) from None

@@ -90,7 +90,7 @@ def classify(classifier: KeptClassifier, images: Sequence[NewImage]) -> Iterator
         for start in range(0, len(images), CHUNK):
             outcomes = list(pool.map(read, images[start : start + CHUNK]))
             pictures = [outcome for outcome in outcomes if isinstance(outcome, Tensor)]
-            said = iter(classifier.probabilities(torch.stack(pictures)) if pictures else [])
+            said: Iterator[Tensor] = iter(classifier.probabilities(torch.stack(pictures)) if pictures else ())
             for image, outcome in zip(images[start : start + CHUNK], outcomes, strict=True):
                 match outcome:
                     case Tensor():

@@ -7,9 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.config import Config, load_config
+from pipeline.store import RunFolder, load_tensors, save_tensors
 
 TEXTURES = {"blobs": (2.5, 2.5), "grain": (0.6, 0.6), "lines": (4.0, 0.4)}  # blur along x and y
 SETTINGS = (
@@ -54,6 +56,17 @@ def write_dataset(
         for i in range(first_seed, first_seed + count):
             (root / name / f"{name}-{i:02d}.png").write_bytes(encoded(texture(name, i, channels=channels)))
     return root
+
+
+def draw_well(run: RunFolder) -> None:
+    """Put new real pictures of the class in place of all candidates of a run: the filter accepts them, whatever a tiny
+    training has come to."""
+    for file in run.store.glob("candidates-*.safetensors"):
+        tensors, record = load_tensors(file)
+        count, channels, size, _ = tensors["images"].shape
+        pictures = [texture(record["class"], 1000 + i, size=size, channels=channels) for i in range(count)]
+        images = torch.from_numpy(np.stack(pictures)).reshape(count, size, size, channels).permute(0, 3, 1, 2)
+        save_tensors(file, tensors | {"images": images.contiguous()}, record)
 
 
 def contents(folder: Path) -> dict[str, str]:

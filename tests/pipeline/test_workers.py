@@ -126,8 +126,14 @@ def test_a_named_device_is_taken_as_it_is() -> None:
 
 def test_precision_is_the_one_asked_for_and_else_what_the_processor_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision(Config(precision="bf16")) == "bf16"
-    for able, found in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32")):
+    for able, used, found in (
+        ({"amx_bf16": True}, "AVX512", "bf16"),
+        ({"avx512_bf16": True}, "AVX512", "bf16"),
+        ({"avx512_bf16": True}, "AVX2", "fp32"),  # as by ATEN_CPU_CAPABILITY
+        ({"avx512_f": True}, "AVX512", "fp32"),
+    ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda used=used: used)
         assert resolve_precision(Config(device="cpu")) == found
         assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu"), 60).precision == found
         assert resolve_precision(Config(device="mps")) == "fp32"  # not measured there

@@ -1,6 +1,7 @@
 """A job small enough for a test: textures that are easily told apart, a few steps of everything."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ SETTINGS = (
     "gan.diffaugment=none", "generate.per_class=12",
     # a generator of forty steps makes rubbish: let some of it through
     "filter.min_confidence=0", "filter.copy_correlation=1.0", "filter.refuse_fid_ratio=1e12",
-    "evaluate.steps=10", "evaluate.batch=8", "evaluate.seeds=2", "evaluate.folds=2", "evaluate.repeats=1",
+    "evaluate.steps=4", "evaluate.batch=8", "evaluate.seeds=2", "evaluate.folds=2", "evaluate.repeats=1",
     "evaluate.policies=[flips]", "evaluate.ratios=[1]", "evaluate.resamples=100",
+    f"precision={os.environ.get('TEST_PRECISION', 'auto')}",
 )  # fmt: skip
+TWO_ARMS = ("evaluate.arms=[real,gan]", "evaluate.seeds=1", "quality.learning_curve=false")  # as short as a run gets
 
 
 def settings(*overrides: str) -> Config:

@@ -20,10 +20,7 @@ from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
-QUICK = (
-    "gan.steps=6", "gan.finetune_steps=3", "evaluate.seeds=1", "evaluate.steps=2", "evaluate.arms=[real,gan]",
-    "quality.learning_curve=false",
-)  # fmt: skip
+QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
 
 
@@ -51,7 +48,7 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def two_classes(finished_once: Path, tmp_path: Path) -> Workspace:
+def workspace(finished_once: Path, tmp_path: Path) -> Workspace:
     """A workspace of its own whose run is finished; the images came from `tmp_path`."""
     shutil.copytree(finished_once, tmp_path, dirs_exist_ok=True)
     return Workspace(tmp_path / "workspace")
@@ -108,10 +105,7 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
     assert {path.name for path in (workspace.run.out / "generators").iterdir()} == {"grain", "lines"}
 
 
-def test_comparing_anew_trains_no_generator(
-    tmp_path: Path, two_classes: Workspace, monkeypatch: MonkeyPatch
-) -> None:
-    workspace = two_classes
+def test_comparing_anew_trains_no_generator(tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch) -> None:
     models = drawn(workspace)
     more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
     assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
@@ -121,8 +115,8 @@ def test_comparing_anew_trains_no_generator(
     assert drawn(workspace) == models
 
 
-def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, two_classes: Workspace) -> None:
-    workspace, incoming = two_classes, tmp_path / "incoming"
+def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     incoming.mkdir()
     assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}
     tiny.write_dataset(incoming, {"lines": 12})
@@ -139,8 +133,8 @@ def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, two_classes: 
     assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}  # each file is looked at once
 
 
-def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, two_classes: Workspace) -> None:
-    workspace, incoming = two_classes, tmp_path / "incoming"
+def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     arrived = tiny.write_dataset(incoming, {"lines": 2}) / "lines"
     for file in arrived.iterdir():
         os.utime(file, (1e9, 1e9))
@@ -153,8 +147,8 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, two_c
     assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
-def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, two_classes: Workspace) -> None:
-    workspace, incoming = two_classes, tmp_path / "incoming"
+def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
@@ -174,8 +168,7 @@ def test_no_workspace_is_said_so(
     assert "is no workspace" in capfd.readouterr().err and not (tmp_path / "none").exists()
 
 
-def test_another_setting_of_the_base_trains_a_new_one(two_classes: Workspace) -> None:
-    workspace = two_classes
+def test_another_setting_of_the_base_trains_a_new_one(workspace: Workspace) -> None:
     assert workspace.settings(OVERRIDES).gan.base is not None
     assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.base is not None
     assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.base is None
@@ -183,9 +176,8 @@ def test_another_setting_of_the_base_trains_a_new_one(two_classes: Workspace) ->
 
 
 def test_images_cannot_join_or_leave_while_a_run_reads_them(
-    tmp_path: Path, two_classes: Workspace, monkeypatch: MonkeyPatch
+    tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch
 ) -> None:
-    workspace = two_classes
     images = tiny.write_dataset(tmp_path / "lines", {"lines": 4}) / "lines"
     seen: list[int] = []
 

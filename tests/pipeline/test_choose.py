@@ -130,7 +130,7 @@ def test_arms_of_different_augmentation_have_a_control(
 
     monkeypatch.setattr("pipeline.job.choose", other)
     monkeypatch.setattr(evaluate, "run_fits", spy)
-    metrics = run_job(copied, finished.config, finished.source)
+    metrics = run_job(copied, finished.config, finished.source, until="evaluate")
     augmented = [job for job in fitted["evaluate"] if job.recipe.policy == "flips" and job.synthetic]
     if baseline == "classical":
         assert metrics["gain"]["control"] is None and "control" not in fitted

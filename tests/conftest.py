@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from pipeline.config import Config
 from pipeline.job import run_job
@@ -21,6 +22,18 @@ from tests import tiny
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+
+class ByFile(LoadFileScheduling):
+    """A file at a time for each process; all that need Prefect's server to one, so that there is one server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/flows" if nodeid.startswith("tests/flows/") else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is switched off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def call(monkeypatch: MonkeyPatch, *words: str) -> int:
 @pytest.mark.parametrize("runner", ["local", pytest.param("process", marks=pytest.mark.slow)])
 def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folder: Path, runner: str) -> None:
     out = tmp_path / "run"
-    config = tiny.settings("gan.scope=per_class", f"runner={runner}", "workers=2", "evaluate.seeds=1")
+    config = tiny.settings("gan.scope=per_class", "gan.steps=4", f"runner={runner}", "workers=2", *tiny.TWO_ARMS)
     metrics = augment(str(textures_folder), str(out), config)
     assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     run = latest()
@@ -111,9 +111,8 @@ def test_a_class_that_fails_to_train_is_a_failed_task_of_a_completed_run(
         return conditions_of(job, pack)
 
     monkeypatch.setattr(training, "conditions_of", diverge_on_grain)
-    metrics = augment(
-        str(textures_folder), str(tmp_path / "run"), tiny.settings("gan.scope=per_class", "evaluate.seeds=1")
-    )
+    config = tiny.settings("gan.scope=per_class", "gan.steps=4", *tiny.TWO_ARMS)
+    metrics = augment(str(textures_folder), str(tmp_path / "run"), config)
     assert {name: row["generated"] for name, row in metrics["classes"].items()} == {
         "blobs": 12,
         "grain": 0,

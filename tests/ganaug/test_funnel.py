@@ -57,7 +57,7 @@ def candidates_of(images: Tensor, confidence: Tensor | None = None) -> ClassCand
 
 
 REAL = real_class()
-OTHERS = (real_class(grain=8, seed=100), real_class(grain=2, seed=200))
+OTHERS = (real_class(8, grain=8, seed=100), real_class(8, grain=2, seed=200))
 
 
 def funnel(candidates: ClassCandidates, *, wanted: int = 20, real: RealClass = REAL, seed: int = 0) -> ClassSelection:

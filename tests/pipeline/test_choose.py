@@ -101,9 +101,13 @@ def test_used_images_are_those_of_the_chosen_ratio(
     """The filter accepts as many as the largest ratio asks for."""
     choose = choosing.choose
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: replace(choose(*arguments), ratio=1))
-    settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "quality.learning_curve=false")
+    settings = tiny.settings(
+        "evaluate.ratios=[1,2]", "evaluate.seeds=1", "generate.per_class=16", "quality.learning_curve=false"
+    )
+    run_job(copied, settings, finished.source, until="generate")
+    tiny.draw_well(copied)
     classes = run_job(copied, settings, finished.source)["classes"]
-    assert any(row["accepted"] > row["used"] > 0 for row in classes.values())
+    assert all(row["accepted"] > row["used"] == 8 for row in classes.values())
     frame = read_manifest(copied.manifest)
     written = Counter(frame["label"][frame["source"] == "synthetic"])
     assert written == {name: row["used"] for name, row in classes.items()}
@@ -126,7 +130,7 @@ def test_arms_of_different_augmentation_have_a_control(
 
     monkeypatch.setattr("pipeline.job.choose", other)
     monkeypatch.setattr(evaluate, "run_fits", spy)
-    metrics = run_job(copied, finished.config, finished.source)
+    metrics = run_job(copied, finished.config, finished.source, until="evaluate")
     augmented = [job for job in fitted["evaluate"] if job.recipe.policy == "flips" and job.synthetic]
     if baseline == "classical":
         assert metrics["gain"]["control"] is None and "control" not in fitted

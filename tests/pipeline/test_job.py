@@ -195,7 +195,7 @@ def test_running_again_computes_nothing(finished: Finished) -> None:
 
 def test_the_same_seed_elsewhere_gives_the_same_manifest(finished: Finished, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "elsewhere" / "run")
-    metrics = run_job(run, finished.config, finished.source)
+    metrics = run_job(run, finished.config, finished.source, until="evaluate")
     assert run.manifest.read_bytes() == finished.run.manifest.read_bytes()
     assert without_seconds(metrics) == without_seconds(finished.metrics)
 
@@ -217,7 +217,7 @@ def test_more_seeds_retrain_no_generator_and_no_scorer(finished: Finished, tmp_p
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished.run.out, run.out)
     before = tiny.times(run.store)
-    metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source)
+    metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source, until="evaluate")
     after = tiny.times(run.store)
     new = {name for name in after if after[name] != before.get(name)} - {"comparison.json"}
     assert len(new) == len(ARMS) + len(PARTS) and all(name.startswith("fits/") for name in new)
@@ -239,7 +239,7 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
 
     monkeypatch.setattr("pipeline.stages.evaluate.run_fits", spy)
     monkeypatch.setattr("pipeline.stages.choose.run_fits", spy)
-    run_job(finished.run, finished.config, finished.source)
+    run_job(finished.run, finished.config, finished.source, until="evaluate")
     seen.pop("control", None)
     final, choosing = seen.pop("evaluate"), [job for jobs in seen.values() for job in jobs]
     pack = load_pack(final[0].pack)
@@ -271,7 +271,8 @@ def test_nothing_before_the_comparison_depends_on_the_test_images(tmp_path: Path
     found = []
     for seed in (100, 200):
         run = RunFolder(tmp_path / f"run-{seed}")
-        metrics = run_job(run, tiny.settings(), given_split(tmp_path / f"data-{seed}", test_seed=seed))
+        source = given_split(tmp_path / f"data-{seed}", test_seed=seed)
+        metrics = run_job(run, tiny.settings(), source, until="evaluate")
         frame = read_manifest(run.manifest)
         assert metrics["dataset"]["counts"]["test"] == dict.fromkeys(tiny.TEXTURES, 4)
         assert {Path(p).name for p in frame["path"][frame["split"] == "test"]} == {
@@ -338,7 +339,10 @@ def test_a_class_too_small_for_a_generator_is_said_so(
 def test_colour_images_stay_in_colour(tmp_path: Path) -> None:
     source = tiny.write_dataset(tmp_path / "data", {"blobs": 8, "grain": 8}, channels=3)
     run = RunFolder(tmp_path / "run")
-    metrics = run_job(run, tiny.settings("evaluate.seeds=1", "gan.family=wgan_gp", "gan.steps=10"), source)
+    config = tiny.settings(*tiny.TWO_ARMS, "gan.family=wgan_gp", "gan.steps=10")
+    run_job(run, config, source, until="generate")
+    tiny.draw_well(run)
+    metrics = run_job(run, config, source, until="evaluate")
     assert metrics["dataset"]["channels"] == 3
     frame = read_manifest(run.manifest)
     assert len(frame[frame["source"] == "synthetic"]) > 0
@@ -393,6 +397,6 @@ def test_secrets_do_not_reach_the_log_or_the_report(finished: Finished, tmp_path
     source = tmp_path / "token=hunter2"
     shutil.copytree(finished.source, source)
     run = RunFolder(tmp_path / "run")
-    run_job(run, tiny.settings("evaluate.seeds=1"), source)
+    run_job(run, tiny.settings(*tiny.TWO_ARMS, "gan.steps=2"), source)
     for file in (run.log, run.report, run.metrics, run.manifest, run.card("grain")):
         assert "hunter2" not in file.read_text(encoding="utf-8"), file

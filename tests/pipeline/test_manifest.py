@@ -74,7 +74,7 @@ odd = st.sampled_from(
 number = st.none() | st.floats(-1e9, 1e9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(name.filter(lambda n: n not in (".", "..")), min_size=1, max_size=6, unique=True), odd, number)
 def test_odd_names_and_numbers_round_trip(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], remark: str, value: float | None

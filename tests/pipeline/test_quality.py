@@ -46,7 +46,7 @@ def test_one_cost_alone_is_refused() -> None:
 def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Finished, copied: RunFolder) -> None:
     fits = set((copied.store / "fits").iterdir())
     settings = ("quality.good=grain", "quality.cost_miss=50", "quality.cost_false_reject=1", "quality.prevalence=0.1")
-    metrics = run_job(copied, tiny.settings(*settings), finished.source)
+    metrics = run_job(copied, tiny.settings(*settings), finished.source, until="evaluate")
     assert set((copied.store / "fits").iterdir()) == fits
     quality, arms = metrics["quality"], metrics["arms"]
     assert quality["good"] == "grain" and quality["prevalence"] == 0.1
@@ -77,5 +77,5 @@ def test_parts_are_stratified_nested_and_differ_between_seeds(finished: Finished
 
 
 def test_the_curve_can_be_left_out(finished: Finished, copied: RunFolder) -> None:
-    metrics = run_job(copied, tiny.settings("quality.learning_curve=false"), finished.source)
+    metrics = run_job(copied, tiny.settings("quality.learning_curve=false"), finished.source, until="evaluate")
     assert metrics["worth"] is None

@@ -78,7 +78,7 @@ def run_jobs(
 ) -> list[Result]:
     """`[function(job) for job in jobs]` over `processes` one-thread processes; `done` is called after each job.
 
-    With one process it runs here, on one thread too: the results are the same bits either way.
+    With one process it runs here, on one thread too: on the CPU the results are the same bits either way.
     """
     results: list[Result] = []
     for result in _results(function, jobs, min(processes, len(jobs))):

@@ -1,4 +1,4 @@
-"""Draw candidates from the trained generators, each reproducible from its generator and its own seed."""
+"""Draw candidates from the trained generators, each reproducible from its generator and its own seed (on the CPU)."""
 
 import hashlib
 from collections.abc import Sequence

@@ -61,10 +61,10 @@ def judge(
         if not place.exists():
             raise InputError(f"{place} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     RunFolder(out).prepare()
-    from flows.judge import Given  # after quiet_prefect in main, as above
+    from flows.judge import GivenImages  # after quiet_prefect in main, as above
     from flows.judge import judge as flow
 
-    flow(Given(real=str(real), synthetic=str(synthetic), out=str(out), config=settings))
+    flow(GivenImages(real=str(real), synthetic=str(synthetic), out=str(out), config=settings))
 
 
 @classes.command("add")

@@ -15,7 +15,7 @@ from pipeline.workspace import Workspace
 SYNTHETIC = "Class folders, or a CSV file, of the synthetic images, on the machine that runs the flow."
 
 
-class Given(BaseModel):
+class GivenImages(BaseModel):
     """The images to judge, and the real ones that they are judged by."""
 
     real: Place = Field(description="Image folder, MVTec AD folder or CSV manifest of the real images.")
@@ -25,7 +25,7 @@ class Given(BaseModel):
 
 
 @flow(name="judge", persist_result=False, validate_parameters=True)
-def judge(images: Given) -> dict[str, Any]:
+def judge(images: GivenImages) -> dict[str, Any]:
     """Filter synthetic images, compare with and without them, and report; returns the content of `metrics.json`.
 
     Args:
@@ -36,14 +36,14 @@ def judge(images: Given) -> dict[str, Any]:
     return run_as_tasks(RunFolder(Path(images.out)), config, Path(images.real), origin=origin)
 
 
-class Arrived(BaseModel):
+class SyntheticImages(BaseModel):
     """Synthetic images to judge by the real ones of a workspace."""
 
     synthetic: Place = Field(description=SYNTHETIC)
 
 
 @flow(name="judge-images", persist_result=False)
-def judge_images(images: Arrived, workspace: Place, overrides: list[str] | None = None) -> dict[str, Any]:
+def judge_images(images: SyntheticImages, workspace: Place, overrides: list[str] | None = None) -> dict[str, Any]:
     """Judge synthetic images by the real ones of a workspace, in its folder `judged/NAME/`; returns as `judge`.
 
     Args:

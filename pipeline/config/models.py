@@ -190,9 +190,9 @@ class MergeConfig(Section):
     """How the merged data set is written."""
 
     size: Literal["native", "generator"] = Field(
-        default="native",
-        description="Of the real images in dataset/. native: their own resolution; generator: data.image_size, as the "
-        "synthetic ones have it and as the comparison was made, so that no size tells the two apart.",
+        default="generator",
+        description="Of the real images in dataset/. generator: data.image_size, as the synthetic ones have it and as "
+        "the comparison was made, so that no size tells the two apart; native: their own resolution.",
     )
 
 

@@ -37,8 +37,8 @@ def merge(
 ) -> int:
     """Write `dataset/` whole beside the old one, then exchange the two; returns the number of synthetic images.
 
-    Real images are written losslessly as the run framed them: with `merge.size` native at their own resolution, with
-    generator as the networks saw them, in the size and the channels of the synthetic ones. The source is only read.
+    Real images are written losslessly: with `merge.size` generator as the networks saw them, in the size and the
+    channels of the synthetic ones, with native as the run framed them. The source is only read.
     """
     pack = load_pack(prepared.pack)
     fresh = run.store / "merging"

@@ -42,7 +42,7 @@ def test_the_form_of_a_workspace_asks_for_the_images_alone(workspace: Workspace)
     assert judging.parameters == {"workspace": str(workspace.root.resolve()), "overrides": ["seed=3"]}
     form = judging._parameter_openapi_schema.model_dump()
     assert set(form["required"]) - judging.parameters.keys() == {"images"}
-    (field,) = form["definitions"]["Arrived"]["properties"].values()
+    (field,) = form["definitions"]["SyntheticImages"]["properties"].values()
     assert field["description"].startswith("Class folders, or a CSV file") and field["minLength"] == 1
 
 

@@ -19,7 +19,7 @@ from pipeline.manifest import read_manifest
 from pipeline.origins import Foreign, Generators
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import load_pack
-from pipeline.store import RunFolder, load_tensors
+from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
@@ -214,6 +214,32 @@ def test_more_images_than_are_looked_at_are_drawn_at_random_and_said(textures_fo
     assert len(tensors["images"]) == 4 and facts["names"] == sorted(facts["names"]) != [str(i) for i in range(4)]
     notes = [event["remark"] for event in read_log(run.log) if event["event"] == "remark"]
     assert any("4 of 9 synthetic images were drawn at random" in note for note in notes)
+
+
+def test_of_two_classes_no_image_passes_as_both(tmp_path: Path) -> None:
+    """A bound of 0.2 alone passes an image that is 79 % the other class; the scorer's two shares add up to 1."""
+    real = tiny.write_dataset(tmp_path / "real", dict.fromkeys(("blobs", "grain"), 12))
+    source = give(tmp_path / "given", ("blobs", "lines"), 12)
+    for file in sorted(source.rglob("*.png")):
+        for name in ("blobs", "grain"):
+            save(source / name / f"{file.parent.name}-{file.name}", pixels(file))
+        file.unlink()
+    (source / "lines").rmdir()
+    run, config = RunFolder(tmp_path / "run"), tiny.settings("filter.min_confidence=0.2")
+    run_job(run, config, real, origin=Foreign(source), until="filter")
+    passed: Counter[str] = Counter()
+    for record in run.store.glob("selection-*.json"):
+        (name,) = {read_json(record)["value"]["class_name"]}
+        scores, _ = load_tensors(record.with_suffix(".safetensors"))
+        (names,) = (
+            facts["names"] for file in run.store.glob("candidates-*") for facts in [load_tensors(file)[1]]
+            if facts["class"] == name
+        )  # fmt: skip
+        chosen = scores["ratio_1"].tolist()
+        assert all(scores["confidence"][i] >= 0.5 for i in chosen)
+        assert read_json(record)["value"]["rejected"].get("low_confidence", 0) > 0
+        passed.update(names[i] for i in chosen)
+    assert passed and max(passed.values()) == 1
 
 
 def marked(root: Path, name: str, seed: int, *, mask: bool = True) -> None:

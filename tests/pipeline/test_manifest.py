@@ -111,9 +111,9 @@ BROKEN: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "bad digest": (lambda: frame(row("a.png", sha256="abc")), "sha256"),
     "synthetic test image": (lambda: frame(row("a.png"), synthetic("s.png", split="test")), "only in train"),
     "group in two splits": (lambda: frame(row("a.png", group=1), row("t.png", split="test", group=1)), "one split"),
-    "image in two splits": (
-        lambda: frame(row("a.png", sha256="0" * 64), row("t.png", split="val", sha256="0" * 64)),
-        "same image",
+    "synthetic image that is tested on": (
+        lambda: frame(row("a.png"), synthetic("s.png", sha256="0" * 64), row("t.png", split="val", sha256="0" * 64)),
+        "no validation or test image",
     ),
     "descended from a test image": (
         lambda: frame(row("a.png"), row("t.png", split="test"), synthetic("s.png", nearest_real="t.png")),

@@ -253,7 +253,10 @@ class QualityConfig(Section):
         default=0.01, gt=0, lt=1, description="Share of defective parts on the line, for parts per million and costs."
     )
     cost_miss: float | None = Field(
-        default=None, ge=0, description="What a defect that slips through costs, in any currency."
+        default=None,
+        ge=0,
+        description="What a defect that slips through costs, in any currency. With both costs, the expected cost of a "
+        "part decides (choices and verdict), else balanced accuracy.",
     )
     cost_false_reject: float | None = Field(
         default=None, ge=0, description="What a good part that is rejected costs, in the same currency."
@@ -266,6 +269,8 @@ class QualityConfig(Section):
     def _has_both_costs(self) -> Self:
         if (self.cost_miss is None) != (self.cost_false_reject is None):
             raise ValueError("cost_miss and cost_false_reject go together: set both or none")
+        if self.cost_miss == self.cost_false_reject == 0:
+            raise ValueError("cost_miss and cost_false_reject are both 0, so nothing could be saved: set one above it")
         return self
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pipeline import report as page
 from pipeline.config import Config, dump_config
-from pipeline.history import looks
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training import columns_of
@@ -58,7 +57,6 @@ def report(
         config_yaml=dump_config(config),
         provenance=_provenance(config, source),
         warnings=_warnings(supply, selected, cards),
-        looks=looks(run),
         checked=metrics["source"]["kind"] == "gan" and all(card.get("seen") is not None for card in cards.values()),
     )
     write_atomically(run.report, page.render_report(data).encode())

@@ -29,6 +29,7 @@ from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.job import run_job
 from pipeline.log import read_log
+from pipeline.report.words import improvement
 from pipeline.stages import train as training
 from pipeline.stages.conditions import Conditions, conditions_of
 from pipeline.stages.jobs import TrainJob
@@ -90,7 +91,9 @@ def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folde
     }  # fmt: skip
     assert json.loads(str(artifacts["ganaug-progress"].data)) == 100
     (compared,) = json.loads(str(artifacts["ganaug-compare"].data))
-    assert compared["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert compared["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert compared["endpoint"] == "balanced accuracy"
+    assert compared["better by"] == improvement("balanced_accuracy", metrics["endpoint"]["delta"])
     verdict = str(artifacts["ganaug-verdict"].data)
     assert metrics["reason"] in verdict and metrics["gain"]["augmented"] in verdict and f"{out}/report.html" in verdict
     arms = json.loads(str(artifacts["ganaug-arms"].data))
@@ -166,7 +169,7 @@ def test_the_last_runs_of_a_folder_are_compared(finished: Finished, tmp_path: Pa
     missed = metrics["quality"]["augmented"]["miss_rate"]["mean"]
     assert newest["defects missed"] == f"{100 * missed:.1f} %" != oldest["defects missed"]
     assert newest["FID"] is not None and newest["finished"] > oldest["finished"]
-    assert newest["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert newest["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
 
 
 def test_every_folder_has_a_history_of_its_own(tmp_path: Path) -> None:

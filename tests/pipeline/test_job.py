@@ -35,6 +35,8 @@ ARMS = ("real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan
 NUMBER, COUNT = {"type": "number"}, {"type": "integer", "minimum": 0}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
 NOTHING = {"type": "null"}
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
+ENDS = {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}
 SHARE_OR_NULL = SHARE | {"type": ["number", "null"]}
 
 
@@ -49,7 +51,7 @@ def each(value: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def interval(name: str, value: dict[str, Any] = NUMBER) -> dict[str, Any]:
-    return record(**{name: value, "ci95": {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}})
+    return record(**{name: value, "ci95": ENDS})
 
 
 def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
@@ -64,6 +66,15 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     )  # fmt: skip
     return record(
         schema={"const": 1},
+        task={"const": "classify"},
+        endpoint=record(
+            name={"const": "balanced_accuracy"}, better={"const": "higher"}, baseline=SHARE, augmented=SHARE,
+            delta=NUMBER, ci95=ENDS, ci_alpha=ENDS,
+            p=SHARE, detectable=SHARE, control={"type": ["object", "null"]},
+        ),
+        comparison={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        looks={"type": "integer", "minimum": 1},
+        alpha={"type": "number", "exclusiveMinimum": 0, "maximum": 0.05},
         verdict={"enum": ["merge", "do_not_merge", "inconclusive"]},
         reason={"type": "string", "minLength": 20},
         dataset=record(
@@ -78,9 +89,9 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             **dict.fromkeys(
                 arms,
                 record(
-                    accuracy=interval("mean", SHARE), macro_f1=interval("mean", SHARE),
+                    **dict.fromkeys(SCORES, interval("mean", SHARE)),
                     recall=record(**dict.fromkeys(classes, SHARE_OR_NULL)),
-                    seeds={"type": "array", "items": record(seed=COUNT, accuracy=SHARE, macro_f1=SHARE)},
+                    seeds={"type": "array", "items": record(seed=COUNT, **dict.fromkeys(SCORES, SHARE))},
                 ),
             )
         ),
@@ -99,7 +110,10 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         ),
         worth=record(
             share={"type": ["object", "null"]}, images_per_class={"type": ["number", "null"]}, most=NUMBER,
-            curve={"type": "array", "minItems": 3, "items": record(images=COUNT, accuracy=SHARE)},
+            curve={
+                "type": "array", "minItems": 3,
+                "items": record(images=COUNT, accuracy=SHARE, balanced_accuracy=SHARE),
+            },
         )
         | {"type": ["object", "null"]},
         source=record(kind={"enum": ["gan", "foreign"]}) | {"additionalProperties": {"type": "string"}},

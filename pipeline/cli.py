@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,10 @@ from ganaug.families import FAMILIES
 from pipeline.class_commands import classes
 from pipeline.classifier_commands import export_classifier_command, predict_command
 from pipeline.config import Config, load_config
+from pipeline.errors import InputError
 from pipeline.job import recall_job, recall_origin, run_job
 from pipeline.latent_commands import latent
-from pipeline.reading import inspect, load, render
+from pipeline.reading import duplicates_of, inspect, load, render, write_pairs
 from pipeline.score import score_command
 from pipeline.store import RunFolder
 
@@ -36,17 +37,30 @@ def main(debug: Debug = False) -> None:
 
 
 @app.command("inspect")
-def inspect_command(dataset: Path, as_json: AsJson = False, overrides: Overrides = None) -> None:
-    """Show what is in DATASET and what is wrong with it; reads only."""
+def inspect_command(
+    dataset: Path,
+    as_json: AsJson = False,
+    pairs: Annotated[
+        Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
     config = load_config(None, overrides)
-    found = inspect_dataset(dataset, config)
+    found = inspect_dataset(dataset, config, pairs)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
+    if found["errors"]:
+        raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
 
 
-def inspect_dataset(dataset: Path, config: Config) -> dict[str, object]:
-    """What `ganaug inspect` reports, JSON-able."""
-    reading = load(dataset, max_megapixels=config.data.max_megapixels)
-    return dict(inspect(reading, near_duplicate_correlation=config.data.near_duplicate_correlation))
+def inspect_dataset(dataset: Path, config: Config, pairs: Path | None = None) -> dict[str, Any]:
+    """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
+    data = config.data
+    reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
+    duplicates = duplicates_of(reading, data.near_duplicate_correlation)
+    if pairs is not None:
+        write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
+    return inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
 
 
 @app.command()

@@ -57,11 +57,23 @@ class DataConfig(Section):
         ge=2,
         description="With fewer training images in the smallest class, repeated k-fold replaces the validation split.",
     )
+    aspect: Literal["pad", "crop"] = Field(
+        default="pad",
+        description="How images that are not square become so; they are never stretched. pad: the shorter side is "
+        "extended by reflection, nothing is lost; crop: the ends of the longer side are cut off.",
+    )
     near_duplicate_correlation: float = Field(
         default=0.6,
         gt=0,
         le=1,
-        description="Images whose details correlate more than this show the same spot and stay in one split.",
+        description="Images whose details correlate less than this never count as alike; 1: only identical ones do.",
+    )
+    group_pattern: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Regular expression with one group, or one named `group`, searched in the path of each image: the "
+        "serial number, board, lot or shot. Images of one group stay in one split, and looks no longer count. "
+        "A column `group` of a manifest comes first.",
     )
     descriptions: str | None = Field(
         default=None,
@@ -73,6 +85,20 @@ class DataConfig(Section):
     max_megapixels: float = Field(
         default=64, gt=0, le=1000, description="Larger images are refused before they are decoded."
     )
+
+    @model_validator(mode="after")
+    def _captures_a_group(self) -> Self:
+        if self.group_pattern is not None:
+            try:
+                expression = re.compile(self.group_pattern)
+            except re.error as error:
+                raise ValueError(f"group_pattern = {self.group_pattern!r} is no regular expression ({error})") from None
+            if expression.groups != 1 and "group" not in expression.groupindex:
+                raise ValueError(
+                    f"group_pattern = {self.group_pattern!r} has {expression.groups} groups; put brackets around what "
+                    "belongs together, such as (board\\d+), or name that group: (?P<group>...)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _leaves_training_images(self) -> Self:

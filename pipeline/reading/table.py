@@ -1,6 +1,7 @@
-"""A CSV manifest as a data set: ``path,label[,split][,mask][,spot]``, paths relative to the file's own folder.
+"""A CSV manifest as a data set: ``path,label[,split][,mask][,group]``, paths relative to the file's own folder.
 
-``spot`` names what an image shows: images of one spot stay in one split, and no near-duplicates are looked for.
+``group`` says what belongs together (a part, board, lot or shot): images of one group stay in one split, and no
+near-duplicates are looked for.
 """
 
 import csv
@@ -47,9 +48,11 @@ def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         missing = [name for name in ("path", "label") if name not in header]
         if missing:
             raise InputError(
-                f"{path} lacks the column {' and '.join(missing)}; its first line must be path,label[,split][,mask], "
-                "separated by commas."
+                f"{path} lacks the column {' and '.join(missing)}; its first line must be "
+                "path,label[,split][,mask][,group], separated by commas."
             )
+        if "spot" in header:
+            raise InputError(f"{path}: the column spot is called group now; rename it in the first line.")
         rows = []
         for number, row in enumerate(reader, start=2):
             if row and len(row) != len(header):
@@ -76,7 +79,7 @@ def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
         check_class_name(row["label"], where),
         SPLIT_NAMES.get(split.lower(), ""),
         _inside(where, mask) if mask else "",
-        row.get("spot", ""),
+        row.get("group", "").strip(),
     )
 
 

@@ -33,14 +33,14 @@ gan:
 class Row:
     """One image of the workspace; `path` and `mask` are relative to its folder of images, `original` is as it came.
 
-    Images that were found to show the same `spot` when they came stay in one split for good.
+    Images of one `group`, by the user's word or found to show one thing when they came, stay in one split for good.
     """
 
     path: str
     label: str
     split: str
     mask: str
-    spot: str
+    group: str
     sha256: str
     added: str
     original: str
@@ -184,6 +184,8 @@ class Workspace:
             return []
         try:
             table = csv.DictReader(io.StringIO(self.manifest.read_text(encoding="utf-8"), newline=""))
+            if "spot" in (table.fieldnames or ()):
+                raise InputError(f"{self.manifest}: the column spot is called group now; rename it in the first line.")
             return [Row(**{column: row[column] for column in COLUMNS}) for row in table]
         except (KeyError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.manifest} is damaged ({error!r}); restore it from a copy.") from None

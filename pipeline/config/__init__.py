@@ -14,7 +14,8 @@ from pipeline.config.models import (
     QualityConfig,
     ServeConfig,
 )
-from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
+from pipeline.config.partial import Settings, overrides_of
+from pipeline.config.reading import dump_config, known_keys, load_config, parse_overrides, validate_config
 from pipeline.masking import mask_secrets
 
 __all__ = [
@@ -30,9 +31,12 @@ __all__ = [
     "GenerateConfig",
     "QualityConfig",
     "ServeConfig",
+    "Settings",
     "dump_config",
     "known_keys",
     "load_config",
     "mask_secrets",
+    "overrides_of",
+    "parse_overrides",
     "validate_config",
 ]

@@ -120,7 +120,7 @@ def _server(port: int, log: Path) -> Iterator[str]:
         yield url
         return
     # its page runs in a browser and asks the API at the address that the server tells it
-    own = os.environ | {"PREFECT_SERVER_UI_API_URL": url}
+    own = {"PREFECT_SERVER_UI_API_URL": url} | os.environ
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (
         log.open("wb") as out,

@@ -19,9 +19,12 @@ def partial(model: type[BaseModel]) -> type[BaseModel]:
             fields[name] = (partial(kind), Field(default=None, description=field.description))
         else:
             fields[name] = (kind, copy(field))
+    section = model.__name__.removesuffix("Config")
     return create_model(
-        f"{model.__name__.removesuffix('Config') or 'All'}Settings",
-        __config__=ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_without_defaults),
+        f"{section}Settings",
+        __config__=ConfigDict(
+            title=section or "Settings", extra="forbid", allow_inf_nan=False, json_schema_extra=_without_defaults
+        ),
         __doc__=model.__doc__,
         **fields,
     )

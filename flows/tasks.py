@@ -13,6 +13,7 @@ from prefect.futures import as_completed
 from pydantic import Field
 
 from flows.artifacts import key_of, publish_results
+from flows.deployed import time_limit
 from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.exchange import work_away
@@ -34,7 +35,7 @@ SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 
 def run_as_tasks(run: RunFolder, config: Config, source: Path, *, origin: Origin = Generators()) -> dict[str, Any]:
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
-    with task_runner(config) as runner, no_survivors():
+    with time_limit(config), task_runner(config) as runner, no_survivors():
         bar = _Bar(runner, run)
         fan_out = partial(bar.fan_out_away, config, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, origin=origin, step=bar.step, fan_out=fan_out)

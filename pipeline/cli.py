@@ -1,22 +1,22 @@
-"""The command line without Prefect: look at data, list families, run one stage on a run's folder."""
+"""The command line without Prefect: look at data, list families, run one stage on a run's folder.
+
+Commands import what they need when they run: torch alone takes seconds, which `--help` must not.
+"""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganaug.families import FAMILIES
 from pipeline.class_commands import classes
 from pipeline.classifier_commands import export_classifier_command, predict_command
-from pipeline.config import Config, load_config
 from pipeline.errors import InputError
-from pipeline.job import recall_job, recall_origin, run_job
 from pipeline.latent_commands import latent
-from pipeline.reading import duplicates_of, inspect, load, render, write_pairs
-from pipeline.score import score_command
-from pipeline.store import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
@@ -46,6 +46,9 @@ def inspect_command(
     overrides: Overrides = None,
 ) -> None:
     """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
+    from pipeline.config import load_config
+    from pipeline.reading import render
+
     config = load_config(None, overrides)
     found = inspect_dataset(dataset, config, pairs)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
@@ -53,8 +56,10 @@ def inspect_command(
         raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
 
 
-def inspect_dataset(dataset: Path, config: Config, pairs: Path | None = None) -> dict[str, Any]:
+def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) -> dict[str, Any]:
     """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
+    from pipeline.reading import duplicates_of, inspect, load, write_pairs
+
     data = config.data
     reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
@@ -66,6 +71,8 @@ def inspect_dataset(dataset: Path, config: Config, pairs: Path | None = None) ->
 @app.command()
 def families(as_json: AsJson = False) -> None:
     """List every GAN family with its paper and its defaults."""
+    from ganaug.families import FAMILIES
+
     if as_json:
         rows = [
             {"name": f.name, "paper": f.paper, "summary": f.summary, "defaults": asdict(f.defaults)}
@@ -79,9 +86,26 @@ def families(as_json: AsJson = False) -> None:
         )
 
 
-app.command("score")(score_command)
 app.command("predict")(predict_command)
 app.command("export-classifier")(export_classifier_command)
+
+
+@app.command("score")
+def score_command(
+    real: Annotated[Path, typer.Argument(help="Real images: class folders, a flat folder or a CSV manifest.")],
+    generated: Annotated[Path, typer.Argument(help="Generated images, likewise.")],
+    features: Annotated[str, typer.Option(help="scattering (the project's own) or inception.")] = "scattering",
+    weights: Annotated[
+        str | None, typer.Option(help="With inception: a .safetensors or .pth file of torchvision's, or download.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Resize all images to this side: 32, 64, 128 or 256.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score GENERATED images against REAL ones; reads only."""
+    from pipeline.score import render_scores, score
+
+    record = score(real, generated, features=features, weights=weights, size=size)
+    typer.echo(json.dumps(record, indent=2, ensure_ascii=False) if as_json else render_scores(record))
 
 
 def _brief(options: dict[str, object]) -> str:
@@ -90,6 +114,10 @@ def _brief(options: dict[str, object]) -> str:
 
 def _stage_command(stage: str, does: str) -> None:
     def command(out: Out = Path("out"), overrides: Overrides = None) -> None:
+        from pipeline.config import load_config
+        from pipeline.job import recall_job, recall_origin, run_job
+        from pipeline.store import RunFolder
+
         run = RunFolder(out)
         config, source = recall_job(run)
         if overrides:

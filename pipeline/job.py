@@ -1,5 +1,6 @@
 """The whole job in order. Who runs a step (plainly, or as a Prefect task) is the caller's to say."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from pipeline.stages.filter import filter_candidates, fit_judge
 from pipeline.stages.guides import asked_kind
 from pipeline.stages.jobs import options_for
 from pipeline.stages.merge import merge
-from pipeline.stages.prepare import prepare
+from pipeline.stages.prepare import prepare, read
 from pipeline.stages.quality import require_good_class
+from pipeline.stages.records import Prepared, load_pack
 from pipeline.stages.report import report
+from pipeline.stages.seen import SHORT, short_digest
 from pipeline.stages.upscale import scale_of
 from pipeline.steps import Clock, FanOut, Step, Work, directly, one_by_one
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
+from pipeline.workers import require_device, require_main_guard
 
 STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
 
@@ -51,13 +55,16 @@ def run_job(
     check_names(config)
     run = RunFolder(run.out.resolve())  # a worker elsewhere has another working directory
     for place in (source, *origin.inputs):
-        _require_apart(run.out, place.resolve())
+        require_apart(run.out, place.resolve())
     clock = Clock(RunLog(run.log))
+    require_main_guard(config)
     with run.lock():
+        _require_same_images(run, config, source)
         _remember(run, config, source, origin)
         with clock("prepare"):
             prepared = step("prepare", prepare, run, config, source)
             require_good_class(config, prepared.classes)  # better said now than after the training
+            _remember_images(run, prepared)
         if until == "prepare":
             return {}
         work = Work(run, config, until, clock, step, fan_out)
@@ -89,7 +96,9 @@ def run_job(
 
 
 def check_names(config: Config) -> None:
-    """Raise InputError for names that only the registries know: family, its options, classifier, weights, policies."""
+    """Raise InputError for what only this machine and the registries know: device, family, its options, classifier,
+    weights, policies."""
+    require_device(config.device)
     options_for(config)
     scale_of(config)
     asked_kind(config, get_family(config.gan.family))
@@ -104,7 +113,8 @@ def check_names(config: Config) -> None:
         raise InputError(f"evaluate.model and evaluate.weights: {error}.") from None
 
 
-def _require_apart(out: Path, source: Path) -> None:
+def require_apart(out: Path, source: Path) -> None:
+    """Raise InputError where one of two resolved paths lies in the other: a run would change what it reads."""
     if out == source or out in source.parents or source in out.parents:
         raise InputError(f"--out {out} and the data set {source} lie in one another; choose --out elsewhere.")
 
@@ -123,13 +133,13 @@ def _remember(run: RunFolder, config: Config, source: Path, origin: Origin) -> N
         ]
         RunLog(run.log).write("run", "configuration changed", now=changed)
     write_atomically(run.config, text.encode())
-    write_json(run.out / "run.json", {"source": str(source.resolve()), "synthetic": inputs})
+    known = {"source": str(source.resolve()), "source_from_out": _from_out(run, source), "synthetic": inputs}
+    write_json(run.record, _recorded(run) | known)
 
 
 def _require_same_origin(run: RunFolder, inputs: list[str]) -> None:
     """A report beside generators or a history of other images would mislead."""
-    record = run.out / "run.json"
-    before = read_json(record).get("synthetic", []) if record.exists() else inputs
+    before = _recorded(run).get("synthetic", inputs)
     if before != inputs and (run.metrics.exists() or (run.out / "generators").exists()):
         held = f"a judgement of {', '.join(before)}" if before else "a run that trains generators of its own"
         raise InputError(f"{run.out} holds {held}; choose another folder with --out.")
@@ -137,12 +147,47 @@ def _require_same_origin(run: RunFolder, inputs: list[str]) -> None:
 
 def recall_origin(run: RunFolder, *, train: bool = True) -> Origin:
     """Where the candidates of the run in a folder came from; `train` is for generators alone."""
-    inputs = read_json(run.out / "run.json").get("synthetic")
+    inputs = _recorded(run).get("synthetic")
     return Foreign(Path(inputs[0])) if inputs else Generators(train)
+
+
+def _remember_images(run: RunFolder, prepared: Prepared) -> None:
+    """Write which images the folder's results come from, whatever path leads to them."""
+    images = sorted({short_digest(row) for row in load_pack(prepared.pack).rows})
+    write_json(run.record, _recorded(run) | {"images": images})
+
+
+def _require_same_images(run: RunFolder, config: Config, source: Path) -> None:
+    """Raise InputError where the folder holds results of another data set, which the run would replace.
+
+    The same data set is one at the same path, as seen from the root or from the folder, or one that has all images of
+    the last run: it was moved, and may have grown.
+    """
+    known = _recorded(run)
+    if str(source.resolve()) == known.get("source") or _from_out(run, source) == known.get("source_from_out"):
+        return
+    if not run.dataset.exists() and not run.generator("any").parent.exists():
+        return  # nothing to be replaced
+    images = {str(sha256)[:SHORT] for sha256 in read(source, config).frame["sha256"]}
+    if not known.get("images") or not images.issuperset(known["images"]):
+        raise InputError(
+            f"{run.out} holds the run of another data set, {known.get('source', 'an unknown one')}; that of {source} "
+            "would replace it. Choose another folder with --out. If it is the same data set, moved and changed since, "
+            f"delete {run.record} and run again."
+        )
+
+
+def _from_out(run: RunFolder, source: Path) -> str:
+    """The data set's path as seen from the run's folder: both may be moved together."""
+    return Path(os.path.relpath(source.resolve(), run.out.resolve())).as_posix()
+
+
+def _recorded(run: RunFolder) -> dict[str, Any]:
+    return dict(read_json(run.record)) if run.record.exists() else {}
 
 
 def recall_job(run: RunFolder) -> tuple[Config, Path]:
     """Configuration and data set of the run in a folder; InputError if there is none."""
-    if not run.config.exists() or not (run.out / "run.json").exists():
+    if not run.config.exists() or not run.record.exists():
         raise InputError(f"{run.out} holds no run; start one with `ganaug run DATASET --out {run.out}`.")
-    return load_config(run.config), Path(read_json(run.out / "run.json")["source"])
+    return load_config(run.config), Path(_recorded(run)["source"])

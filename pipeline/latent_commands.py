@@ -1,15 +1,15 @@
 """`ganaug latent`: look into the latent space of a trained generator."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganaug.smoothness import Smoothness
-from pipeline import explore
 from pipeline.errors import InputError
-from pipeline.latent_model import load_model
-from pipeline.store import RunFolder
+
+if TYPE_CHECKING:
+    from ganaug.smoothness import Smoothness
+    from pipeline.latent_model import Model
 
 READS = {
     "generalises": "the images change evenly and are as different from the real ones as these from each other.",
@@ -36,8 +36,10 @@ def interpolate(
     name: Class, out: Out = Path("out"), seeds: Seeds = "0,1,2,3", steps: Steps = 9, condition: Condition = None
 ) -> None:
     """Walk from seed to seed on the sphere, and say how smooth and how close to real images such walks are."""
+    from pipeline import explore
+
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, guided_by=named[0])
+    model = _load(out, name, condition, named[0])
     picture, figures = explore.interpolate(model, named, steps)
     typer.echo(f"{_describe(figures, model.extractor.name)}\nPictures: {picture}")
 
@@ -52,8 +54,10 @@ def arithmetic(
     condition: Condition = None,
 ) -> None:
     """Draw the mean latent of one group minus that of another plus that of a third."""
+    from pipeline import explore
+
     groups = (_seeds("--with", plus), _seeds("--without", minus), _seeds("--target", target))
-    model = load_model(RunFolder(out), name, condition, guided_by=groups[-1][0])
+    model = _load(out, name, condition, groups[-1][0])
     typer.echo(f"Pictures: {explore.arithmetic(model, *groups)}")
 
 
@@ -69,9 +73,18 @@ def traverse(
     condition: Condition = None,
 ) -> None:
     """Show what each code does, or what the directions of largest effect do."""
+    from pipeline import explore
+
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, guided_by=named[0])
+    model = _load(out, name, condition, named[0])
     typer.echo(f"Pictures: {explore.traverse(model, named, steps, directions)}")
+
+
+def _load(out: Path, name: str, condition: int | None, guided_by: int) -> "Model":
+    from pipeline.latent_model import load_model  # loads torch, which `--help` need not
+    from pipeline.store import RunFolder
+
+    return load_model(RunFolder(out), name, condition, guided_by=guided_by)
 
 
 def _seeds(option: str, text: str) -> list[int]:
@@ -84,7 +97,7 @@ def _seeds(option: str, text: str) -> list[int]:
     return seeds
 
 
-def _describe(figures: Smoothness, features: str) -> str:
+def _describe(figures: "Smoothness", features: str) -> str:
     return (
         f"Perceptual path length {figures.path_length:.3g} on {features}; "
         f"the fastest quarter of a path makes {figures.fastest_quarter:.0%} of its length (25%: an even pace).\n"

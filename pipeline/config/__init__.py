@@ -15,7 +15,8 @@ from pipeline.config.models import (
     QualityConfig,
     ServeConfig,
 )
-from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
+from pipeline.config.partial import Settings, overrides_of
+from pipeline.config.reading import dump_config, known_keys, load_config, parse_overrides, validate_config
 from pipeline.masking import mask_secrets
 
 __all__ = [
@@ -32,9 +33,12 @@ __all__ = [
     "MergeConfig",
     "QualityConfig",
     "ServeConfig",
+    "Settings",
     "dump_config",
     "known_keys",
     "load_config",
     "mask_secrets",
+    "overrides_of",
+    "parse_overrides",
     "validate_config",
 ]

@@ -315,6 +315,9 @@ class ServeConfig(Section):
         description="Folder with one sub-folder a class; images that arrive there are added.",
     )
     watch_every: str = Field(default="*/5 * * * *", min_length=9, description="When the watched folder is looked at.")
+    timeout_hours: float = Field(
+        default=24, gt=0, le=10_000, description="A deployed run is ended after so many hours of work."
+    )
     keep_days: float = Field(
         default=90,
         gt=0,

@@ -13,10 +13,9 @@ from torch import Tensor
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.masking import mask_secrets
-from pipeline.reading import Pair, Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
+from pipeline.reading import Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
 from pipeline.reading.checks import too_many_bad
-from pipeline.reading.duplicates import CERTAIN
-from pipeline.reading.framing import has_defect
+from pipeline.reading.framing import Aspect, has_defect
 from pipeline.reading.table import read_rows
 from pipeline.stages.generate import MOST
 from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, load_pack
@@ -47,7 +46,7 @@ def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path)
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
         raise InputError(fault)
     _require_known_classes(reading, prepared.classes, path)
-    images, masks = _packed(reading, prepared)
+    images, masks = _packed(reading, prepared, config.data.aspect)
     _require_no_copies(reading, images, load_pack(prepared.pack), path)
     origins = _origins(reading, path)
     candidates, remarks = [], _remarks(reading, prepared)
@@ -72,11 +71,6 @@ def merged_bytes(prepared: Prepared, candidates: Sequence[Candidates]) -> int:
     return images * prepared.channels * prepared.image_size**2
 
 
-def is_copy(pair: Pair) -> bool:
-    """Whether two images are one picture: equal files or pixels, or the same re-encoded, turned or brightened."""
-    return pair.identical or pair.correlation >= CERTAIN
-
-
 def _require_known_classes(reading: Reading, classes: Sequence[str], path: Path) -> None:
     unknown = sorted(set(reading.frame["label"]) - set(classes))
     if not unknown:
@@ -89,7 +83,7 @@ def _require_known_classes(reading: Reading, classes: Sequence[str], path: Path)
     )
 
 
-def _packed(reading: Reading, prepared: Prepared) -> tuple[Tensor, Tensor | None]:
+def _packed(reading: Reading, prepared: Prepared, aspect: Aspect) -> tuple[Tensor, Tensor | None]:
     """Images `uint8 [M, C, S, S]`, and their masks `uint8 [M, 1, S, S]` where some image has one."""
     labels, sha256s = reading.frame["label"].tolist(), reading.frame["sha256"].tolist()
 
@@ -101,11 +95,12 @@ def _packed(reading: Reading, prepared: Prepared) -> tuple[Tensor, Tensor | None
             [picture], [reading.masks[i]], [labels[i]], [sha256s[i]], framing=framing, image_size=size
         )[0]  # fmt: skip
 
-    images = pack([cut(image, i) for i, image in enumerate(reading.images)], prepared.image_size, prepared.channels)
+    pictures = [cut(image, i) for i, image in enumerate(reading.images)]
+    images = pack(pictures, prepared.image_size, prepared.channels, aspect)
     if not any(has_defect(mask) for mask in reading.masks):
         return images, None
     masks = [None if mask is None else cut(mask, i) for i, mask in enumerate(reading.masks)]
-    return images, pack_masks(masks, prepared.image_size)
+    return images, pack_masks(masks, prepared.image_size, aspect)
 
 
 def _require_no_copies(reading: Reading, images: Tensor, pack: Pack, path: Path) -> None:
@@ -117,9 +112,9 @@ def _require_no_copies(reading: Reading, images: Tensor, pack: Pack, path: Path)
     found: dict[int, int] = {}
     for start in range(0, len(images), BLOCK):
         block = [_picture(image) for image in images[start : start + BLOCK]]
-        pairs = find_duplicates(known + block, sha256s + given[start : start + BLOCK], threshold=CERTAIN).pairs
+        pairs = find_duplicates(known + block, sha256s + given[start : start + BLOCK]).pairs
         for pair in pairs:
-            if pair.first < len(known) <= pair.second and is_copy(pair):
+            if pair.first < len(known) <= pair.second and pair.certain:
                 found.setdefault(start + pair.second - len(known), held_out[pair.first])
     if not found:
         return

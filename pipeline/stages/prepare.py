@@ -28,6 +28,7 @@ from pipeline.reading import (
     require_clean,
 )
 from pipeline.stages.records import SPLIT_CODES, Prepared
+from pipeline.stages.seen import identity
 from pipeline.store import SPLITS, RunFolder, cached_json, digest, save_tensors
 
 FRAMING_NOTES = {
@@ -106,6 +107,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             {
                 "index": i,
                 **{column: frame[column].iloc[i] for column in ("path", "label", "sha256")},
+                **identity(reading.images[i]),
                 "description": written.get(frame["path"].iloc[i], derived),
             }
             for i, derived in zip(used, sentences, strict=True)

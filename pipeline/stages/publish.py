@@ -1,6 +1,5 @@
 """Put the trained generators where a person looks for them: `generators/CLASS/`, each with a card."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,9 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     pack = load_pack(prepared.pack)
     enlarging, its_card = averaged(Path(enlarger.model)) if enlarger else ({}, {})
     stay = {name for record in painters for name in (record.conditions if record.model else [record.name])}
-    for folder in run.generator("any").parent.glob("*"):
-        if folder.name not in stay:  # of a run with another configuration or data set
-            shutil.rmtree(folder)
+    for card in run.generator("any").parent.glob("*/card.json"):
+        if card.parent.name not in stay:  # of a run with another configuration or data set
+            _withdraw(run, card.parent.name)
     for record in painters:
         if not record.model:
             continue
@@ -68,6 +67,14 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
                 },
             )
+
+
+def _withdraw(run: RunFolder, name: str) -> None:
+    """Remove what `publish` wrote for a class, and its folder unless somebody has put something else there."""
+    for file in (run.model(name), run.enlarger(name), run.sentences(name), run.card(name)):
+        file.unlink(missing_ok=True)
+    if not any(run.generator(name).iterdir()):
+        run.generator(name).rmdir()
 
 
 def _save_unless_there(file: Path, weights: dict[str, Tensor], generator: str) -> None:

@@ -4,15 +4,17 @@ import functools
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 from pipeline.store.sources import code_digest
 
@@ -52,23 +54,34 @@ def canonical(value: Any) -> Any:
             return value.as_posix()
         case bytes():
             return {"sha256": hashlib.sha256(value).hexdigest()}
-        case Tensor():
-            return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": _sha256(value)}
-        case np.ndarray() | np.generic():
-            return canonical(torch.from_numpy(np.atleast_1d(value))) if isinstance(value, np.ndarray) else value.item()
+        case np.generic():
+            return value.item()
+        case np.ndarray() if not value.dtype.hasobject:
+            sha256 = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+            return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": sha256}
         case frozenset() | set():
             return sorted(value)
+    if is_tensor(value):
+        return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": _sha256(value)}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"a {type(value).__name__} has no stable digest")
 
 
-def _sha256(tensor: Tensor) -> str:
+def is_tensor(value: Any) -> bool:
+    """Whether it is a tensor of torch, which takes seconds to import: whoever holds a tensor has done so."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _sha256(tensor: "Tensor") -> str:
+    import torch
+
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).hexdigest()
 
 
-def content_digest(tensors: Mapping[str, Tensor], facts: Any) -> str:
+def content_digest(tensors: "Mapping[str, Tensor]", facts: Any) -> str:
     """SHA-256 of tensors and JSON facts, without any code: a file stays readable after an upgrade."""
     content = {name: canonical(tensor) for name, tensor in tensors.items()}
     return hashlib.sha256(json.dumps([content, facts], sort_keys=True).encode()).hexdigest()
@@ -76,6 +89,8 @@ def content_digest(tensors: Mapping[str, Tensor], facts: Any) -> str:
 
 def jsonable(value: Any) -> Any:
     """`value` as plain JSON types; numpy numbers become numbers, NaN and infinity null (JSON has neither)."""
+    if is_tensor(value):
+        return jsonable(value.tolist())
     match value:
         case float() | np.floating():
             return float(value) if math.isfinite(value) else None
@@ -83,7 +98,7 @@ def jsonable(value: Any) -> Any:
             return value
         case Mapping():
             return {str(key): jsonable(item) for key, item in value.items()}
-        case np.ndarray() | Tensor():
+        case np.ndarray():
             return jsonable(value.tolist())
         case Iterable() if not isinstance(value, bytes):
             return [jsonable(item) for item in value]

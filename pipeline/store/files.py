@@ -12,11 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import JobError
 from pipeline.store.digests import content_digest, jsonable
@@ -24,7 +20,11 @@ from pipeline.store.digests import content_digest, jsonable
 TEMPORARY = ".tmp-"
 SECONDS_A_DAY = 86_400
 CARD = "card"  # one metadata entry only: safetensors does not keep the order of several
-Tensors = dict[str, Tensor]
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Tensors = dict[str, Tensor]
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,10 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, Any] | None = None) -> None:
     """Write tensors and JSON metadata as one safetensors file that carries its own digest; equal input, equal bytes."""
+    import safetensors.torch
+
     # Cloned, because safetensors refuses tensors that share memory.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts = jsonable(dict(metadata or {}))
@@ -77,12 +79,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     write_atomically(path, safetensors.torch.save(plain, {CARD: json.dumps(card, sort_keys=True)}))
 
 
-def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def load_tensors(path: Path) -> "tuple[Tensors, dict[str, Any]]":
     """Read what `save_tensors` wrote: the tensors (on the CPU) and the metadata.
 
     Raises:
         StoreError: the file is missing, truncated, altered, or not one of ours; nothing in it is ever executed.
     """
+    import safetensors.torch
+    from safetensors import SafetensorError
+
     raw = read_whole(path)
     _note_use(path)
     try:
@@ -141,8 +146,8 @@ def read_json(path: Path) -> Any:
 
 
 def cached_tensors(
-    path: Path, build: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
-) -> tuple[Tensors, dict[str, Any]]:
+    path: Path, build: "Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]"
+) -> "tuple[Tensors, dict[str, Any]]":
     """The content of `path`; if it is missing or damaged, what `build` returns, saved there first."""
     if path.exists():
         try:

@@ -37,6 +37,11 @@ class RunFolder:
         return self.out / "config.yaml"
 
     @property
+    def record(self) -> Path:
+        """What the run was made from: the data set's path and its images."""
+        return self.out / "run.json"
+
+    @property
     def history(self) -> Path:
         return self.out / "history.jsonl"
 

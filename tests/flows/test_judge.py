@@ -6,6 +6,7 @@ import pytest
 
 from flows.judge import judge_images
 from flows.serve import deployments
+from pipeline.config import Settings, parse_overrides
 from pipeline.store import read_json
 from pipeline.workspace import Workspace, add_images
 from tests import tiny
@@ -39,17 +40,17 @@ def test_the_command_ends_with_the_verdict_as_run_does(ganaug, textures_folder: 
 
 def test_the_form_of_a_workspace_asks_for_the_images_alone(workspace: Workspace) -> None:
     judging = next(one for one in deployments(workspace, tiny.settings(), ["seed=3"]) if one.name.endswith("-judge"))
-    assert judging.parameters == {"workspace": str(workspace.root.resolve()), "overrides": ["seed=3"]}
+    assert judging.parameters == {"workspace": str(workspace.root.resolve()), "settings": {"seed": 3}}
     form = judging._parameter_openapi_schema.model_dump()
-    assert set(form["required"]) - judging.parameters.keys() == {"images"}
-    (field,) = form["definitions"]["SyntheticImages"]["properties"].values()
+    assert set(form["required"]) - judging.parameters.keys() == {"synthetic"}
+    field = form["properties"]["synthetic"]
     assert field["description"].startswith("Class folders, or a CSV file") and field["minLength"] == 1
 
 
 def test_a_workspace_judges_into_a_folder_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
     source = give(tmp_path / "vendor", ("blobs", "grain"), 6)
     images, registry = tiny.contents(workspace.images), workspace.manifest.read_bytes()
-    metrics = judge_images({"synthetic": str(source)}, str(workspace.root), list(SETTINGS))
+    metrics = judge_images(str(workspace.root), str(source), Settings.model_validate(parse_overrides(SETTINGS)))
     out = workspace.root / "judged" / "vendor"
     assert read_json(out / "metrics.json")["verdict"] == metrics["verdict"] and (out / "report.html").exists()
     assert metrics["dataset"]["classes"] == ["blobs", "grain"]

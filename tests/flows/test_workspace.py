@@ -11,7 +11,8 @@ import pytest
 from prefect.client.schemas.objects import State
 from pytest import CaptureFixture, MonkeyPatch
 
-from flows.workspace import NewImages, add_class, collect, retrain, update
+from flows.workspace import add_class, collect, retrain, update
+from pipeline.config import Settings, parse_overrides
 from pipeline.errors import InputError
 from pipeline.log import read_log
 from pipeline.store import read_json
@@ -22,6 +23,7 @@ from tests.flows.test_augment import call
 
 QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
+CHOSEN = Settings.model_validate(parse_overrides(OVERRIDES))
 
 
 def trained(workspace: Workspace) -> list[str]:
@@ -41,8 +43,7 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("two")
     for name in ("blobs", "grain"):
         folder = tiny.write_dataset(root / name, {name: 12}) / name
-        new = NewImages(workspace=str(root / "workspace"), name=name, paths=[str(folder)])
-        metrics = add_class(new, OVERRIDES)
+        metrics = add_class(str(root / "workspace"), name, [str(folder)], settings=CHOSEN)
     assert metrics["dataset"]["classes"] == ["blobs", "grain"]
     return root
 
@@ -110,7 +111,7 @@ def test_comparing_anew_trains_no_generator(tmp_path: Path, workspace: Workspace
     more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
     assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
     images = read_json(workspace.run.metrics)["dataset"]["counts"]["test"]["grain"]
-    metrics = retrain(str(workspace.root), OVERRIDES)
+    metrics = retrain(str(workspace.root), CHOSEN)
     assert metrics["dataset"]["counts"]["test"]["grain"] > images
     assert drawn(workspace) == models
 
@@ -118,19 +119,19 @@ def test_comparing_anew_trains_no_generator(tmp_path: Path, workspace: Workspace
 def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, workspace: Workspace) -> None:
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}
+    assert collect(str(workspace.root), str(incoming), CHOSEN) == {}
     tiny.write_dataset(incoming, {"lines": 12})
     tiny.write_dataset(incoming, {"blobs": 5}, first_seed=80)
     shutil.copy(tmp_path / "grain" / "grain" / "grain-00.png", incoming / "blobs")
     (incoming / "lines" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for file in incoming.rglob("*.png"):
         os.utime(file, (1e9, 1e9))
-    state: State[Any] = collect(str(workspace.root), str(incoming), OVERRIDES, return_state=True)
+    state: State[Any] = collect(str(workspace.root), str(incoming), CHOSEN, return_state=True)
     told = str(state.message)
     assert state.is_failed() and "is in class 'grain' already" in told and "lines: broken.png" in told
     assert Counter(row.label for row in workspace.rows()) == {"blobs": 17, "grain": 12, "lines": 12}
     assert "lines" in read_json(workspace.run.metrics)["dataset"]["classes"]
-    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}  # each file is looked at once
+    assert collect(str(workspace.root), str(incoming), CHOSEN) == {}  # each file is looked at once
 
 
 def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, workspace: Workspace) -> None:
@@ -142,22 +143,23 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, works
     kept = lost.rename(tmp_path / "kept.png")
     for _ in range(2):
         with pytest.raises(InputError, match=f"{lost.name} is missing or not the file that was recorded"):
-            collect(str(workspace.root), str(incoming), OVERRIDES)
+            collect(str(workspace.root), str(incoming), CHOSEN)
     kept.rename(lost)
     assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
 def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, workspace: Workspace) -> None:
     incoming = tmp_path / "incoming"
+    wrong = Settings.model_validate(parse_overrides([*OVERRIDES, "quality.good=none"]))
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
         for file in incoming.rglob("*.png"):
             os.utime(file, (1e9, 1e9))
         with pytest.raises(InputError, match=r"quality\.good = 'none' is no class"):
-            collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"])
-        assert collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"]) == {}
-    assert update(str(workspace.root), OVERRIDES)["dataset"]["counts"]["train"]["blobs"] > 8
+            collect(str(workspace.root), str(incoming), wrong)
+        assert collect(str(workspace.root), str(incoming), wrong) == {}
+    assert update(str(workspace.root), settings=CHOSEN)["dataset"]["counts"]["train"]["blobs"] > 8
 
 
 @pytest.mark.parametrize("words", [("class", "list"), ("class", "remove", "grain")])
@@ -188,6 +190,6 @@ def test_images_cannot_join_or_leave_while_a_run_reads_them(
         return {}
 
     monkeypatch.setattr("flows.workspace.run_as_tasks", run)
-    retrain(str(workspace.root), OVERRIDES)
+    retrain(str(workspace.root), CHOSEN)
     assert seen == [2, 2]
     assert {row.label for row in workspace.rows()} == {"blobs", "grain"}

@@ -4,6 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.errors import InputError
@@ -86,6 +88,46 @@ def test_a_generator_has_seen_what_its_base_has_seen(tmp_path: Path, textures_fo
     shutil.copy(textures_folder / learned, source / "test" / "grain" / "again.png")
     said = refused(run, source, *plan, origin=Generators(train=False))
     assert "has learned from 1 test image(s) of this run, such as test/grain/again.png, whose" in said
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".png", [cv2.IMWRITE_PNG_COMPRESSION, 9]), (".bmp", []), (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 75])],
+)
+def test_a_learned_image_that_was_encoded_anew_is_known_again(
+    tmp_path: Path, textures_folder: Path, first: RunFolder, suffix: str, options: list[int]
+) -> None:
+    source, run = tmp_path / "data", RunFolder(tmp_path / "run")
+    tiny.write_dataset(source / "train", first_seed=100)
+    tiny.write_dataset(source / "test", dict.fromkeys(tiny.TEXTURES, 4), first_seed=200)
+    learned = next(path for path in images(first, "train").values() if path.startswith("blobs/"))
+    pixels = cv2.imread(str(textures_folder / learned), cv2.IMREAD_GRAYSCALE)
+    assert pixels is not None
+    again = cv2.imencode(suffix, pixels, options)[1].tobytes()
+    assert again != (textures_folder / learned).read_bytes()
+    (source / "test" / "blobs" / f"again{suffix}").write_bytes(again)
+    said = refused(run, source, *PLAN, f"gan.base={models(first)['all classes']}", train=True)
+    assert f"has learned from 1 test image(s) of this run, such as test/blobs/again{suffix}, whose" in said
+
+
+def test_parts_under_a_fixed_camera_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    part = cv2.resize(tiny.texture("blobs", 0, size=16), (64, 64)).astype(float)
+
+    def write(root: Path, seed: int) -> Path:
+        noise = np.random.default_rng(seed)
+        for name in ("good", "dark"):
+            (root / name).mkdir(parents=True)
+            for i in range(8):
+                shot = part + noise.normal(0, 3, part.shape) - (60 if name == "dark" else 0)
+                (root / name / f"{i}.png").write_bytes(tiny.encoded(shot))
+        return root
+
+    plan = (*PLAN, "data.near_duplicate_correlation=1")
+    before, run = RunFolder(tmp_path / "before"), RunFolder(tmp_path / "run")
+    run_job(before, tiny.settings(*plan), write(tmp_path / "monday", 1), until="train")
+    base = f"gan.base={models(before)['all classes']}"
+    run_job(run, tiny.settings(*plan, base), write(tmp_path / "tuesday", 2), until="train")
+    assert models(run).keys() == {"good", "dark"}
 
 
 def test_a_base_of_the_runs_own_that_has_seen_test_images_is_trained_again(

@@ -17,5 +17,5 @@ def moving_average(generator: nn.Module, decay: float) -> AveragedModel:
     def average(means: Tensors, new: Tensors, n: Tensor | int) -> None:
         torch._foreach_lerp_(means, new, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
 
-    model = AveragedModel(generator, multi_avg_fn=average)  # type: ignore[no-untyped-call]
+    model = AveragedModel(generator, multi_avg_fn=average)
     return model.eval().requires_grad_(False)

@@ -168,7 +168,7 @@ class Trainer:
         row |= self.updates.update_generator(now)
         self.step += 1
         self.ranks.average([b for b in self.generator.buffers() if b.is_floating_point()])  # batch statistics
-        self.average.update_parameters(self.generator)  # type: ignore[no-untyped-call]
+        self.average.update_parameters(self.generator)
         row = dict(zip(row, self.ranks.mean(row.values()), strict=True))
         return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
 
@@ -196,7 +196,7 @@ class Trainer:
     @property
     def ema(self) -> nn.Module:
         """The averaged generator, which makes the images."""
-        return self.average.module  # type: ignore[no-any-return]
+        return self.average.module
 
     @property
     def batches(self) -> Batches:

@@ -16,7 +16,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -59,15 +59,15 @@ def resolve_device(device: str) -> str:
 
 def require_device(device: str) -> None:
     """Raise InputError where this machine has no such device."""
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if device in there and not there[device]():
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
         raise InputError(
             f"device = {device}: PyTorch finds no such device on this machine (it has {resolve_device('auto')}); "
             "set device=auto, or install its driver and a PyTorch that is built for it."
         )
 
 
-def resolve_precision(config: Config) -> str:
+def resolve_precision(config: Config) -> Literal["fp32", "bf16"]:
     """Turn `auto` into bf16 where the processor multiplies it, which is faster by a third or more; else into fp32.
 
     torch's own variable counts: with `ATEN_CPU_CAPABILITY=avx2` it computes as an older processor would.

@@ -151,15 +151,13 @@ class GanSettings(Section):
 
 def _overrides(options: type[Options]) -> dict[str, Any]:
     """The options of training as optional keys with the same bounds, empty until the family's default is overridden."""
-    kinds = get_type_hints(options)
-    return {
-        one.name: (
-            kinds[one.name] | None,
-            Field(default=None, **one.metadata | {"description": f"{one.metadata['description']} {FAMILY_DEFAULT}"}),
-        )
-        for one in fields(options)
-        if one.name not in NO_KEYS
-    }
+    kinds, keys = get_type_hints(options), dict[str, Any]()
+    for one in fields(options):
+        if one.name not in NO_KEYS:
+            declared: dict[str, Any] = dict(one.metadata)
+            declared["description"] += f" {FAMILY_DEFAULT}"
+            keys[one.name] = (kinds[one.name] | None, Field(default=None, **declared))
+    return keys
 
 
 class GanConfig(create_model("FamilyOptions", __base__=Section, **_overrides(Options)), GanSettings):  # type: ignore[misc]

@@ -94,7 +94,6 @@ class Tally:
         np.add.at(self.found, (group[None], seeds, truth[None]), acceptable[truth[None], predictions])
         self.truth = np.zeros((self.groups, classes))
         np.add.at(self.truth, (group, truth), 1.0)
-        self.independent: list[int] = np.count_nonzero(self.truth, axis=0).tolist()  # groups of each class
 
     def scores(self, endpoint: Endpoint, weights: Floats | None = None) -> Floats:
         """Scores under group weights [R, G] (None: 1 each): [seeds, R, 1 + C], the endpoint, then those `by_class`.

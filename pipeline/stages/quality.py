@@ -79,10 +79,10 @@ def quality_numbers(config: Config, prepared: Prepared, found: Quality | None, e
     """
     q, costs = config.quality, _costs(config)
     stated: dict[str, Any] = {"good": good_class(config, prepared.classes), "prevalence": q.prevalence}
-    if found is None:
-        return stated
     if costs:
         stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
+    if found is None:
+        return stated
     saved = endpoint.interval if costs and found.miss and found.false_reject else None
     shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
     rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]

@@ -348,8 +348,7 @@ def test_useless_images_are_rarely_merged(run_to_run: float, runs: int) -> None:
 
 
 @pytest.mark.parametrize("priced", [False, True])
-@pytest.mark.parametrize("run_to_run", [0.0, 0.3])
-@pytest.mark.parametrize("sizes", [(200, 12, 40), (300, 60)])
+@pytest.mark.parametrize(("sizes", "run_to_run"), [((200, 12, 40), 0.0), ((200, 12, 40), 0.3), ((300, 60), 0.15)])
 def test_useless_images_are_rarely_merged_where_classes_are_unequal(
     sizes: tuple[int, ...], run_to_run: float, priced: bool
 ) -> None:

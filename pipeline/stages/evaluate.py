@@ -68,7 +68,9 @@ def evaluate(
     alike = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
-    comparison = _identity(endpoint, config, choices, {"truth": truth, "groups": groups, **predictions})
+    comparison = _identity(
+        endpoint, config, choices, {"truth": truth, "groups": groups} | {str(arm): p for arm, p in predictions.items()}
+    )
     look = look_number(run, comparison)
 
     def lead(over: Ints) -> Lead:

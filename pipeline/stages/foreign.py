@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.masking import mask_secrets
 from pipeline.reading import Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
 from pipeline.reading.checks import too_many_bad
-from pipeline.reading.framing import Aspect, has_defect
+from pipeline.reading.framing import Aspect, Framing, has_defect
 from pipeline.reading.table import read_rows
 from pipeline.stages.generate import MOST
 from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, load_pack
@@ -89,7 +89,7 @@ def _packed(reading: Reading, prepared: Prepared, aspect: Aspect) -> tuple[Tenso
 
     def cut(picture: Image, i: int) -> Image:
         """By its own mask alone, so that no image depends on what else was given."""
-        framing = "mask" if prepared.framing == "mask" and has_defect(reading.masks[i]) else "whole"
+        framing: Framing = "mask" if prepared.framing == "mask" and has_defect(reading.masks[i]) else "whole"
         size = prepared.image_size
         return frame_images(
             [picture], [reading.masks[i]], [labels[i]], [sha256s[i]], framing=framing, image_size=size

@@ -31,6 +31,8 @@ REENCODED = 0.9  # correlation below which a pair is not compared at full resolu
 NEAR = 5.0  # grey levels between two pixels of the thumbnails, with which a pair may still be one picture stored again
 ENOUGH = 8  # images, to speak of how alike two of them usually are
 SAMPLE = 256  # images that stand for the data set when that is measured
+MOST = 0.05  # of the data set may be near-duplicates of one image
+FEW = 4  # near-duplicates that an image may have however small the data set
 LEAST_STRUCTURE = 50  # effective pixels of a thumbnail, of 1024; a lone blob looks like any other
 BLOCK = 512  # rows compared at a time
 
@@ -54,7 +56,7 @@ class Duplicates:
     """``groups`` int64 ``[N]``, numbered by first appearance, and the pairs: identical, then certain, then likely.
 
     Of many identical images each is paired with the first one. ``usual`` is how well the images of the data set
-    correlate with each other: the median over images of the upper quartile of their correlations, 0 if not measured.
+    correlate with those most like them, near-duplicates set aside: the median over all, 0 if it was not measured.
     """
 
     groups: NDArray[np.int64]
@@ -160,7 +162,7 @@ def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
 
     It is halfway from chance to identity, (1 + m) / 2, and at least the threshold. Chance, m, is the highest of
 
-    - the upper quartile of the image's correlations with the data set: an image may have that many near-duplicates;
+    - its correlation with the next image when as many are set aside as may be its near-duplicates (`MOST`, `FEW`);
     - the median of this over all images: the ones out of the ordinary are as alike by chance as the others;
     - its self-similarity: two images of straight tracks fit as well as one fits itself further along.
     """
@@ -170,7 +172,7 @@ def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
         chosen = np.unique(np.linspace(0, len(white) - 1, SAMPLE).astype(int))
         values = correlate(white, white[chosen])
         values[chosen, np.arange(len(chosen))] = np.nan  # an image with itself
-        usual = np.nanquantile(values, 0.75, axis=1).astype(np.float32)
+        usual = np.nanquantile(values, 1 - max(MOST, FEW / (len(white) - 1)), axis=1).astype(np.float32)
     middle = max(0.0, float(np.median(usual))) if len(usual) else 0.0
     chance = np.maximum(np.maximum(usual, middle), own)
     required: Floats = np.maximum((1 + chance) / 2, np.float32(threshold))

@@ -102,10 +102,11 @@ def looks(dataset: Path, word: str, given: argparse.Namespace) -> dict[Key, Look
     trainer = Trainer(
         get_family(config.gan.family), *train, n_conditions=len(labels), options=options, seed=config.seed
     )
-    trainer.batches = Windows(
+    windows = Windows(
         shown, train[1], None, size=options.batch, flips=options.flips, rng=trainer.rng, device=trainer.device
     )
-    trainer.batches.side = config.data.image_size
+    windows.side = config.data.image_size
+    trainer.inputs.batches = windows
     extractor, recipe = Scattering.fit(train[0]), recipe_for(config, len(train[1]), policy=given.policy)
     real, plain = extractor(judges[0]).double(), judge(train, judges, None, recipe, given.seeds)
     seen: dict[Key, Look] = {}

@@ -54,6 +54,32 @@ def run(
     augment(str(dataset), str(out), settings)
 
 
+@app.command()
+def judge(
+    real: Annotated[Path, typer.Argument(help="Real images: an image folder, MVTec AD folder or CSV manifest.")],
+    synthetic: Annotated[Path, typer.Argument(help="Synthetic images: class folders, a CSV file, or a run's folder.")],
+    out: Out = Path("judged"),
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say whether synthetic images from anywhere help: filter, compare, report; only classifiers are trained."""
+    from pipeline.config import load_config
+    from pipeline.job import check_names, require_apart
+    from pipeline.store import RunFolder
+
+    settings = load_config(config, overrides)
+    check_names(settings)
+    for place in (real, synthetic):
+        if not place.exists():
+            raise InputError(f"{place} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
+        require_apart(out.resolve(), place.resolve())
+    RunFolder(out).prepare()
+    require_server()
+    from flows.judge import judge as flow
+
+    flow(str(real), str(synthetic), str(out), settings)
+
+
 @classes.command("add")
 def add_class_command(
     name: str,

@@ -19,6 +19,7 @@ from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.artifacts import mark_of
+from flows.judge import judge_images
 from flows.server import answers
 from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Config, parse_overrides
@@ -65,7 +66,7 @@ class _Runner(Runner):
 
 
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:
-    """The scheduled flows of a workspace, and `add-class` to be started by hand from Prefect's page."""
+    """The scheduled flows of a workspace, and `judge` and `add-class` to be started by hand from Prefect's page."""
     root, when = workspace.root.resolve(), config.serve
     name = f"{root.name}-{mark_of(root)}"
     common: dict[str, Any] = {"workspace": str(root), "settings": parse_overrides(overrides)}
@@ -86,7 +87,8 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
     by_hand = add_class.to_deployment(
         f"{name}-add-class", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH
     )
-    return [*made, by_hand]
+    judging = judge_images.to_deployment(f"{name}-judge", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH)
+    return [*made, judging, by_hand]
 
 
 def _cron(key: str, cron: str, timezone: str) -> Any:

@@ -11,6 +11,7 @@ from flows.tasks import Place, as_task, run_as_tasks
 from pipeline.config import Config, Settings, overrides_of
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
+from pipeline.origins import Generators
 from pipeline.reading.checks import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
@@ -75,7 +76,7 @@ def retrain(workspace: Place, settings: Settings | None = None) -> dict[str, Any
     place.require()
     config = place.settings(overrides_of(settings))
     with turn(place), place.lock():
-        return run_as_tasks(place.run, config, place.images, train=False)
+        return run_as_tasks(place.run, config, place.images, origin=Generators(train=False))
 
 
 @flow(name="collect", persist_result=False)

@@ -2,42 +2,34 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganaug.averaging import moving_average
 from ganaug.batches import Batches
+from ganaug.checkpoint import State, load_network, restore, state_of
 from ganaug.checks import check_guides, check_images, check_options
-from ganaug.diffaugment import diffaugment, parse_policy
-from ganaug.families import Family, Made, Phase, Told
-from ganaug.hacks import Anchors, flip_labels, instance_noise, label_ramp, spectral
+from ganaug.families import Family, Phase
+from ganaug.hacks import label_ramp, spectral
+from ganaug.inputs import Inputs, Moment
 from ganaug.keeper import Keeper
-from ganaug.losses import consistency_penalty, gradient_penalty, lecam_penalty, r1_penalty
 from ganaug.monitor import Finding
-from ganaug.optimizers import build_optimizer, load_optimizer, optimizer_tensors
+from ganaug.optimizers import build_optimizer
 from ganaug.options import Options
 from ganaug.ranks import ALONE, Alone
+from ganaug.rollback import MAX_ROLLBACKS, roll_back
 from ganaug.sampling import full_size, to_uint8
+from ganaug.seeding import default_stream, random_stream
 from ganaug.standing import stand
+from ganaug.updates import Row, Updates
 
 LOG_EVERY = 20  # steps between two rows of the history
 # Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
 # resumed rolls back to the same step as one that was not.
 SNAPSHOT_EVERY = 250
-MAX_ROLLBACKS = 3
-BATCH_SCORES = 256  # generated scores that each real one is compared with
-
-State = tuple[dict[str, Tensor], dict[str, Any]]
-Row = dict[str, float]
-
-
-class DivergedError(RuntimeError):
-    """Losses kept turning NaN or infinite after every rollback."""
 
 
 @dataclass
@@ -63,7 +55,8 @@ class Trainer:
         images: `uint8 [N, C, S, S]`, kept in memory.
         conditions: `int64 [N]`, each below `n_conditions`; batches are balanced over those that occur.
         options: usually `family.defaults` with some fields replaced.
-        seed: of the networks' initialisation and every draw. Same seed, machine and thread count: same bits.
+        seed: 0 or more, of the networks' initialisation and every draw. On the CPU the same seed, machine and thread
+            count give the same bits; on accelerators sums may be taken in another order.
         base: tensors of another trainer's `state()` to start from (fine-tuning); networks only, not the optimisers.
         guides: what each image is to be made from, for families that take it: pictures `uint8 [N, P, S', S']`, which
             are flipped with the images, or vectors `float32 [N, E]`.
@@ -92,7 +85,7 @@ class Trainer:
         check_images(images, conditions, n_conditions)
         check_options(family, options, processes=ranks.size)
         check_guides(family, images, guides)
-        self.family, self.options, self.device, self.perceive = family, options, torch.device(device), perceive
+        self.family, self.options, self.device, self.ranks = family, options, torch.device(device), ranks
         self.spec = family.spec(
             options,
             size=images.shape[-1],
@@ -100,26 +93,29 @@ class Trainer:
             conditions=n_conditions,
             guide=() if guides is None else tuple(guides.shape[1:]),
         )
-        self.policy, self.ranks = parse_policy(options.diffaugment), ranks
-        self.rng = torch.Generator().manual_seed(seed + (ranks.rank << 32))
-        self.batches = Batches(
+        self.rng = random_stream(seed, ranks.rank)
+        batches = Batches(
             images, conditions, guides, size=options.batch // ranks.size, flips=options.flips, rng=self.rng,
             device=self.device,
         )  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        self.inputs = Inputs(family, self.spec, options, batches)
+        with default_stream(seed):  # the same weights in all processes
             self.generator = _placed(family.generator(self.spec), self.device)
             discriminator = family.discriminator(self.spec)
             if options.critic_norm == "spectral":
                 discriminator = spectral(discriminator)
             self.discriminator = _placed(discriminator, self.device)
         if base is not None:
-            _load_prefixed(self.generator, base, "generator.")
-            _load_prefixed(self.discriminator, base, "discriminator.")
-        self.ema = deepcopy(self.generator).eval().requires_grad_(False)
+            load_network(self.generator, base, "generator")
+            load_network(self.discriminator, base, "discriminator")
+        self.average = moving_average(self.generator, options.ema)
         self.optimizer_g = build_optimizer(options.optimizer, self.generator, options.rate_g, options.betas)
         self.optimizer_d = build_optimizer(options.optimizer, self.discriminator, options.rate_d, options.betas)
-        self.anchors, self.keeper = Anchors(), Keeper(options, family.objective.wasserstein)
+        self.updates = Updates(
+            family, options, self.inputs, self.generator, self.discriminator, self.optimizer_g, self.optimizer_d,
+            ranks, perceive,
+        )  # fmt: skip
+        self.keeper = Keeper(options, family.objective.wasserstein)
         self.step, self.seconds, self.grown = 0, 0.0, base is not None
         self.minutes: float | None = None
         self.history: list[Row] = []
@@ -127,7 +123,7 @@ class Trainer:
     def run(self, hooks: Hooks | None = None, *, minutes: float | None = None) -> None:
         """Train until `options.steps` steps, or `minutes` of training in all (earlier runs of this state included).
 
-        With `hooks.score`, training may end early, and it may end with the best generator (`ganaug/monitor.py`).
+        With `hooks.score`, training may end early, and it may end with the best pair (`ganaug/monitor.py`).
 
         Raises:
             DivergedError: NaN or infinite losses in spite of `MAX_ROLLBACKS` returns to the last good state.
@@ -136,15 +132,11 @@ class Trainer:
         told = {(finding.kind, finding.first) for finding in self.findings()}
         good = self.state()
         while not self._finished():
-            started = time.monotonic()
-            row = self.train_step()
-            (passed,) = self.ranks.mean([time.monotonic() - started])
-            self.seconds += passed
+            row = self._timed_step()
             last = self._finished()
             snapshot, checkpoint = self.step % SNAPSHOT_EVERY == 0, self.step % hooks.checkpoint_every == 0
-            diverged = not all(map(math.isfinite, row.values()))
-            if diverged or ((snapshot or checkpoint or last) and not self._is_finite()):
-                self._roll_back(good)
+            if self._has_diverged(row, look_at_weights=snapshot or checkpoint or last):
+                roll_back(self, good)
                 continue
             scored = hooks.score is not None and (last or self.step % hooks.score_every == 0)
             if scored or checkpoint or last:
@@ -155,24 +147,61 @@ class Trainer:
                 self.history.append(row)
                 hooks.progress(self, row)
             if scored or last:
-                self.keeper.look(self.history, self.ema, self.progress)
+                self.keeper.look(self.history, self.ema, self.discriminator, self.progress)
                 self._tell(hooks, told)
             if snapshot:
                 good = self.state()
             if checkpoint:
                 hooks.checkpoint(self)
-        self.keeper.settle(self.history, [self.ema, self.generator])
+        self.keeper.settle(self.history, [self.ema, self.generator], self.discriminator)
         self._tell(hooks, told)
+
+    def train_step(self) -> Row:
+        """`critic_steps` updates of the discriminator, at the very first `warmup` more, then one of the generator."""
+        now, o = self.now, self.options
+        if self.family.phase:
+            for network in (self.generator, self.discriminator, self.ema):
+                network.phase = now.phase  # type: ignore[assignment]
+        done = 0 if self.step == 0 else o.warmup + self.step * o.critic_steps
+        for update in range(done, o.warmup + (self.step + 1) * o.critic_steps):
+            row = self.updates.update_discriminator(now, update)
+        row |= self.updates.update_generator(now)
+        self.step += 1
+        self.ranks.average([b for b in self.generator.buffers() if b.is_floating_point()])  # batch statistics
+        self.average.update_parameters(self.generator)
+        row = dict(zip(row, self.ranks.mean(row.values()), strict=True))
+        return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
+
+    def sample(self, conditions: Tensor, seed: int) -> Tensor:
+        """Images `uint8 [N, C, S, S]` of the averaged generator; does not disturb training's random stream.
+
+        A family with guides makes each from the guide of a random training image of the condition.
+        """
+        with torch.no_grad():
+            images = self._drawn(conditions, random_stream(seed))
+        return to_uint8(full_size(images, self.spec))
+
+    def state(self) -> State:
+        """Tensors and a JSON-able record, from which `load` goes on bit for bit on the CPU (`ganaug/checkpoint.py`)."""
+        return state_of(self)
+
+    def load(self, state: State) -> None:
+        """Go back to a `state()`."""
+        restore(self, state)
 
     def findings(self) -> list[Finding]:
         """What the monitor has seen so far."""
         return self.keeper.findings(self.history)
 
-    def _tell(self, hooks: Hooks, told: set[tuple[str, int]]) -> None:
-        for finding in self.findings():
-            if (finding.kind, finding.first) not in told:
-                told.add((finding.kind, finding.first))
-                hooks.finding(self, finding)
+    @property
+    def ema(self) -> nn.Module:
+        """The averaged generator, which makes the images."""
+        return self.average.module
+
+    @property
+    def batches(self) -> Batches:
+        """The training images."""
+        return self.inputs.batches
 
     @property
     def rollbacks(self) -> int:
@@ -192,6 +221,18 @@ class Trainer:
             return Phase(self.spec.size)
         return self.family.phase(self.progress, self.spec)
 
+    @property
+    def now(self) -> Moment:
+        """Where training stands."""
+        return Moment(self.progress, self.phase)
+
+    def _timed_step(self) -> Row:
+        started = time.monotonic()
+        row = self.train_step()
+        (passed,) = self.ranks.mean([time.monotonic() - started])
+        self.seconds += passed
+        return row
+
     def _finished(self) -> bool:
         return self.progress >= 1 or bool(self.keeper.stopped)
 
@@ -199,153 +240,16 @@ class Trainer:
         """Whether scores say little as yet: a pair that still grows, or that is not told all labels."""
         return self.phase != Phase(self.spec.size) or label_ramp(self.progress, self.options.delay_condition) < 1
 
-    def _is_finite(self) -> bool:
-        """Whether all weights are: a gradient that is not spoils them one step before it shows in a loss."""
-        networks = (self.generator, self.discriminator, self.ema)
-        return all(bool(t.isfinite().all()) for network in networks for t in network.state_dict().values())
-
-    def train_step(self) -> Row:
-        """`critic_steps` updates of the discriminator, at the very first `warmup` more, then one of the generator."""
-        self._enter_phase()
-        o = self.options
-        done = 0 if self.step == 0 else o.warmup + self.step * o.critic_steps
-        for update in range(done, o.warmup + (self.step + 1) * o.critic_steps):
-            row = self._discriminator_update(update)
-        row |= self._generator_update()
-        self.step += 1
-        self.ranks.average([b for b in self.generator.buffers() if b.is_floating_point()])  # batch statistics
-        self._update_ema()
-        row = dict(zip(row, self.ranks.mean(row.values()), strict=True))
-        return {"step": self.step, **row, **({"settling": 1.0} if self._is_settling() else {})}
-
-    def _share_gradients(self, network: nn.Module) -> None:
-        self.ranks.average([p.grad for p in network.parameters() if p.grad is not None])
-
-    def _enter_phase(self) -> None:
-        if self.family.phase:
-            for network in (self.generator, self.discriminator, self.ema):
-                network.phase = self.phase  # type: ignore[assignment]
-
-    def _mixed(self) -> torch.autocast:
-        """Inside, convolutions and products are of the precision asked for (Micikevicius et al. 2018, arXiv
-        1710.03740); without a cache, in which a cast made without gradients would be found by a pass that needs them.
-        """
-        mixed = self.options.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False)
-
-    def _generated(self, z: Tensor, told: Told) -> Tensor:
-        return self.generator(z, *told).float()  # type: ignore[no-any-return]
-
-    def _score(self, x: Tensor, *told: Tensor) -> Tensor:
-        return self.discriminator(x, *told).float()  # type: ignore[no-any-return]
-
-    def _score_exactly(self, x: Tensor, *told: Tensor) -> Tensor:
-        """For penalties on gradients, whose own gradients would be lost to rounding."""
-        with torch.autocast(self.device.type, enabled=False):
-            return self._score(x, *told)
-
-    def _discriminator_update(self, update: int) -> Row:
-        with self._mixed():
-            loss, real_logits, fake_logits = self._discriminator_loss(update)
-        self.optimizer_d.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._share_gradients(self.discriminator)
-        self.optimizer_d.step()
-        if self.options.clip:
-            with torch.no_grad():
-                for parameter in self.discriminator.parameters():
-                    parameter.clamp_(-self.options.clip, self.options.clip)
-        real_score, fake_score = real_logits.detach().flatten(), fake_logits.detach().flatten()
-        return {
-            "loss_d": loss.item(),
-            "score_real": real_score.mean().item(),
-            "score_fake": fake_score.mean().item(),
-            "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
-        }
-
-    def _discriminator_loss(self, update: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss, and the logits of a batch of real and of generated images."""
-        o = self.options
-        real, told = self._real_batch()
-        z = self._noise(len(real))
-        with torch.no_grad():
-            fake = self._generated(z, told)
-        (seen_real, *told_real), (seen_fake, *told_fake) = self._shown(real, *told), self._shown(fake, *told)
-        real_logits, fake_logits = self._scores(seen_real, told_real, seen_fake, told_fake)
-        loss = self.family.objective.discriminator(real_logits, fake_logits, *self._targets(real_logits))
-        if o.gp_weight:
-            mix = torch.rand(len(real), 1, 1, 1, generator=self.rng).to(self.device)
-            between = [  # a picture moves with its image, so an interpolate belongs to an interpolated picture
-                torch.lerp(fake_t, real_t, mix) if real_t.shape[2:] == seen_real.shape[2:] else real_t
-                for real_t, fake_t in zip(told_real, told_fake, strict=True)
-            ]
-            loss = loss + o.gp_weight * gradient_penalty(
-                lambda x: self._score_exactly(x, *between), seen_real, seen_fake, mix
-            )
-        if o.r1_weight and update % o.r1_every == 0:
-            penalty = r1_penalty(lambda x: self._score_exactly(x, *told_real), seen_real)
-            loss = loss + o.r1_weight * o.r1_every * penalty
-        if o.consistency:
-            plain = self._scores(real, told, fake, told)
-            for seen_logits, plain_logits in zip((real_logits, fake_logits), plain, strict=True):
-                loss = loss + o.consistency * consistency_penalty(seen_logits, plain_logits)
-        if o.lecam:
-            loss = loss + o.lecam * lecam_penalty(real_logits, fake_logits, self.anchors.real, self.anchors.fake)
-            self.anchors.update(*self.ranks.mean(logits.mean().item() for logits in (real_logits, fake_logits)))
-        if self.family.objective.auxiliary and o.auxiliary_weight:
-            made = Made(fake, z, told, real, self.perceive, self._shown_alone)
-            loss = loss + o.auxiliary_weight * self.family.objective.auxiliary(self.generator, self.discriminator, made)
-        return loss, real_logits, fake_logits
-
-    def _scores(
-        self, real: Tensor, told_real: Sequence[Tensor], fake: Tensor, told_fake: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of real and of generated images, in one batch or in two."""
-        if self.options.separate_batches:
-            return self._score(real, *told_real), self._score(fake, *told_fake)
-        joined = (torch.cat(pair) for pair in zip(told_real, told_fake, strict=True))
-        real_logits, fake_logits = self._score(torch.cat([real, fake]), *joined).chunk(2)
-        return real_logits, fake_logits
-
-    def _generator_update(self) -> Row:
-        """One update of the generator; the discriminator is frozen and judges what it made as real."""
-        self.discriminator.requires_grad_(False)
-        with self._mixed():
-            loss = self._generator_loss()
-        self.optimizer_g.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._share_gradients(self.generator)
-        norms = torch._foreach_norm([p.grad for p in self.generator.parameters() if p.grad is not None])
-        self.optimizer_g.step()
-        self.discriminator.requires_grad_(True)
-        return {"loss_g": loss.item(), "gradient_g": torch.stack(norms).norm().item()}
-
-    def _generator_loss(self) -> Tensor:
-        o, objective = self.options, self.family.objective
-        paired = self.batches.guides is not None or objective.content is not None
-        size = self.batches.size
-        real, told = self._real_batch() if paired else (None, (self._blurred(self.batches.conditions(size, self.rng)),))
-        z = self._noise(size)
-        fake = self._generated(z, told)
-        adversarial = objective.saturating if o.saturating and objective.saturating else objective.generator
-        loss = adversarial(self._score(*self._shown(fake, *told)))
-        made = Made(fake, z, told, fake.detach() if real is None else real, self.perceive, self._shown_alone)
-        if objective.auxiliary and o.auxiliary_weight:
-            loss = loss + o.auxiliary_weight * objective.auxiliary(self.generator, self.discriminator, made)
-        if objective.content and o.content_weight:
-            loss = loss + o.content_weight * objective.content(self.generator, self.discriminator, made)
-        return loss
-
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
-        for mine, other in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(other)
+    def _has_diverged(self, row: Row, *, look_at_weights: bool) -> bool:
+        """A gradient that is not finite spoils the weights one step before it shows in a loss."""
+        if not all(map(math.isfinite, row.values())):
+            return True
+        networks = (self.generator, self.discriminator, self.ema) if look_at_weights else ()
+        return not all(bool(t.isfinite().all()) for network in networks for t in network.state_dict().values())
 
     def _stand(self) -> None:
         """Bring the batch statistics of the averaged generator up to date; training's random stream is not touched."""
-        rng = torch.Generator().manual_seed(self.step)
+        rng = random_stream(self.step)
         stand(self.ema, lambda: self._drawn(self.batches.conditions(self.options.batch, rng), rng))
 
     def _drawn(self, conditions: Tensor, rng: torch.Generator) -> Tensor:
@@ -354,123 +258,12 @@ class Trainer:
         told = (conditions.to(self.device), *self.batches.guides_of(conditions, rng))
         return self.ema(z.to(self.device), *told)  # type: ignore[no-any-return]
 
-    def _blurred(self, conditions: Tensor) -> Tensor:
-        """The conditions as the networks are told them: early on, with `delay_condition`, they say nothing."""
-        if not self.options.delay_condition:
-            return conditions
-        told = label_ramp(self.progress, self.options.delay_condition)
-        hidden = torch.rand(len(conditions), generator=self.rng) >= told
-        return torch.where(hidden.to(self.device), self.batches.conditions(len(conditions), self.rng), conditions)
-
-    def _real_batch(self) -> tuple[Tensor, Told]:
-        """Images of one batch at the size of the phase, and what both networks are told about them."""
-        real, conditions, *guide = self.batches.draw()
-        return self._at_phase(real), (self._blurred(conditions), *guide)
-
-    def _at_phase(self, real: Tensor) -> Tensor:
-        """Shrink real images to what a growing generator makes: while a layer fades in, so do the real details."""
-        if not self.family.phase:
-            return real
-        phase = self.phase
-        real = F.adaptive_avg_pool2d(real, phase.size)
-        if phase.alpha < 1:
-            blocky = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
-            real = torch.lerp(blocky, real, phase.alpha)
-        return real
-
-    def _noise(self, n: int) -> Tensor:
-        return self.family.latents(n, self.spec, self.family.codes, self.rng).to(self.device)
-
-    def _shown(self, x: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
-        """What the discriminator gets to see of float images and is told: a picture moves with its image."""
-        if self.options.instance_noise:
-            x = instance_noise(x, self.options.instance_noise * (1 - self.progress), self.rng)
-        moving = [t for t in told if t.shape[2:] == x.shape[2:]]  # pictures of the image's side; sentences do not move
-        x, *moved = diffaugment(self.policy, self.rng, x, *moving)
-        still = told[: len(told) - len(moved)]
-        return x.contiguous(memory_format=torch.channels_last), *still, *moved
-
-    def _shown_alone(self, x: Tensor) -> Tensor:
-        return self._shown(x)[0]
-
-    def _targets(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets of real and fake logits: one-sided smoothing, then flips of `label_noise` of them."""
-        o = self.options
-        real, fake = torch.full_like(like, 1.0 - o.label_smoothing), torch.zeros_like(like)
-        if o.label_noise:
-            real, fake = (flip_labels(targets, o.label_noise, self.rng) for targets in (real, fake))
-        return real, fake
-
-    def sample(self, conditions: Tensor, seed: int) -> Tensor:
-        """Images `uint8 [N, C, S, S]` of the averaged generator; does not disturb training's random stream.
-
-        A family with guides makes each from the guide of a random training image of the condition.
-        """
-        with torch.no_grad():
-            images = self._drawn(conditions, torch.Generator().manual_seed(seed))
-        return to_uint8(full_size(images, self.spec))
-
-    def state(self) -> State:
-        """Everything a bit-for-bit resume needs: tensors, and a JSON-able record. All processes have to ask for it."""
-        tensors: dict[str, Tensor] = {"rng": self.ranks.gather(self.rng.get_state())}
-        for name in ("generator", "discriminator", "ema"):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in getattr(self, name).state_dict().items()}
-        for name in ("optimizer_g", "optimizer_d"):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in optimizer_tensors(getattr(self, name)).items()}
-        weights, kept = self.keeper.state()
-        tensors |= {f"best.{key}": tensor for key, tensor in weights.items()}
-        record = {
-            "family": self.family.name,
-            "spec": asdict(self.spec),
-            "options": asdict(self.options),
-            "step": self.step,
-            "seconds": self.seconds,
-            "keeper": kept,
-            "rates": [self.optimizer_g.param_groups[0]["lr"], self.optimizer_d.param_groups[0]["lr"]],
-            "anchors": asdict(self.anchors),
-            "history": list(self.history),
-        }
-        return {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in tensors.items()}, record
-
-    def load(self, state: State) -> None:
-        """Go back to a `state()`."""
-        tensors, record = state
-        self.rng.set_state(tensors["rng"][self.ranks.rank].clone())  # of a view, torch crashes
-        for name in ("generator", "discriminator", "ema"):
-            _load_prefixed(getattr(self, name), tensors, f"{name}.")
-        for name, rate in zip(("optimizer_g", "optimizer_d"), record["rates"], strict=True):
-            load_optimizer(getattr(self, name), prefixed(tensors, f"{name}."), rate)
-        self.step, self.seconds = record["step"], record["seconds"]
-        self.keeper.load(prefixed(tensors, "best."), record["keeper"])
-        self.anchors = Anchors(**record["anchors"])
-        self.history = list(record["history"])
-
-    def _roll_back(self, good: State) -> None:
-        """Return to `good` with the learning rates halved once more and another random stream."""
-        failures, seconds = [*self.keeper.failures, self.step], self.seconds
-        self.keeper.failures, rollbacks = failures, len(failures)
-        if rollbacks > MAX_ROLLBACKS and not (self.options.early_stop and good[1]["keeper"]["best"]):
-            raise DivergedError(
-                f"Training diverged at step {failures[-1]} after {MAX_ROLLBACKS} rollbacks; "
-                "lower gan.rate_g and gan.rate_d, or raise gan.r1_weight."
-            )
-        self.load(good)
-        self.keeper.failures, self.seconds = failures, seconds
-        if rollbacks > MAX_ROLLBACKS:
-            self.keeper.stopped = "not_finite"  # and what was best so far is kept
-        self.rng.manual_seed(self.rng.initial_seed() + rollbacks)
-        for optimizer, rate in ((self.optimizer_g, self.options.rate_g), (self.optimizer_d, self.options.rate_d)):
-            optimizer.param_groups[0]["lr"] = rate * 0.5**rollbacks
+    def _tell(self, hooks: Hooks, told: set[tuple[str, int]]) -> None:
+        for finding in self.findings():
+            if (finding.kind, finding.first) not in told:
+                told.add((finding.kind, finding.first))
+                hooks.finding(self, finding)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one network of `Trainer.state()`, by their names in it."""
-    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-
-
-def _load_prefixed(network: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    network.load_state_dict(prefixed(tensors, prefix))

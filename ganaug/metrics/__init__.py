@@ -1,6 +1,6 @@
 """Scores of sets of features; each a pure function that never asks which network made them."""
 
-from ganaug.metrics.authenticity import authentic, authenticity
+from ganaug.metrics.authenticity import authentic, authenticity, authenticity_among
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.inception_score import inception_score
 from ganaug.metrics.kernel import kernel_distance, kernel_distance_subsets
@@ -16,6 +16,7 @@ __all__ = [
     "Spread",
     "authentic",
     "authenticity",
+    "authenticity_among",
     "disjoint_halves",
     "feature_scores",
     "feature_scores_over",

@@ -11,6 +11,7 @@ from pipeline.config.models import (
     FilterConfig,
     GanConfig,
     GenerateConfig,
+    MergeConfig,
     QualityConfig,
     ServeConfig,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "FilterConfig",
     "GanConfig",
     "GenerateConfig",
+    "MergeConfig",
     "QualityConfig",
     "ServeConfig",
     "Settings",

@@ -35,9 +35,9 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     pack = load_pack(prepared.pack)
     enlarging, its_card = averaged(Path(enlarger.model)) if enlarger else ({}, {})
     stay = {name for record in painters for name in (record.conditions if record.model else [record.name])}
-    for card in run.generator("any").parent.glob("*/card.json"):
-        if card.parent.name not in stay:  # of a run with another configuration or data set
-            _withdraw(run, card.parent.name)
+    for file in run.generator("any").parent.glob("*/card.json"):
+        if file.parent.name not in stay:  # of a run with another configuration or data set
+            _withdraw(run, file.parent.name)
     for record in painters:
         if not record.model:
             continue

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from classifiers.bootstrap import Interval, Ints
+from classifiers.comparison import Change
+from classifiers.endpoint import Costs, Endpoint, balanced_accuracy, expected_cost
 from classifiers.learning_curve import MOST, worth
-from classifiers.quality import Costs, Quality, per_million, quality
+from classifiers.quality import Quality, per_million, quality
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import is_good
@@ -43,28 +45,45 @@ def require_good_class(config: Config, classes: Sequence[str]) -> None:
         )
 
 
+def endpoint_of(config: Config, classes: Sequence[str], truth: Ints) -> Endpoint:
+    """The figure that decides: the expected cost where costs are stated, else balanced accuracy over `truth` int64 [N].
+
+    Raises:
+        InputError: as `require_good_class`.
+    """
+    require_good_class(config, classes)
+    good, costs = good_class(config, classes), _costs(config)
+    if good is None or costs is None:
+        return balanced_accuracy(truth, len(classes))
+    return expected_cost(len(classes), good=classes.index(good), prevalence=config.quality.prevalence, costs=costs)
+
+
 def compare_quality(
     config: Config, prepared: Prepared, truth: Ints, groups: Ints, baseline: Ints, augmented: Ints
 ) -> Quality | None:
-    """Misses, false rejects and costs of two arms; None where no test image has a defect."""
-    q, good = config.quality, good_class(config, prepared.classes)
+    """Misses and false rejects of two arms; None where no test image has a defect."""
+    good = good_class(config, prepared.classes)
     label = None if good is None else prepared.classes.index(good)
     if (truth == label).all():
         return None
     return quality(
-        truth, baseline, augmented, groups, classes=len(prepared.classes), good=label, prevalence=q.prevalence,
-        costs=_costs(config), resamples=config.evaluate.resamples, seed=config.seed,
+        truth, baseline, augmented, groups, classes=len(prepared.classes), good=label,
+        resamples=config.evaluate.resamples, seed=config.seed,
     )  # fmt: skip
 
 
-def quality_numbers(config: Config, prepared: Prepared, found: Quality | None) -> dict[str, Any]:
-    """What `metrics.json` says under `quality`: both arms' rates, what changes, and the agreement between them."""
-    q = config.quality
+def quality_numbers(config: Config, prepared: Prepared, found: Quality | None, endpoint: Change) -> dict[str, Any]:
+    """What `metrics.json` says under `quality`: both arms' rates, what changes, and the agreement between them.
+
+    What is saved is the change of `endpoint`, where that is a cost and `classifiers.verdict` could weigh it.
+    """
+    q, costs = config.quality, _costs(config)
     stated: dict[str, Any] = {"good": good_class(config, prepared.classes), "prevalence": q.prevalence}
+    if costs:
+        stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
     if found is None:
         return stated
-    if found.costs:
-        stated["costs"] = {"miss": found.costs.miss, "false_reject": found.costs.false_reject}
+    saved = endpoint.interval if costs and found.miss and found.false_reject else None
     shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
     rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]
     missed = [_by_name(arm.missed, prepared.classes) for arm in (found.before, found.after)]
@@ -72,7 +91,7 @@ def quality_numbers(config: Config, prepared: Prepared, found: Quality | None) -
     return stated | {
         "baseline": rates[0] | {"missed": missed[0]},
         "augmented": rates[1] | {"missed": missed[1]},
-        "change": change | {"saved_per_part": estimate(found.saved, "delta")},
+        "change": change | {"saved_per_part": estimate(saved, "delta")},
         "kappa": found.kappa,
     }
 
@@ -83,7 +102,13 @@ def _costs(config: Config) -> Costs | None:
 
 
 def images_worth(
-    run: RunFolder, config: Config, pack: Pack, jobs: Sequence[FitJob], predictions: Ints, augmented: Ints
+    run: RunFolder,
+    config: Config,
+    pack: Pack,
+    jobs: Sequence[FitJob],
+    predictions: Ints,
+    augmented: Ints,
+    endpoint: Endpoint,
 ) -> dict[str, Any] | None:
     """What `metrics.json` says under `worth`; `jobs` are those of the baseline, `predictions` theirs. None: not asked.
 
@@ -101,13 +126,20 @@ def images_worth(
     curve[len(train)] = predictions
     held_out = list(jobs[0].held_out)
     truth, groups = pack.labels[held_out].numpy(), pack.groups[held_out].numpy()
-    found = worth(truth, curve, augmented, groups, resamples=config.evaluate.resamples, seed=config.seed)
+    found = worth(truth, curve, augmented, groups, endpoint, resamples=config.evaluate.resamples, seed=config.seed)
     equal = len(set(counts.values())) == 1
     return {
         "share": estimate(found, "mean"),
         "most": MOST,
         "images_per_class": counts[int(pack.labels[train[0]])] if equal else None,
-        "curve": [{"images": size, "accuracy": float((p == truth).mean())} for size, p in sorted(curve.items())],
+        "curve": [
+            {
+                "images": size,
+                "accuracy": float((p == truth).mean()),
+                endpoint.name: endpoint.figure(endpoint.score(truth, p)),
+            }
+            for size, p in sorted(curve.items())
+        ],
     }
 
 

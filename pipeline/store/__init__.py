@@ -1,6 +1,6 @@
 """What a run keeps on disk: whole or not at all, verified when read, named by the digest of what it was made from."""
 
-from pipeline.store.digests import code_version, content_digest, digest, file_digest, jsonable
+from pipeline.store.digests import content_digest, digest, file_digest, jsonable
 from pipeline.store.files import (
     StoreError,
     cached_json,
@@ -8,11 +8,14 @@ from pipeline.store.files import (
     load_tensors,
     prune,
     read_json,
+    replace_folder,
     save_tensors,
     write_atomically,
+    write_csv,
     write_json,
 )
 from pipeline.store.runfolder import SPLITS, RunFolder, hold, make_writable
+from pipeline.store.sources import code_version
 
 __all__ = [
     "SPLITS",
@@ -30,7 +33,9 @@ __all__ = [
     "make_writable",
     "prune",
     "read_json",
+    "replace_folder",
     "save_tensors",
     "write_atomically",
+    "write_csv",
     "write_json",
 ]

@@ -7,7 +7,6 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,42 +16,21 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What shows results, keeps images or moves files: a change there leaves what was trained as it is.
-NO_RESULTS = (
-    "pipeline/report/", "pipeline/workspace/", "pipeline/class_commands.py", "pipeline/cli.py", "pipeline/exchange.py",
-    "pipeline/explore.py", "pipeline/history.py", "pipeline/latent_commands.py", "pipeline/latent_model.py",
-    "pipeline/log.py",
-)  # fmt: skip
+from pipeline.store.sources import code_digest
 
 
-@functools.cache
-def code_version() -> str:
-    """Release and digest of the sources that compute results, e.g. `0.1.0+3f2a9c1d`."""
-    root = Path(__file__).resolve().parents[2]
-    sources = hashlib.sha256()
-    for package in ("classifiers", "ganaug", "pipeline"):
-        for file in sorted((root / package).rglob("*.py")):
-            name = file.relative_to(root).as_posix()
-            if not name.startswith(NO_RESULTS):
-                sources.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    try:
-        release = version("ganaug")
-    except PackageNotFoundError:
-        release = "0"
-    return f"{release}+{sources.hexdigest()[:8]}"
-
-
-def digest(*parts: Any) -> str:
-    """SHA-256 (64 hex digits) of the parts and of the code version.
+def digest(*parts: Any, code: str) -> str:
+    """SHA-256 (64 hex digits) of the parts, and of the code and libraries of the module `code` that makes the result.
 
     Parts are JSON values, paths, bytes, arrays, tensors, dataclasses, pydantic models and nestings of these. The order
     of a mapping does not matter, that of a sequence does. A path is taken as text: to depend on its content, pass the
-    content's digest.
+    content's digest. For `code` see `sources.code_digest`; what needs no code has `content_digest`.
 
     Raises:
         TypeError: a part is none of these, so that its digest would not be stable.
+        ValueError: there is no module `code`.
     """
-    text = json.dumps([code_version(), *parts], sort_keys=True, separators=(",", ":"), default=canonical)
+    text = json.dumps([code_digest(code), *parts], sort_keys=True, separators=(",", ":"), default=canonical)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -104,7 +82,7 @@ def _sha256(tensor: "Tensor") -> str:
 
 
 def content_digest(tensors: "Mapping[str, Tensor]", facts: Any) -> str:
-    """SHA-256 of tensors and JSON facts, without the code version: a file stays readable after an upgrade."""
+    """SHA-256 of tensors and JSON facts, without any code: a file stays readable after an upgrade."""
     content = {name: canonical(tensor) for name, tensor in tensors.items()}
     return hashlib.sha256(json.dumps([content, facts], sort_keys=True).encode()).hexdigest()
 

@@ -1,13 +1,16 @@
 """Files that are there whole or not at all, and that are verified when they are read."""
 
 import contextlib
+import csv
+import io
 import json
 import logging
 import os
 import secrets
+import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +109,32 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
     # A file name that is not Unicode holds lone surrogates; their backslash form is JSON's own escape.
     write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under a header; what holds a comma, a quote or a line break is quoted (RFC 4180, but lines end in LF).
+
+    Raises:
+        ValueError: a row has a key that is no column.
+    """
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def replace_folder(fresh: Path, place: Path) -> None:
+    """Put the folder `fresh` where `place` is, which is never a mixture of the two; both lie on one disk.
+
+    A crash between the two moves leaves no `place`, and the same work makes it again.
+    """
+    old = fresh.with_name(f"{place.name}-before")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.replace(old)
+    fresh.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

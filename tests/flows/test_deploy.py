@@ -22,10 +22,10 @@ def test_all_is_deployed_with_its_schedules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     with get_client(sync_client=True) as client:
         made = {one.name: one for one in client.read_deployments() if one.work_pool_name == "ganaug"}
-    assert set(made) == {"augment", "report", "add-class", "update", "retrain", "collect"}
+    assert set(made) == {"augment", "report", "judge", "judge-images", "add-class", "update", "retrain", "collect"}
     plans = {name: [schedule.schedule.cron for schedule in one.schedules] for name, one in made.items()}
     assert plans == {
-        "augment": [], "report": [], "add-class": [],
+        "augment": [], "report": [], "judge": [], "judge-images": [], "add-class": [],
         "update": ["0 3 * * sun"], "retrain": ["0 1 * * *"], "collect": ["*/5 * * * *"],
     }  # fmt: skip
     alone = {"limit": 1, "collision_strategy": "CANCEL_NEW"}

@@ -16,12 +16,18 @@ from tests.flows.commands import start
 PATIENCE = 120  # seconds
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prefect's, so that its database is made once."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.mark.parametrize("runner", ["process", "local"])
-def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path, runner: str) -> None:
+def test_a_run_that_is_terminated_takes_its_processes_along(tmp_path: Path, home: Path, runner: str) -> None:
     data, out = tiny.write_dataset(tmp_path / "data"), tmp_path / "out"
     lasting = ("gan.scope=per_class", "gan.steps=null", "gan.minutes=1")
     settings = tiny.as_arguments(f"runner={runner}", "workers=2", *lasting)
-    run = start("run", str(data), "--out", str(out), *settings, home=tmp_path / "home")
+    run = start("run", str(data), "--out", str(out), *settings, home=home)
     assert run.stdout is not None
     try:
         for line in run.stdout:  # until a generator is being trained

@@ -30,7 +30,7 @@ from tests.flows import commands
 
 PATIENCE = 300  # tries, or seconds, for what another process is about to do
 EVERY_MINUTE = "* * * * *"
-QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 GIVEN = [*tiny.SETTINGS, *QUICK]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -126,7 +126,7 @@ def test_a_schedule_fires_and_the_run_leaves_its_artifacts(
     assert {artifact["key"] for artifact in artifacts} == kept
     assert workspace.run.report.exists() and history(workspace.run, last=1)
     names = {deployment["name"] for deployment in ask(port, "deployments/filter")}
-    assert {name.removeprefix("line3-")[7:] for name in names} == {"evaluate", "train", "add-class"}
+    assert {name.removeprefix("line3-")[7:] for name in names} == {"evaluate", "train", "judge", "add-class"}
 
 
 def test_what_falls_due_while_a_run_of_its_kind_works_or_waits_is_cancelled(
@@ -179,8 +179,8 @@ def test_the_page_of_the_served_workspace_adds_a_class(
     press("Add item")
     field("paths").send_keys(str(images))
     steps = field("Steps")
-    assert steps.get_attribute("value") == "12" and "Training steps of a generator." in text()
-    steps.send_keys("0.5")  # 120.5
+    assert steps.get_attribute("value") == "6" and "Training steps of a generator." in text()
+    steps.send_keys("0.5")  # 60.5
     press("Submit")
     assert browser.current_url == form and not ask(port, "flow_runs/filter", flows={"name": {"any_": ["add-class"]}})
     steps.clear()

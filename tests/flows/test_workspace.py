@@ -11,7 +11,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from pytest import CaptureFixture, MonkeyPatch
 
-from flows.workspace import collect, retrain, update
+from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Settings, parse_overrides
 from pipeline.errors import InputError
 from pipeline.log import read_log
@@ -21,7 +21,7 @@ from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
-QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
 CHOSEN = Settings.model_validate(parse_overrides(OVERRIDES))
 
@@ -37,13 +37,22 @@ def drawn(workspace: Workspace) -> dict[str, int]:
     return {name: time for name, time in tiny.times(workspace.run.out).items() if any(map(Path(name).match, kinds))}
 
 
-def two_classes(tmp_path: Path, monkeypatch: MonkeyPatch) -> Workspace:
-    """A workspace whose run is finished."""
-    workspace = Workspace(tmp_path / "workspace")
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose run is finished, and the folders its two classes came from; not to be changed."""
+    root = tmp_path_factory.mktemp("two")
     for name in ("blobs", "grain"):
-        folder = tiny.write_dataset(tmp_path / name, {name: 12}) / name
-        assert call(monkeypatch, "class", "add", name, str(folder), "--workspace", str(workspace.root), *SETTINGS) == 0
-    return workspace
+        folder = tiny.write_dataset(root / name, {name: 12}) / name
+        metrics = add_class(str(root / "workspace"), name, [str(folder)], settings=CHOSEN)
+    assert metrics["dataset"]["classes"] == ["blobs", "grain"]
+    return root
+
+
+@pytest.fixture
+def workspace(finished_once: Path, tmp_path: Path) -> Workspace:
+    """A workspace of its own whose run is finished; the images came from `tmp_path`."""
+    shutil.copytree(finished_once, tmp_path, dirs_exist_ok=True)
+    return Workspace(tmp_path / "workspace")
 
 
 def listed(monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], workspace: Workspace) -> dict[str, dict[str, object]]:
@@ -97,8 +106,7 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
     assert {path.name for path in (workspace.run.out / "generators").iterdir()} == {"grain", "lines"}
 
 
-def test_comparing_anew_trains_no_generator(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_comparing_anew_trains_no_generator(tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch) -> None:
     models = drawn(workspace)
     more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
     assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
@@ -108,8 +116,8 @@ def test_comparing_anew_trains_no_generator(tmp_path: Path, monkeypatch: MonkeyP
     assert drawn(workspace) == models
 
 
-def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     incoming.mkdir()
     assert collect(str(workspace.root), str(incoming), CHOSEN) == {}
     tiny.write_dataset(incoming, {"lines": 12})
@@ -126,8 +134,8 @@ def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: 
     assert collect(str(workspace.root), str(incoming), CHOSEN) == {}  # each file is looked at once
 
 
-def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     arrived = tiny.write_dataset(incoming, {"lines": 2}) / "lines"
     for file in arrived.iterdir():
         os.utime(file, (1e9, 1e9))
@@ -140,8 +148,8 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monke
     assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
-def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     wrong = Settings.model_validate(parse_overrides([*OVERRIDES, "quality.good=none"]))
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
@@ -162,16 +170,16 @@ def test_no_workspace_is_said_so(
     assert "is no workspace" in capfd.readouterr().err and not (tmp_path / "none").exists()
 
 
-def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_another_setting_of_the_base_trains_a_new_one(workspace: Workspace) -> None:
     assert workspace.settings(OVERRIDES).gan.base is not None
     assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.base is not None
     assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.base is None
     assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.base is None
 
 
-def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_images_cannot_join_or_leave_while_a_run_reads_them(
+    tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch
+) -> None:
     images = tiny.write_dataset(tmp_path / "lines", {"lines": 4}) / "lines"
     seen: list[int] = []
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
+from pipeline.origins import Generators
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, save_tensors
 from tests import tiny
@@ -49,9 +50,9 @@ def unchecked(run: RunFolder) -> list[str]:
     return [event["generator"] for event in read_log(run.log) if event["event"] == "unchecked"]
 
 
-def refused(run: RunFolder, source: Path, *overrides: str, train: bool) -> str:
+def refused(run: RunFolder, source: Path, *overrides: str, origin: Generators) -> str:
     with pytest.raises(InputError) as error:
-        run_job(run, tiny.settings(*overrides), source, until="generate", train=train)
+        run_job(run, tiny.settings(*overrides), source, until="generate", origin=origin)
     assert not list(run.store.glob("candidates-*"))
     return str(error.value)
 
@@ -60,7 +61,7 @@ def test_a_base_that_has_learned_from_test_images_is_refused(
     tmp_path: Path, textures_folder: Path, first: RunFolder
 ) -> None:
     base, run = models(first)["all classes"], RunFolder(tmp_path / "run")
-    said = refused(run, textures_folder, *PLAN, "seed=1", f"gan.base={base}", train=True)
+    said = refused(run, textures_folder, *PLAN, "seed=1", f"gan.base={base}", origin=Generators())
     test, learned = images(run, "test"), images(first, "train")
     seen = [path for sha256, path in test.items() if sha256 in learned]
     assert said.startswith(f"gan.base = {base} has learned from {len(seen)} test image(s) of this run, such as ")
@@ -82,10 +83,10 @@ def test_a_generator_has_seen_what_its_base_has_seen(tmp_path: Path, textures_fo
     tiny.write_dataset(source / "test", dict.fromkeys(tiny.TEXTURES, 4), first_seed=200)
     plan = (*PLAN, f"gan.base={models(first)['all classes']}")
     run_job(run, tiny.settings(*plan), source, until="train")
-    run_job(run, tiny.settings(*plan), source, until="train", train=False)
+    run_job(run, tiny.settings(*plan), source, until="train", origin=Generators(train=False))
     learned = next(path for path in images(first, "train").values() if path.startswith("grain/"))
     shutil.copy(textures_folder / learned, source / "test" / "grain" / "again.png")
-    said = refused(run, source, *plan, train=False)
+    said = refused(run, source, *plan, origin=Generators(train=False))
     assert "has learned from 1 test image(s) of this run, such as test/grain/again.png, whose" in said
 
 
@@ -164,13 +165,13 @@ def test_published_generators_are_refused_once_their_images_are_test_images(tmp_
     without_list(models(run)[other], models(run)[other])
     for path in images(run, "test").values():  # some of the others now take their place
         (source / path).unlink()
-    said = refused(run, source, *plan, train=False)
+    said = refused(run, source, *plan, origin=Generators(train=False))
     assert re.match(rf"The generator '{which}' of \S+ has learned from \d+ test image", said)
     examples = re.findall(r"\S+\.png", said)
     assert len(examples) == 2 and all((source / path).exists() for path in examples)
     assert "train anew with `ganaug run`" in said
     run_job(run, tiny.settings(*plan), source, until="generate")
-    run_job(run, tiny.settings(*plan), source, until="generate", train=False)
+    run_job(run, tiny.settings(*plan), source, until="generate", origin=Generators(train=False))
 
 
 def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
@@ -180,11 +181,11 @@ def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
     run, plan = RunFolder(tmp_path / "run"), (*PLAN, "seed=1", f"gan.base={base}")
     run_job(run, tiny.settings(*plan), textures_folder, until="train")
     assert unchecked(run) == [f"gan.base = {base}"]
-    run_job(run, tiny.settings(*plan), textures_folder, until="generate", train=False)
+    run_job(run, tiny.settings(*plan), textures_folder, until="generate", origin=Generators(train=False))
     assert len(list(run.store.glob("candidates-*"))) == 3
     # what they have seen of their own classes is not all that they have seen
     assert {name.split("'")[1] for name in unchecked(run)[1:]} == set(tiny.TEXTURES)
-    run_job(run, tiny.settings(*plan), textures_folder)
+    run_job(run, tiny.settings(*plan, *tiny.TWO_ARMS), textures_folder)
     page = run.report.read_text()
     assert all(f"Generator of {name}: nobody can tell" in page for name in tiny.TEXTURES)
     assert "real test images that no filter or choice has seen" in page

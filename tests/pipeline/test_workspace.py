@@ -209,7 +209,7 @@ def test_an_image_that_was_mended_keeps_its_spot_in_its_split(tmp_path: Path, wo
     assert image is not None
     (both / "brighter.png").write_bytes(tiny.encoded(image.astype(np.int16) + 12))
     assert add_images(workspace, "blobs", [both], CONFIG).counts == {"test": 1}
-    assert workspace.rows()[-1].spot == row.spot
+    assert workspace.rows()[-1].group == row.group
 
 
 def test_a_line_that_is_deleted_ends_the_matter(tmp_path: Path, workspace: Workspace) -> None:

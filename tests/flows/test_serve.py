@@ -187,10 +187,10 @@ def test_the_page_of_the_served_workspace_adds_a_class(
     steps.send_keys("14")
     press("Submit")
     (run,) = until(lambda: ask(port, "flow_runs/filter", flows={"name": {"any_": ["add-class"]}}))
+    until(lambda: run_of(port, run["id"])["state_type"] == "COMPLETED")
     browser.get(f"http://127.0.0.1:{port}/v2/runs/flow-run/{run['id']}?tab=Artifacts")
-    WebDriverWait(browser, PATIENCE).until(lambda _: "Completed" in text())
     keys = {key_of(workspace.run, what) for what in ("verdict", "arms", "classes", "compare")}
-    WebDriverWait(browser, PATIENCE).until(lambda _: all(key in text() for key in keys))
+    WebDriverWait(browser, 30).until(lambda _: all(key in text() for key in keys), text())
     gan = run_of(port, run["id"])["parameters"]["settings"]["gan"]
     assert gan == parse_overrides(GIVEN)["gan"] | {"steps": 14}  # the form has added nothing
     assert {row.label for row in workspace.rows()} == {"blobs", "grain", "lines"}

@@ -33,7 +33,7 @@ ENOUGH = 8  # images, to speak of how alike two of them usually are
 SAMPLE = 256  # images that stand for the data set when that is measured
 MOST = 0.05  # of the data set may be near-duplicates of one image
 FEW = 4  # near-duplicates that an image may have however small the data set
-LEAST_STRUCTURE = 50  # effective pixels of a thumbnail, of 1024; a lone blob looks like any other
+LEAST_STRUCTURE = 50  # effective pixels of a thumbnail, of 1024; two lone blobs may be alike to the pixel
 BLOCK = 512  # rows compared at a time
 
 
@@ -128,15 +128,13 @@ def _alike(images: Sequence[Pixels], threshold: float, identical: set[tuple[int,
     """Pairs that are not identical and more alike than chance makes them, and how alike the images usually are."""
     small = thumbnails(images)
     white = whitened(small)
-    structured = effective_pixels(white) >= LEAST_STRUCTURE
     required, usual = _required(white, threshold)
+    required[effective_pixels(white) < LEAST_STRUCTURE] = np.inf
+    required[[again for _, again in identical]] = np.inf  # the first of its kind stands for them
     pairs = []
     for i, j, correlation in _above(white, required):
-        if (i, j) in identical:
-            continue
         certain = correlation >= REENCODED and _close(small[i], small[j]) and is_reencoding(images[i], images[j])
-        if certain or (structured[i] and structured[j]):
-            pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
+        pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
     return pairs, usual
 
 

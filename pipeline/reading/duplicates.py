@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.reading.reader import progress_of
 from pipeline.reading.reencoding import is_reencoding
 from pipeline.reading.thumbnails import (
     SYMMETRIES,
@@ -140,14 +141,17 @@ def _alike(images: Sequence[Pixels], threshold: float, identical: set[tuple[int,
 
 def _above(white: Floats, required: Floats) -> Iterator[tuple[int, int, float]]:
     """Every pair i < j whose correlation is at least what both require."""
-    for start in range(0, len(white), BLOCK):
-        for other in range(start, len(white), BLOCK):
-            one, two = slice(start, start + BLOCK), slice(other, other + BLOCK)
-            values = correlate(white[one], white[two])
-            enough = values >= np.maximum(required[one, None], required[None, two])
-            for i, j in np.argwhere(enough):
-                if start + i < other + j:
-                    yield int(start + i), int(other + j), float(values[i, j])
+    with progress_of("compare", len(white)) as bar:
+        for start in range(0, len(white), BLOCK):
+            for other in range(start, len(white), BLOCK):
+                one, two = slice(start, start + BLOCK), slice(other, other + BLOCK)
+                values = correlate(white[one], white[two])
+                enough = values >= np.maximum(required[one, None], required[None, two])
+                for i, j in np.argwhere(enough):
+                    if start + i < other + j:
+                        yield int(start + i), int(other + j), float(values[i, j])
+            if bar is not None:
+                bar.advance(len(white[start : start + BLOCK]))
 
 
 def _close(one: Floats, other: Floats) -> bool:

@@ -182,7 +182,7 @@ def test_boards_of_black_tracks_on_white_are_not_one_thing(seed: int) -> None:
     images = [board for boards in binary_boards(per_kind=100, seed=seed).values() for board in boards]
     found = duplicates(images)
     assert not [pair for pair in found.pairs if pair.certain and not pair.identical]
-    assert np.bincount(found.groups).max() <= 3
+    assert np.bincount(found.groups).max() <= 5  # of 600; by looks alone it was 270
     assert len(set(found.groups.tolist())) >= 0.97 * len(images)
 
 

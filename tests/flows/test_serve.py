@@ -21,6 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from flows.artifacts import key_of
 from flows.serve import deployments
+from flows.server import answers
 from pipeline.config import parse_overrides
 from pipeline.errors import InputError
 from pipeline.history import history
@@ -61,9 +62,20 @@ def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subpro
     return commands.start("serve", *where, *tiny.as_arguments(*settings), home=home)
 
 
+def until(condition: Callable[[], Any]) -> Any:
+    """What the condition gives once that is true."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.5)
+    raise AssertionError("nothing came of it")
+
+
 @pytest.fixture(scope="module")
 def served(workspace: Workspace, port: int) -> Iterator[subprocess.Popen[str]]:
     process = start(workspace, port, workspace.root.parent / "home", *QUICK, f"serve.train={EVERY_MINUTE}")
+    until(lambda: answers(f"http://127.0.0.1:{port}/api"))
     yield process
     process.send_signal(signal.SIGTERM)
     try:
@@ -82,19 +94,9 @@ def ask(port: int, path: str, **body: Any) -> Any:
         return json.loads(answer.read())
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition gives once that is true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.5)
-    raise AssertionError("nothing came of it")
-
-
 def deployment(port: int, what: str) -> str:
-    """Id of the served workspace's deployment."""
-    (one,) = [row for row in ask(port, "deployments/filter") if row["name"].endswith(what)]
+    """Id of the served workspace's deployment, once it is registered."""
+    (one,) = until(lambda: [row for row in ask(port, "deployments/filter") if row["name"].endswith(what)])
     return str(one["id"])
 
 

@@ -33,7 +33,7 @@ from pipeline.config import Config, load_config
 from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.choose import choose
 from pipeline.stages.evaluate import evaluate
-from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.filter import filter_candidates, fit_scorer
 from pipeline.stages.fits import run_fits
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Candidates, Choices, Prepared, Selected, load_pack
@@ -43,10 +43,18 @@ SIDE, POPULATION, TRAIN, TEST, DRAWN = 32, 1000, 8, 120, 60  # pixels; images a 
 OTHER = "patch"  # the class that the data sets lack
 CLASSES = sorted(set(DEFECTS) - {OTHER})
 SETTINGS = (
-    f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
-    "evaluate.policies=[flips,flips_rotate,flips_light]", "evaluate.ratios=[2,4]", "evaluate.folds=2",
-    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=240", "quality.learning_curve=false",
-)  # fmt: skip
+    f"data.image_size={SIDE}",
+    "workers=1",
+    "device=cpu",
+    "evaluate.arms=[classical,classical_gan]",
+    "evaluate.policies=[flips,flips_rotate,flips_light]",
+    "evaluate.ratios=[2,4]",
+    "evaluate.folds=2",
+    "evaluate.repeats=1",
+    "evaluate.seeds=5",
+    "evaluate.steps=240",
+    "inspection.learning_curve=false",
+)
 
 
 def population(label: str) -> Tensor:
@@ -122,10 +130,10 @@ def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -
         run.prepare()
         prepared = prepare(run, config, Path(folder) / "data")
         candidates = list(_stand_in(run, prepared, images, kind, seed))
-        judgement = fit_judge(run, config, prepared)
-        selected = filter_candidates(run, config, prepared, judgement, candidates)
+        fitted_scorer = fit_scorer(run, config, prepared)
+        selected = filter_candidates(run, config, prepared, fitted_scorer, candidates)
         choices = choose(run, config, prepared, selected)
-        metrics = evaluate(run, config, prepared, judgement, selected, choices)
+        metrics = evaluate(run, config, prepared, fitted_scorer, selected, choices)
         confirmed = None
         if metrics["verdict"] == "merge":
             unseen = {name: images[name][TRAIN + TEST + DRAWN :] for name in prepared.classes}
@@ -206,10 +214,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
         f"- merged of those that showed no gain on unseen images or were not tried there: {_share(harm, useless)}",
     ]
     if merged:
-        told, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))
+        reported, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))
         better = _share(sum(row["confirmed"] > 0 for row in merged), len(merged))
         lines.append(
-            f"- merged and better on unseen images: {better}; {told:+.1f} points were said, {found:+.1f} found"
+            f"- merged and better on unseen images: {better}; {reported:+.1f} points were said, {found:+.1f} found"
         )
     return "\n".join(lines)
 

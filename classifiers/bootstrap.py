@@ -1,4 +1,4 @@
-"""Redrawing images and seeds, and the intervals that come of it."""
+"""Bootstrap over images and training seeds, and its confidence intervals."""
 
 from dataclasses import dataclass
 

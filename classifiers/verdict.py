@@ -1,4 +1,4 @@
-"""The verdict: whether the accepted synthetic images should be merged into the training set. The rule stands here only.
+"""The verdict: whether the accepted synthetic images should be merged into the training set. This is the only rule.
 
 In words, for real test images that no generator, filter or feature extractor has seen:
 
@@ -43,7 +43,7 @@ import numpy as np
 
 from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
 from classifiers.comparison import Gain
-from classifiers.quality import Quality
+from classifiers.inspection_metrics import InspectionMetrics
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01
@@ -53,11 +53,11 @@ F1_TOLERANCE = 0.01
 class Lead:
     """The arm with synthetic images over one of real images alone: in images right, and in misses and costs.
 
-    `quality` is None where no test image has a defect.
+    `inspection` is None where no test image has a defect.
     """
 
     gain: Gain
-    quality: Quality | None = None
+    inspection: InspectionMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -94,24 +94,28 @@ def decide(
         return Verdict("do_not_merge", f"{result}{harm}.")
     if doubt := _doubt(lead, class_names, control, rivals or {}):
         return Verdict("inconclusive", f"{result}{doubt}.")
-    untold = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
-    rest = f"; {_list(untold)} had too few test images to tell" if untold else ""
-    alike = "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
-    return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{alike}.")
+    undecided = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
+    rest = f"; {_list(undecided)} had too few test images to tell" if undecided else ""
+    beside_control = (
+        "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
+    )
+    return Verdict(
+        "merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{beside_control}."
+    )
 
 
 def _harm(lead: Lead, class_names: Sequence[str]) -> str:
     """What speaks against merging (points 2 to 6), empty if nothing does."""
-    gain, quality = lead.gain, lead.quality
+    gain, inspection = lead.gain, lead.inspection
     if gain.accuracy.mean < 0 and _significant(gain.accuracy, gain.p):
         return ": the synthetic images do harm"
     if harmed := _harmed_class(gain, class_names):
         return f", but {harmed}"
     if gain.accuracy.mean <= 0:
         return ": no gain was measured"
-    if quality and quality.miss and quality.miss.lo > 0:
-        return f", but {_missed(quality)}"
-    if quality and quality.saved and quality.saved.hi < 0:
+    if inspection and inspection.miss and inspection.miss.lo > 0:
+        return f", but {_missed(inspection)}"
+    if inspection and inspection.saved and inspection.saved.hi < 0:
         return ", but at the stated costs that is dearer than without them, by more than chance"
     return ""
 
@@ -140,12 +144,12 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
 
 def _unfit(lead: Lead) -> str:
     """What the test lacks (point 9), empty if nothing."""
-    gain, quality = lead.gain, lead.quality
+    gain, inspection = lead.gain, lead.inspection
     if gain.groups < MIN_GROUPS:
         return f"only {gain.groups} of these are independent of one another and a verdict needs at least {MIN_GROUPS}"
     if np.count_nonzero(gain.recall_groups) < 2:
         return "all of these are of one class"
-    if quality and quality.good is not None and not gain.recall_groups[quality.good]:
+    if inspection and inspection.good is not None and not gain.recall_groups[inspection.good]:
         return "none of these is a good part, so nobody knows how many of those would be rejected"
     if gain.seeds < MIN_SEEDS:
         return f"a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
@@ -162,14 +166,14 @@ def _shortfall(lead: Lead, class_names: Sequence[str]) -> str:
 
 def _price(lead: Lead) -> str:
     """Why more images right are no gain for the line (points 10 and 11), empty if they are."""
-    quality = lead.quality
-    if quality is None:
+    inspection = lead.inspection
+    if inspection is None:
         return ""
-    if quality.after.miss.mean > quality.before.miss.mean:
-        return _missed(quality)
-    if quality.costs and quality.saved is None:
+    if inspection.after.miss.mean > inspection.before.miss.mean:
+        return _missed(inspection)
+    if inspection.costs and inspection.saved is None:
         return f"to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts"
-    if quality.saved and quality.saved.mean <= 0:
+    if inspection.saved and inspection.saved.mean <= 0:
         return "at the stated costs nothing is saved"
     return ""
 
@@ -189,9 +193,9 @@ def _brought(gain: Gain) -> str:
     return f"the synthetic images bring {points} (95 % interval {_range(gain.accuracy)}, p = {gain.p:.2g})"
 
 
-def _missed(quality: Quality) -> str:
-    more = 100 * (quality.after.miss.mean - quality.before.miss.mean)
-    known = f"95 % interval {_range(quality.miss)}" if quality.miss else "too few test images for an interval"
+def _missed(inspection: InspectionMetrics) -> str:
+    more = 100 * (inspection.after.miss.mean - inspection.before.miss.mean)
+    known = f"95 % interval {_range(inspection.miss)}" if inspection.miss else "too few test images for an interval"
     return f"{more:.1f} percentage points more of the defects are missed ({known})"
 
 

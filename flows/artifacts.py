@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect: the verdict as markdown, arms, classes and the last runs as tables."""
+"""Prefect artifacts of a run: the verdict as markdown; arms, classes and the last runs as tables."""
 
 import hashlib
 import re

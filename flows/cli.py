@@ -12,7 +12,7 @@ from httpx import TransportError
 
 from flows.server import quiet_prefect
 from pipeline.class_commands import Where, classes
-from pipeline.cli import SAMPLE, ConfigFile, Out, Overrides, app
+from pipeline.commands import SAMPLE, ConfigFile, Out, Overrides, app
 from pipeline.config import load_config
 from pipeline.errors import InputError, JobError
 from pipeline.job import check_names

@@ -59,12 +59,15 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
     ]
     made = [
         flow.to_deployment(
-            f"{name}-{key}", schedule=_cron(key, cron, when.timezone), parameters=parameters, paused=False,
+            f"{name}-{key}",
+            schedule=_cron(key, cron, when.timezone),
+            parameters=parameters,
+            paused=False,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow, key, cron, parameters in plans
         if cron
-    ]  # fmt: skip
+    ]
     by_hand = add_class.to_deployment(
         f"{name}-add-class", parameters={"overrides": overrides}, entrypoint_type=EntrypointType.MODULE_PATH
     )

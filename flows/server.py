@@ -1,4 +1,4 @@
-"""How Prefect runs here: its embedded server on loopback, quiet, unless the user has set one up."""
+"""Prefect's defaults: its embedded server on loopback, without telemetry, unless the user has configured one."""
 
 import logging
 import os
@@ -16,8 +16,8 @@ RUN_LOGS = ("prefect.flow_runs", "prefect.task_runs")
 def quiet_prefect(*, tracebacks: bool = False) -> None:
     """Set the defaults that the environment leaves open; call before Prefect is imported.
 
-    A failure is told in one line by the command and in full by `log.jsonl`. Prefect would print its traceback once a
-    task and once a flow besides: `tracebacks` lets it. Its server gets them either way.
+    The command reports a failure in one line, `log.jsonl` in full. Prefect would also print its traceback once for the
+    task and once for the flow: `tracebacks` allows that. Its server gets them either way.
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)

@@ -10,14 +10,14 @@ from flows.tasks import Place, as_task, run_as_tasks
 from pipeline.config import Config
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
-from pipeline.reading.checks import FEWEST_CLASSES
+from pipeline.reading.faults import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
 from pipeline.workspace.classes import DamagedError
 from pipeline.workspace.watch import State, arrivals, halves, mark
 
 ATTEMPTS = 50  # to record the files of a class that were refused together
-TOLD = 5  # of the images that were refused
+MOST_NAMED = 5  # of the images that were refused
 
 
 class NewImages(BaseModel):
@@ -88,7 +88,7 @@ def collect(workspace: Place, watch: Place, overrides: list[str] | None = None) 
         overrides: Settings KEY=VALUE for this run alone.
     """
     place = Workspace(Path(workspace))
-    # bad files are left out, and told of at the end
+    # bad files are left out, and reported at the end
     config, refused = place.settings([*(overrides or []), "data.max_bad_fraction=1"]), []
     for name, files in arrivals(place, Path(watch)).items():
         refused += _collected(place, name, files, config)
@@ -103,8 +103,8 @@ def collect(workspace: Place, watch: Place, overrides: list[str] | None = None) 
             place.mark_failed()  # or the same training would fail again a few minutes later
             raise
     if refused:
-        more = f" And {len(refused) - TOLD} more." if len(refused) > TOLD else ""
-        raise InputError(" ".join(refused[:TOLD]) + more)
+        more = f" And {len(refused) - MOST_NAMED} more." if len(refused) > MOST_NAMED else ""
+        raise InputError(" ".join(refused[:MOST_NAMED]) + more)
     return metrics
 
 

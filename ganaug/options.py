@@ -9,11 +9,18 @@ CHOICES = {
     "keep": ("auto", "best", "last"),
     "precision": ("fp32", "bf16"),
 }
-POSITIVE = ("steps", "batch", "width", "latent", "rate_g", "rate_d", "critic_steps", "r1_every", "patience")
+POSITIVE = ("steps", "batch", "width", "latent", "lr_g", "lr_d", "n_critic", "r1_every", "patience")
 NOT_NEGATIVE = (
-    "r1_weight", "gp_weight", "lecam", "consistency", "clip", "warmup", "instance_noise", "auxiliary_weight",
+    "r1_weight",
+    "gp_weight",
+    "lecam",
+    "consistency",
+    "clip",
+    "warmup",
+    "instance_noise",
+    "auxiliary_weight",
     "content_weight",
-)  # fmt: skip
+)
 BELOW = {"ema": 1.0, "label_smoothing": 0.5, "label_noise": 0.5, "delay_condition": 0.5}
 
 
@@ -30,11 +37,11 @@ class Options:
     width: int = 32  # channels of the layer nearest the image; doubles at every halving of the resolution
     latent: int = 128
     variant: str = ""  # one of the family's architectures
-    rate_g: float = 5e-4
-    rate_d: float = 5e-4  # two time-scale updates: Heusel et al. 2017, arXiv 1706.08500
+    lr_g: float = 5e-4
+    lr_d: float = 5e-4  # two time-scale updates: Heusel et al. 2017, arXiv 1706.08500
     betas: tuple[float, float] = (0.5, 0.99)
     optimizer: str = "adam"
-    critic_steps: int = 1
+    n_critic: int = 1
     warmup: int = 0  # discriminator updates before the first of the generator
     diffaugment: str = "brightness,contrast,translation,cutout"  # Zhao et al. 2020, arXiv 2006.10738
     flips: bool = True  # horizontal flips of the real images

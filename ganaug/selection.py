@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganaug.metrics.checks import feature_pair
+from ganaug.metrics.feature_pair import feature_pair
 from ganaug.metrics.frechet import covariance_factor
 
 BATCH_SHARE = 4  # the first passes swap up to this fraction (1 / 4) of the subset at once

@@ -1,4 +1,4 @@
-"""The eight symmetries of the square, and how alike two images are when any of them is allowed."""
+"""The eight symmetries of the square (dihedral group D4), and the correlation of two images over all of them."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What came of the runs in one folder, one line each: gain, FID and misses over the months."""
+"""History of the runs in one folder, one line each: gain, FID and misses."""
 
 import json
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
     write_atomically(run.history, before + line.encode() + b"\n")
 
 
-def looks(run: RunFolder) -> int:
-    """How many comparisons are remembered, each with another outcome than the last.
+def comparisons(run: RunFolder) -> int:
+    """Number of comparisons in the history; runs with an unchanged outcome count once.
 
     All of them, since a class or an image that joins the test set leaves nearly all of its images as they were.
     """
@@ -38,7 +38,7 @@ def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
 def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The figures to follow: gain in accuracy with its interval, mean FID of the classes, share of defects missed."""
     fids = [row["fid"] for row in metrics["classes"].values() if row["fid"] is not None]
-    missed = (metrics.get("quality") or {}).get("augmented")
+    missed = (metrics.get("inspection") or {}).get("augmented")
     return {
         "verdict": metrics["verdict"],
         "classes": len(metrics["dataset"]["classes"]),

@@ -1,4 +1,4 @@
-"""The whole job in order. Who runs a step (plainly, or as a Prefect task) is the caller's to say."""
+"""The whole job in order. The caller chooses how a step runs: as a function call or as a Prefect task."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from classifiers.models import build_model
+from classifiers.architectures import build_model
 from ganaug.families import get_family
 from pipeline.config import CLUSTERS, Config, dump_config, load_config
 from pipeline.errors import InputError
@@ -18,26 +18,26 @@ from pipeline.history import remember
 from pipeline.log import RunLog
 from pipeline.stages import train as training
 from pipeline.stages.choose import choose, policies
+from pipeline.stages.conditioning_inputs import asked_kind
 from pipeline.stages.evaluate import evaluate
-from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.filter import filter_candidates, fit_scorer
 from pipeline.stages.generate import generate, generate_class, generate_jobs, planned_bytes
-from pipeline.stages.guides import asked_kind
+from pipeline.stages.inspection_comparison import require_good_class
 from pipeline.stages.jobs import (
-    enlarging_jobs,
     fine_tune_jobs,
     first_jobs,
     given_base,
     options_for,
+    super_resolution_jobs,
     without_generator,
 )
-from pipeline.stages.memory import require_memory
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare
 from pipeline.stages.publish import publish, published
-from pipeline.stages.quality import require_good_class
 from pipeline.stages.records import Trained
 from pipeline.stages.report import report
-from pipeline.stages.upscale import scale_of
+from pipeline.stages.super_resolution import scale_of
+from pipeline.stages.training_memory import require_memory
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 
 STAGES = ("prepare", "train", "generate", "filter", "merge", "evaluate", "report")
@@ -48,22 +48,22 @@ FanOut = Callable[..., list[Any]]  # (name, function of a job, jobs, rescue) -> 
 
 
 def directly(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it, here and now."""
+    """Call the function in this process."""
     return function(*arguments)
 
 
 def give_up(job: Any, error: Exception) -> Any:
-    """The rescue that rescues nothing."""
+    """The default rescue: raise the error."""
     raise error
 
 
 def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up) -> list[Any]:
-    """The jobs in order, here and now."""
+    """The jobs one after another in this process."""
     return [attempt(partial(function, job), job, rescue) for job in jobs]
 
 
 def attempt(work: Callable[[], Any], job: Any, rescue: Rescue) -> Any:
-    """What the work gives, or, where it fails, what the rescue puts in its place."""
+    """The result of the work or, if it raises, that of the rescue."""
     try:
         return work()
     except Exception as error:
@@ -122,8 +122,8 @@ def run_job(
         if until == "generate":
             return {}
         with clock("filter"):
-            judgement = step("fit scorer", fit_judge, run, config, prepared)
-            selected = step("filter", filter_candidates, run, config, prepared, judgement, candidates)
+            fitted_scorer = step("fit scorer", fit_scorer, run, config, prepared)
+            selected = step("filter", filter_candidates, run, config, prepared, fitted_scorer, candidates)
         if until == "filter":
             return {}
         with clock("choose"):
@@ -133,7 +133,7 @@ def run_job(
         if until == "merge":
             return {}
         with clock("evaluate"):
-            compared = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
+            compared = step("evaluate", evaluate, run, config, prepared, fitted_scorer, selected, choices)
         metrics: dict[str, Any] = jsonable(compared | {"seconds": clock.seconds})
         write_json(run.metrics, metrics)
         remember(run, metrics)
@@ -151,7 +151,7 @@ def _train(run: RunFolder, config: Config, prepared: Any, fan_out: FanOut) -> li
     trained = [base] if base else fan_out("train", work, first_jobs(run, config, prepared), training.failed)
     if config.gan.scope == "specialise" and trained and trained[0].model:
         trained = fan_out("fine-tune", work, fine_tune_jobs(run, config, prepared, trained[0]), training.failed)
-    return trained + fan_out("train", work, enlarging_jobs(run, config, prepared), training.failed)
+    return trained + fan_out("train", work, super_resolution_jobs(run, config, prepared), training.failed)
 
 
 def check_names(config: Config) -> None:

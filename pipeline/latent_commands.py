@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganaug.smoothness import Smoothness
-from pipeline import explore
+from pipeline import latent_sheets
 from pipeline.errors import InputError
 from pipeline.latent_model import load_model
 from pipeline.store import RunFolder
@@ -37,8 +37,8 @@ def interpolate(
 ) -> None:
     """Walk from seed to seed on the sphere, and say how smooth and how close to real images such walks are."""
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, guided_by=named[0])
-    picture, figures = explore.interpolate(model, named, steps)
+    model = load_model(RunFolder(out), name, condition, conditioning_seed=named[0])
+    picture, figures = latent_sheets.interpolate(model, named, steps)
     typer.echo(f"{_describe(figures, model.extractor.name)}\nPictures: {picture}")
 
 
@@ -53,8 +53,8 @@ def arithmetic(
 ) -> None:
     """Draw the mean latent of one group minus that of another plus that of a third."""
     groups = (_seeds("--with", plus), _seeds("--without", minus), _seeds("--target", target))
-    model = load_model(RunFolder(out), name, condition, guided_by=groups[-1][0])
-    typer.echo(f"Pictures: {explore.arithmetic(model, *groups)}")
+    model = load_model(RunFolder(out), name, condition, conditioning_seed=groups[-1][0])
+    typer.echo(f"Pictures: {latent_sheets.arithmetic(model, *groups)}")
 
 
 @latent.command()
@@ -70,8 +70,8 @@ def traverse(
 ) -> None:
     """Show what each code does, or what the directions of largest effect do."""
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, guided_by=named[0])
-    typer.echo(f"Pictures: {explore.traverse(model, named, steps, directions)}")
+    model = load_model(RunFolder(out), name, condition, conditioning_seed=named[0])
+    typer.echo(f"Pictures: {latent_sheets.traverse(model, named, steps, directions)}")
 
 
 def _seeds(option: str, text: str) -> list[int]:

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from joblib import Parallel, delayed
 
-from ganaug.ranks import Together
+from ganaug.distributed import Distributed
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 
@@ -27,7 +27,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-ENDING = threading.Event()  # this process was told to end
+ENDING = threading.Event()  # set when this process is to end
 
 for chatty in ("distributed", "rank_zero"):  # Fabric's greetings; these names' levels outlive its import in the ranks
     logging.getLogger(f"lightning_fabric.utilities.{chatty}").setLevel(logging.WARNING)
@@ -154,13 +154,13 @@ def _end_children() -> None:
 
 
 def stop_if_ending() -> None:
-    """Raise KeyboardInterrupt in a thread of a process that was told to end; only the main thread hears of it else."""
+    """Raise KeyboardInterrupt in any thread once the process is to end; signals reach the main thread only."""
     if ENDING.is_set():
         raise KeyboardInterrupt
 
 
 def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:
-    """`function(ranks, job)` in processes that train together, with a GPU each or on the CPU.
+    """`function(context, job)` in distributed processes, with a GPU each or on the CPU.
 
     Results go through files: what Fabric hands back has to fit into a pipe that nobody empties meanwhile.
 
@@ -180,8 +180,8 @@ def launch(function: Callable[..., None], job: Any, *, processes: int, device: s
     fabric.launch(_as_rank, partial(function, job=job))  # as it is, Fabric would take a job apart
 
 
-def _as_rank(fabric: Any, work: Callable[[Together], None]) -> None:
-    work(Together(str(fabric.device)))
+def _as_rank(fabric: Any, work: Callable[[Distributed], None]) -> None:
+    work(Distributed(str(fabric.device)))
     dist.barrier()  # whoever leaves first would abort those that still talk
     dist.destroy_process_group()
 

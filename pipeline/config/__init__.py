@@ -1,6 +1,7 @@
 """The configuration of a run: typed, bounded, described; read from YAML and `--set KEY=VALUE`."""
 
-from pipeline.config.models import (
+from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
+from pipeline.config.schema import (
     CLUSTERS,
     MERGEABLE,
     REAL_ARMS,
@@ -11,10 +12,9 @@ from pipeline.config.models import (
     FilterConfig,
     GanConfig,
     GenerateConfig,
-    QualityConfig,
+    InspectionConfig,
     ServeConfig,
 )
-from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
 from pipeline.masking import mask_secrets
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "FilterConfig",
     "GanConfig",
     "GenerateConfig",
-    "QualityConfig",
+    "InspectionConfig",
     "ServeConfig",
     "dump_config",
     "known_keys",

@@ -63,5 +63,5 @@ class ReportData:
     config_yaml: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
-    looks: int = 1  # comparisons of the folder, this one included
+    comparisons: int = 1  # comparisons of the folder, this one included
     checked: bool = True  # no generator has learned from a test image

@@ -8,9 +8,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from classifiers.sampling import REAL_LAST, SYNTHETIC_SHARE
+from classifiers.batch_plan import REAL_LAST, SYNTHETIC_SHARE
 from pipeline.masking import mask_secrets
-from pipeline.report import plots, words
+from pipeline.report import formatting, plots
 from pipeline.report.data import Estimate, ReportData
 from pipeline.report.line import line_rows, worth_said
 from pipeline.report.pictures import png
@@ -32,17 +32,17 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "points": words.points,
-        "number": words.number,
-        "duration": words.duration,
-        "spoken": words.spoken,
-        "name": words.printable,
-        "arm": words.arm_name,
+        "percent": formatting.percent,
+        "points": formatting.points,
+        "number": formatting.number,
+        "duration": formatting.duration,
+        "spoken": formatting.spoken,
+        "name": formatting.printable,
+        "arm": formatting.arm_name,
         "masked": lambda text: mask_secrets(str(text)),
         "png": png,
     }
-    environment.globals |= {"percent_range": words.percent_range, "points_range": words.points_range}
+    environment.globals |= {"percent_range": formatting.percent_range, "points_range": formatting.points_range}
     html = environment.get_template("template.html.j2").render(_view(data))
     return html.encode("utf-8", "replace").decode("utf-8")
 
@@ -61,7 +61,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "data": data,
         "metrics": metrics,
         "verdict": metrics["verdict"],
-        "verdict_word": words.VERDICTS[metrics["verdict"]],
+        "verdict_word": formatting.VERDICTS[metrics["verdict"]],
         "gain": gain,
         "arms": arms,
         "compared": compared,
@@ -79,8 +79,8 @@ def _view(data: ReportData) -> dict[str, Any]:
         "other_matrices": {
             arm: list(_matrix(counted)) for arm, counted in data.confusion.items() if arm not in compared
         },
-        "quality": metrics.get("quality") or {},
-        "line_rows": line_rows(metrics.get("quality") or {}),
+        "inspection": metrics.get("inspection") or {},
+        "line_rows": line_rows(metrics.get("inspection") or {}),
         "synthetic_share": SYNTHETIC_SHARE,
         "real_last": REAL_LAST,
         "worth_said": worth_said(metrics.get("worth"), counts.get("train") or {}),
@@ -95,7 +95,7 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 def _figures(data: ReportData, classes: list[str], baseline: str | None, augmented: str | None) -> dict[str, str]:
     arms, gain = data.metrics.get("arms") or {}, data.metrics.get("gain")
-    funnel = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
+    rejections = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
     without, with_ = (data.recall_intervals.get(arm or "", {}) for arm in (baseline, augmented))
     figures = {}
     if arms:
@@ -105,8 +105,8 @@ def _figures(data: ReportData, classes: list[str], baseline: str | None, augment
         figures["gain"] = plots.gain_plot(_gains(gain, data.gain_recall))
     if without and with_:
         figures["recall"] = plots.recall_plot(classes, without, with_)
-    if funnel:
-        figures["funnel"] = plots.funnel_plot(funnel)
+    if rejections:
+        figures["rejections"] = plots.rejections_plot(rejections)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
+"""The final comparison, the only stage that uses the test images: every arm, several seeds, one verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -8,13 +8,13 @@ import numpy as np
 
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
 from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
-from pipeline.stages.quality import compare_quality, estimate, images_worth, quality_numbers
-from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
+from pipeline.stages.inspection_comparison import compare_inspection, estimate, images_worth, inspection_record
+from pipeline.stages.records import Choices, FittedScorer, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, write_json
 
 NO_GENERATOR: dict[str, Any] = {
@@ -30,7 +30,7 @@ def evaluate(
     run: RunFolder,
     config: Config,
     prepared: Prepared,
-    judgement: Judgement,
+    fitted_scorer: FittedScorer,
     selected: Sequence[Selected],
     choices: Choices,
 ) -> dict[str, Any]:
@@ -57,17 +57,17 @@ def evaluate(
     }
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
     before, after = predictions[choices.baseline], predictions[choices.augmented]
-    alike = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
+    control_jobs = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
     def lead(over: Ints) -> Lead:
         won = gain(truth, over, after, groups, **common)
-        return Lead(won, compare_quality(config, prepared, truth, groups, over, after))
+        return Lead(won, compare_inspection(config, prepared, truth, groups, over, after))
 
     chosen = lead(before)
     control = None
-    if accepted and alike != jobs[choices.baseline]:
-        control = lead(np.stack(run_fits(run, config, "control", alike)))
+    if accepted and control_jobs != jobs[choices.baseline]:
+        control = lead(np.stack(run_fits(run, config, "control", control_jobs)))
     real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
@@ -82,11 +82,11 @@ def evaluate(
             "counts": prepared.counts,
             "digest": prepared.digest,
         },
-        "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
-        | {one.class_name: _class_metrics(one, judgement, choices.ratio) for one in selected},
+        "classes": {name: NO_GENERATOR | {"features": fitted_scorer.features} for name in prepared.classes}
+        | {one.class_name: _class_metrics(one, fitted_scorer, choices.ratio) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
-        "gain": _gain_metrics(chosen.gain, control, choices, alike[0].recipe),
-        "quality": quality_numbers(config, prepared, chosen.quality),
+        "gain": _gain_metrics(chosen.gain, control, choices, control_jobs[0].recipe),
+        "inspection": inspection_record(config, prepared, chosen.inspection),
         "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
     }
     details = {
@@ -101,14 +101,14 @@ def evaluate(
     return metrics
 
 
-def _class_metrics(one: Selected, judgement: Judgement, ratio: int) -> dict[str, Any]:
+def _class_metrics(one: Selected, fitted_scorer: FittedScorer, ratio: int) -> dict[str, Any]:
     return {
         "generated": one.generated,
         "accepted": one.accepted,
         "used": sum(len(part.indices) for part in synthetic_parts([one], ratio)),
         "rejected": one.rejected,
         **one.scores,
-        "features": judgement.features,
+        "features": fitted_scorer.features,
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from classifiers.bootstrap import Ints
-from classifiers.training import Recipe, fit, predict, steps_for
+from classifiers.fitting import Recipe, fit, predict, steps_for
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack

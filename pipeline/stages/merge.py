@@ -18,7 +18,7 @@ from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.stages.arms import synthetic_parts
-from pipeline.stages.guides import marked
+from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
 from pipeline.store import RunFolder, load_tensors
@@ -79,11 +79,18 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance:
         rows.append(
             dict.fromkeys(COLUMNS, None)
             | {
-                "path": name, "label": row["label"], "split": split, "source": "real", "sha256": sha256,
-                "group": int(pack.groups[i]), "width": width, "height": height,
-                "mask": "" if mask is None else f"masks/{name}", "decision": "kept",
+                "path": name,
+                "label": row["label"],
+                "split": split,
+                "source": "real",
+                "sha256": sha256,
+                "group": int(pack.groups[i]),
+                "width": width,
+                "height": height,
+                "mask": "" if mask is None else f"masks/{name}",
+                "decision": "kept",
             }
-        )  # fmt: skip
+        )
         advance()
     return rows
 
@@ -98,7 +105,7 @@ def _write_synthetic(
         one = by_file[part.file]
         scores, _ = load_tensors(Path(one.file))
         tensors, drawn = load_tensors(Path(part.file))
-        seeds, masks = tensors["seeds"], masks_of(tensors, pack) if drawn["guide"] == "mask" else {}
+        seeds, masks = tensors["seeds"], masks_of(tensors, pack) if drawn["conditioning_input"] == "mask" else {}
         images = load_images(part.file)
         for i in part.indices:
             image = images[i].permute(1, 2, 0).squeeze(2).numpy()
@@ -108,22 +115,30 @@ def _write_synthetic(
                 _write_png(folder / "masks" / name, masks[i])
             rows.append(
                 {
-                    "path": name, "label": one.class_name, "split": "train", "source": "synthetic",
-                    "sha256": _write_png(folder / name, image), "group": group + len(rows),
-                    "width": image.shape[1], "height": image.shape[0],
+                    "path": name,
+                    "label": one.class_name,
+                    "split": "train",
+                    "source": "synthetic",
+                    "sha256": _write_png(folder / name, image),
+                    "group": group + len(rows),
+                    "width": image.shape[1],
+                    "height": image.shape[0],
                     "mask": f"masks/{name}" if i in masks else "",
-                    "generator": one.generator, "seed": seed, "confidence": float(scores["confidence"][i]),
+                    "generator": one.generator,
+                    "seed": seed,
+                    "confidence": float(scores["confidence"][i]),
                     "realism": float(scores["realism"][i]),
                     "nearest_real": real[int(scores["nearest_real"][i])]["path"],
-                    "nearest_real_distance": float(scores["distance"][i]), "decision": "accepted",
+                    "nearest_real_distance": float(scores["distance"][i]),
+                    "decision": "accepted",
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
 def masks_of(candidates: Mapping[str, Tensor], pack: Pack) -> dict[int, NDArray[np.uint8]]:
     """Candidate -> the mask that it was made from, `uint8 [S, S]`; without those that edges stood in for."""
-    rows, turns = candidates["guide_rows"].tolist(), candidates["guide_symmetries"].tolist()
+    rows, turns = candidates["conditioning_rows"].tolist(), candidates["conditioning_symmetries"].tolist()
     known = marked(pack).tolist()
     return {
         i: SYMMETRIES[turn](pack.masks[row, 0]).numpy()

@@ -17,10 +17,17 @@ from torch import Tensor
 
 # What shows results, keeps images or moves files: a change there leaves what was trained as it is.
 NO_RESULTS = (
-    "pipeline/report/", "pipeline/workspace/", "pipeline/class_commands.py", "pipeline/cli.py", "pipeline/exchange.py",
-    "pipeline/explore.py", "pipeline/history.py", "pipeline/latent_commands.py", "pipeline/latent_model.py",
+    "pipeline/report/",
+    "pipeline/workspace/",
+    "pipeline/class_commands.py",
+    "pipeline/commands.py",
+    "pipeline/exchange.py",
+    "pipeline/latent_sheets.py",
+    "pipeline/history.py",
+    "pipeline/latent_commands.py",
+    "pipeline/latent_model.py",
     "pipeline/log.py",
-)  # fmt: skip
+)
 
 
 @functools.cache

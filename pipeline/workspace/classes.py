@@ -12,8 +12,8 @@ from typing import NamedTuple
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
-from pipeline.reading.checks import too_many_bad
-from pipeline.reading.files import check_file
+from pipeline.reading.faults import too_many_bad
+from pipeline.reading.file_listing import check_file
 from pipeline.reading.layouts import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks

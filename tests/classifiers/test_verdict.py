@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from classifiers.bootstrap import Interval
 from classifiers.comparison import Gain, detectable, gain
-from classifiers.quality import Costs, Quality, Rates, quality
+from classifiers.inspection_metrics import Costs, InspectionMetrics, Rates, inspection_metrics
 from classifiers.verdict import Lead, decide
 
 NAMES = ["dent", "scratch", "stain"]
@@ -83,14 +83,16 @@ def test_misses_and_costs_have_their_say(
     before = Rates(miss=NONE, false_reject=NONE, missed={})
     after = before if miss is None else replace(before, miss=miss)
     costs = None if saved is None else Costs(10, 1)
-    found = Quality(before, after, miss=miss, false_reject=None, saved=saved, costs=costs, good=0, kappa=0.9)
+    found = InspectionMetrics(before, after, miss=miss, false_reject=None, saved=saved, costs=costs, good=0, kappa=0.9)
     verdict = decide(Lead(GOOD, found), accepted=40, class_names=NAMES)
     assert verdict.decision == decision and says in verdict.reason
 
 
 def test_costs_that_cannot_be_weighed_leave_a_doubt() -> None:
     rates = Rates(miss=NONE, false_reject=NONE, missed={})
-    found = Quality(rates, rates, miss=None, false_reject=None, saved=None, costs=Costs(10, 5), good=0, kappa=0.9)
+    found = InspectionMetrics(
+        rates, rates, miss=None, false_reject=None, saved=None, costs=Costs(10, 5), good=0, kappa=0.9
+    )
     verdict = decide(Lead(GOOD, found), accepted=40, class_names=NAMES)
     assert verdict.decision == "inconclusive" and "takes 20 independent images" in verdict.reason
 
@@ -106,7 +108,7 @@ def test_harm_that_is_spread_over_the_classes_is_seen_in_the_misses() -> None:
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
     change, names = gain(*arms, classes=7, seed=0), ["good", *"abcdef"]
     assert decide(Lead(change), accepted=9, class_names=names).decision == "merge"
-    found = quality(*arms, classes=7, good=0, prevalence=0.01, seed=0)
+    found = inspection_metrics(*arms, classes=7, good=0, prevalence=0.01, seed=0)
     verdict = decide(Lead(change, found), accepted=9, class_names=names)
     assert (
         verdict.decision == "do_not_merge" and "7.5 percentage points more of the defects are missed" in verdict.reason
@@ -161,7 +163,7 @@ def test_what_a_rival_or_the_control_finds_must_not_be_lost(
     after, groups = counted(truth, 10, 18), np.arange(420)
 
     def lead(before: np.ndarray) -> Lead:
-        found = quality(truth, before, after, groups, classes=2, good=0, prevalence=0.01, seed=0)
+        found = inspection_metrics(truth, before, after, groups, classes=2, good=0, prevalence=0.01, seed=0)
         return Lead(gain(truth, before, after, groups, classes=2, seed=0), found)
 
     other = lead(counted(truth, *over))
@@ -182,7 +184,7 @@ def test_to_call_every_part_the_same_is_no_gain_where_no_other_is_tested(label: 
 def test_good_parts_that_are_not_tested_leave_a_doubt() -> None:
     truth, groups = np.repeat([1, 2], 40), np.arange(80)
     before, after = np.tile(np.where(groups % 40 < 10, 0, truth), (5, 1)), np.tile(truth, (5, 1))
-    found = quality(truth, before, after, groups, classes=3, good=0, prevalence=0.01, seed=0)
+    found = inspection_metrics(truth, before, after, groups, classes=3, good=0, prevalence=0.01, seed=0)
     lead = Lead(gain(truth, before, after, groups, classes=3, seed=0), found)
     verdict = decide(lead, accepted=9, class_names=["good", "dent", "pit"])
     assert verdict.decision == "inconclusive" and "none of these is a good part" in verdict.reason
@@ -206,7 +208,7 @@ def test_few_defective_images_that_are_missed_more_often_leave_a_doubt() -> None
     before[:60], after[:10] = 1, 1
     before[200:202], after[200:205] = 0, 0
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
-    found = quality(*arms, classes=2, good=0, prevalence=0.01, seed=0)
+    found = inspection_metrics(*arms, classes=2, good=0, prevalence=0.01, seed=0)
     verdict = decide(Lead(gain(*arms, classes=2, seed=0), found), accepted=9, class_names=["good", "dent"])
     assert verdict.decision == "inconclusive"
     assert "25.0 percentage points more of the defects are missed (too few test images" in verdict.reason

@@ -25,8 +25,12 @@ def test_all_is_deployed_with_its_schedules() -> None:
     assert set(made) == {"augment", "report", "add-class", "update", "retrain", "collect"}
     plans = {name: [schedule.schedule.cron for schedule in one.schedules] for name, one in made.items()}
     assert plans == {
-        "augment": [], "report": [], "add-class": [],
-        "update": ["0 3 * * sun"], "retrain": ["0 1 * * *"], "collect": ["*/5 * * * *"],
-    }  # fmt: skip
+        "augment": [],
+        "report": [],
+        "add-class": [],
+        "update": ["0 3 * * sun"],
+        "retrain": ["0 1 * * *"],
+        "collect": ["*/5 * * * *"],
+    }
     assert made["collect"].parameters == {"workspace": "/data/line3", "watch": "/data/in"}
     assert made["update"].schedules[0].parameters == {"fresh": True}

@@ -15,9 +15,13 @@ from tests import tiny
 
 CLASSES = 12
 SETTINGS = (
-    "gan.scope=per_class", "gan.steps=6", "evaluate.seeds=1", "evaluate.arms=[classical,classical_gan]", "workers=2",
-    "quality.learning_curve=false",
-)  # fmt: skip
+    "gan.scope=per_class",
+    "gan.steps=6",
+    "evaluate.seeds=1",
+    "evaluate.arms=[classical,classical_gan]",
+    "workers=2",
+    "inspection.learning_curve=false",
+)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subpro
 
 @pytest.fixture
 def served(workspace: Workspace, port: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    settings = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+    settings = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "inspection.learning_curve=false")
     process = start(workspace, port, tmp_path / "home", *settings, f"serve.train={EVERY_MINUTE}")
     yield process
     process.send_signal(signal.SIGINT)

@@ -20,7 +20,7 @@ from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
-QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "quality.learning_curve=false")
+QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "inspection.learning_curve=false")
 SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
 
 
@@ -145,9 +145,9 @@ def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Pat
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
         for file in incoming.rglob("*.png"):
             os.utime(file, (1e9, 1e9))
-        with pytest.raises(InputError, match=r"quality\.good = 'none' is no class"):
-            collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"])
-        assert collect(str(workspace.root), str(incoming), [*OVERRIDES, "quality.good=none"]) == {}
+        with pytest.raises(InputError, match=r"inspection\.good = 'none' is no class"):
+            collect(str(workspace.root), str(incoming), [*OVERRIDES, "inspection.good=none"])
+        assert collect(str(workspace.root), str(incoming), [*OVERRIDES, "inspection.good=none"]) == {}
     assert update(str(workspace.root), OVERRIDES)["dataset"]["counts"]["train"]["blobs"] > 8
 
 
@@ -161,10 +161,10 @@ def test_no_workspace_is_said_so(
 
 def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     workspace = two_classes(tmp_path, monkeypatch)
-    assert workspace.settings(OVERRIDES).gan.base is not None
-    assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.base is not None
-    assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.base is None
-    assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.base is None
+    assert workspace.settings(OVERRIDES).gan.init_from is not None
+    assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.init_from is not None
+    assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.init_from is None
+    assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.init_from is None
 
 
 def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_used_images_are_those_of_the_chosen_ratio(
     """The filter accepts as many as the largest ratio asks for."""
     choose = choosing.choose
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: replace(choose(*arguments), ratio=1))
-    settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "quality.learning_curve=false")
+    settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "inspection.learning_curve=false")
     classes = run_job(copied, settings, finished.source)["classes"]
     assert any(row["accepted"] > row["used"] > 0 for row in classes.values())
     frame = read_manifest(copied.manifest)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.history import history, looks, remember
+from pipeline.history import comparisons, history, remember
 from pipeline.store import RunFolder
 from tests.report_example import metrics
 
@@ -12,9 +12,9 @@ def test_every_new_outcome_is_one_more_look_at_the_test_images(tmp_path: Path) -
     run, first = RunFolder(tmp_path), metrics(["dent", "stain"])
     remember(run, first)
     remember(run, first)  # nothing has changed since: no line, no look
-    assert looks(run) == 1
+    assert comparisons(run) == 1
     remember(run, {**first, "verdict": "inconclusive"})
-    assert looks(run) == 2
+    assert comparisons(run) == 2
     assert [row["verdict"] for row in history(run)] == ["inconclusive", first["verdict"]]
     assert [row["verdict"] for row in history(run, last=1)] == ["inconclusive"]
 
@@ -23,7 +23,7 @@ def test_a_class_that_joins_does_not_start_the_count_anew(tmp_path: Path) -> Non
     run = RunFolder(tmp_path)
     for classes in (["dent", "stain"], ["dent", "scratch", "stain"]):
         remember(run, metrics(classes))
-    assert looks(run) == 2
+    assert comparisons(run) == 2
 
 
 def test_what_earlier_versions_remembered_still_counts(tmp_path: Path) -> None:
@@ -32,6 +32,6 @@ def test_what_earlier_versions_remembered_still_counts(tmp_path: Path) -> None:
     (row,) = history(run)
     run.history.write_text(json.dumps({**row, "test": "7e57" * 16}) + "\n", encoding="utf-8")
     remember(run, found)
-    assert looks(run) == 1  # the same outcome, though the line says less by now
+    assert comparisons(run) == 1  # the same outcome, though the line says less by now
     remember(run, {**found, "verdict": "inconclusive"})
-    assert looks(run) == 2
+    assert comparisons(run) == 2

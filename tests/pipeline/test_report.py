@@ -118,7 +118,7 @@ def test_where_fewer_are_used_than_were_accepted_both_are_said(verdict: str) -> 
     assert "as the chosen number of synthetic images a real one asks for" in text
 
 
-def test_a_class_without_a_generator_is_left_out_of_the_funnel_only() -> None:
+def test_a_class_without_a_generator_is_left_out_of_the_figure_of_rejections_only() -> None:
     data = report_data(["a", "rare"])
     del data.metrics["classes"]["rare"]
     page = Page(render_report(data))
@@ -150,14 +150,21 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
     text = spaced(render_report(report_data(["good", "scratch"])))
     minus = "\N{MINUS SIGN}"
     for said in (
-        "Defects missed 10.0 %", f"{minus}4.0 points", "Defects missed, per million parts 2,000 900 to 3,100",
-        f"{minus}800 {minus}1,400 to {minus}200", "Good parts rejected, per million parts 196,000", "+9,800",
-        "2 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
-        f"+1,234 {minus}10.40 to +2,500", "kappa = 0.87",
+        "Defects missed 10.0 %",
+        f"{minus}4.0 points",
+        "Defects missed, per million parts 2,000 900 to 3,100",
+        f"{minus}800 {minus}1,400 to {minus}200",
+        "Good parts rejected, per million parts 196,000",
+        "+9,800",
+        "2 % of all parts are defective",
+        "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
+        f"+1,234 {minus}10.40 to +2,500",
+        "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
-        "(95 % interval 2 to more than 180;", "If the true gain were 3.1 points, roughly 8 in 10 comparisons",
+        "(95 % interval 2 to more than 180;",
+        "If the true gain were 3.1 points, roughly 8 in 10 comparisons",
         "over real images under that same one its gain is +5.2 points",
-    ):  # fmt: skip
+    ):
         assert said in text, said
 
 
@@ -188,11 +195,11 @@ def test_what_a_gain_is_worth_is_said_of_each_class_where_these_differ_in_size()
 def test_without_good_parts_only_wrong_classes_are_counted() -> None:
     data = report_data(["good", "scratch"])
     nothing = dict.fromkeys(("false_reject_rate", "false_reject_ppm", "miss_ppm"))
-    quality = dict(data.metrics["quality"]) | {"good": None}
+    inspection = dict(data.metrics["inspection"]) | {"good": None}
     for arm in ("baseline", "augmented"):
-        quality[arm] = quality[arm] | nothing
-    quality["change"] = {"miss_rate": None, "saved_per_part": None, **nothing}
-    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality, "worth": None})))
+        inspection[arm] = inspection[arm] | nothing
+    inspection["change"] = {"miss_rate": None, "saved_per_part": None, **nothing}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "inspection": inspection, "worth": None})))
     assert "Defects given a wrong class 10.0 %" in text and "too few to say" in text
     for absent in ("Good parts rejected", "Saved on", "further labelled", "per million parts 2", "kappa = 0.9"):
         assert absent not in text
@@ -206,7 +213,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
     assert "comparison number" not in text
-    third = spaced(render_report(replace(data, looks=3)))
+    third = spaced(render_report(replace(data, comparisons=3)))
     assert "comparison number 3 of this folder. Each further one on the same or mostly the same test images" in third
     assert "test images once, for the comparison above." in text
     assert "once, for the comparison above, but earlier comparisons of this folder may have used them too." in third
@@ -216,6 +223,6 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
 
 def test_a_rare_defect_is_not_rounded_to_none() -> None:
     data = report_data(["good", "patches"])
-    quality = {**data.metrics["quality"], "good": "good", "prevalence": 0.0004}
-    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality})))
+    inspection = {**data.metrics["inspection"], "good": "good", "prevalence": 0.0004}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "inspection": inspection})))
     assert "assume that 0.04 % of all parts are defective" in text

@@ -58,19 +58,21 @@ def test_a_base_that_has_learned_from_test_images_is_refused(
     tmp_path: Path, textures_folder: Path, first: RunFolder
 ) -> None:
     base, run = models(first)["all classes"], RunFolder(tmp_path / "run")
-    said = refused(run, textures_folder, *PLAN, "seed=1", f"gan.base={base}", train=True)
+    said = refused(run, textures_folder, *PLAN, "seed=1", f"gan.init_from={base}", train=True)
     test, learned = images(run, "test"), images(first, "train")
     seen = [path for sha256, path in test.items() if sha256 in learned]
-    assert said.startswith(f"gan.base = {base} has learned from {len(seen)} test image(s) of this run, such as ")
+    assert said.startswith(f"gan.init_from = {base} has learned from {len(seen)} test image(s) of this run, such as ")
     assert len(seen) > 2 and seen[0] in said and seen[1] in said and seen[2] not in said
-    assert "leave gan.base out, or give a data set with a split of its own" in said
+    assert "leave gan.init_from out, or give a data set with a split of its own" in said
     assert not models(run)  # said before any training
 
 
 def test_a_base_that_has_seen_other_images_alone_is_taken(tmp_path: Path, first: RunFolder) -> None:
     source = tiny.write_dataset(tmp_path / "others", first_seed=100)
     run = RunFolder(tmp_path / "run")
-    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.base={models(first)['all classes']}"), source, until="generate")
+    run_job(
+        run, tiny.settings(*PLAN, "seed=1", f"gan.init_from={models(first)['all classes']}"), source, until="generate"
+    )
     assert models(run).keys() == tiny.TEXTURES.keys() and not unchecked(run)
 
 
@@ -78,7 +80,7 @@ def test_a_generator_has_seen_what_its_base_has_seen(tmp_path: Path, textures_fo
     source, run = tmp_path / "data", RunFolder(tmp_path / "run")
     tiny.write_dataset(source / "train", first_seed=100)
     tiny.write_dataset(source / "test", dict.fromkeys(tiny.TEXTURES, 4), first_seed=200)
-    plan = (*PLAN, f"gan.base={models(first)['all classes']}")
+    plan = (*PLAN, f"gan.init_from={models(first)['all classes']}")
     run_job(run, tiny.settings(*plan), source, until="train")
     run_job(run, tiny.settings(*plan), source, until="train", train=False)
     learned = next(path for path in images(first, "train").values() if path.startswith("grain/"))
@@ -93,12 +95,12 @@ def test_a_base_of_the_runs_own_that_has_seen_test_images_is_trained_again(
     shutil.copytree(first.out, tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     base = models(run)["all classes"]
-    run_job(run, tiny.settings(*PLAN, f"gan.base={base}"), textures_folder, until="train")
+    run_job(run, tiny.settings(*PLAN, f"gan.init_from={base}"), textures_folder, until="train")
     assert not [event for event in read_log(run.log) if event["event"] == "base"]
-    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.base={base}"), textures_folder, until="train")
+    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.init_from={base}"), textures_folder, until="train")
     (event,) = [event for event in read_log(run.log) if event["event"] == "base"]
     assert "has learned from" in event["dropped"]
-    used = {load_tensors(file)[1]["base"] for file in run.store.glob("generator-*")} - {""}
+    used = {load_tensors(file)[1]["init_from"] for file in run.store.glob("generator-*")} - {""}
     assert len(used) == 2 and base.name in used
 
 
@@ -108,17 +110,17 @@ def test_a_base_of_the_runs_own_that_nobody_can_check_is_trained_again(
     shutil.copytree(first.out, tmp_path / "run")
     run = RunFolder(tmp_path / "run")
     base = without_list(models(run)["all classes"], models(run)["all classes"])
-    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.base={base}"), textures_folder, until="train")
+    run_job(run, tiny.settings(*PLAN, "seed=1", f"gan.init_from={base}"), textures_folder, until="train")
     (event,) = [event for event in read_log(run.log) if event["event"] == "base"]
     assert "does not say which images it has learned from" in event["dropped"] and not unchecked(run)
 
 
-@pytest.mark.parametrize("which", ["all classes", "enlarger"])
+@pytest.mark.parametrize("which", ["all classes", "super_resolver"])
 def test_published_generators_are_refused_once_their_images_are_test_images(tmp_path: Path, which: str) -> None:
     source, run = tiny.write_dataset(tmp_path / "data"), RunFolder(tmp_path / "run")
     plan = ("gan.steps=2", "generate.upscale=2")
     run_job(run, tiny.settings(*plan), source, until="train")
-    (other,) = {"all classes", "enlarger"} - {which}
+    (other,) = {"all classes", "super_resolver"} - {which}
     without_list(models(run)[other], models(run)[other])
     for path in images(run, "test").values():  # some of the others now take their place
         (source / path).unlink()
@@ -135,9 +137,9 @@ def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
     tmp_path: Path, textures_folder: Path, first: RunFolder
 ) -> None:
     base = without_list(models(first)["all classes"], tmp_path / "old.safetensors")
-    run, plan = RunFolder(tmp_path / "run"), (*PLAN, "seed=1", f"gan.base={base}")
+    run, plan = RunFolder(tmp_path / "run"), (*PLAN, "seed=1", f"gan.init_from={base}")
     run_job(run, tiny.settings(*plan), textures_folder, until="train")
-    assert unchecked(run) == [f"gan.base = {base}"]
+    assert unchecked(run) == [f"gan.init_from = {base}"]
     run_job(run, tiny.settings(*plan), textures_folder, until="generate", train=False)
     assert len(list(run.store.glob("candidates-*"))) == 3
     # what they have seen of their own classes is not all that they have seen

@@ -51,10 +51,23 @@ class Part:
 def test_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     different = [
-        ("a", "b"), ("ab",), (["a", "b"],), (1,), ("1",), (True,), (None,), (b"a",), (Part("a", 1),), (Part("a", 2),),
-        (torch.zeros(2),), (torch.zeros(2, 1),), (torch.zeros(2, dtype=torch.float64),), (np.ones(2),), (Config(),),
+        ("a", "b"),
+        ("ab",),
+        (["a", "b"],),
+        (1,),
+        ("1",),
+        (True,),
+        (None,),
+        (b"a",),
+        (Part("a", 1),),
+        (Part("a", 2),),
+        (torch.zeros(2),),
+        (torch.zeros(2, 1),),
+        (torch.zeros(2, dtype=torch.float64),),
+        (np.ones(2),),
+        (Config(),),
         (load_config(None, ["seed=1"]),),
-    ]  # fmt: skip
+    ]
     assert len({digest(*parts) for parts in different}) == len(different)
     assert digest(np.ones(2)) == digest(torch.ones(2, dtype=torch.float64))
 
@@ -324,7 +337,7 @@ def test_only_code_that_computes_results_counts_as_another_version(tmp_path: Pat
         return str(runpy.run_path(str(tmp_path / "pipeline" / "store" / "digests.py"))["code_version"]())
 
     before = version()
-    for name in ("pipeline/workspace/watch.py", "pipeline/report/page.py", "pipeline/cli.py"):
+    for name in ("pipeline/workspace/watch.py", "pipeline/report/page.py", "pipeline/commands.py"):
         (tmp_path / name).write_text("# another")
     assert version() == before
     (tmp_path / "ganaug" / "losses.py").write_text("# another")

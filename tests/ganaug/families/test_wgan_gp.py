@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganaug import training
-from ganaug.checks import check_options
+from ganaug import training_loop
 from ganaug.families import get_family
+from ganaug.preconditions import check_options
 from tests.ganaug.families.examples import chain, kinds, make, spec
 
 WGAN_GP = get_family("wgan_gp")
@@ -16,7 +16,7 @@ WGAN_GP = get_family("wgan_gp")
 
 def test_the_papers_settings() -> None:
     defaults = WGAN_GP.defaults
-    assert (defaults.critic_steps, defaults.gp_weight, defaults.betas) == (5, 10, (0, 0.9))
+    assert (defaults.n_critic, defaults.gp_weight, defaults.betas) == (5, 10, (0, 0.9))
     assert defaults.optimizer == "adam" and defaults.clip == 0  # the penalty takes the place of clipping
     assert defaults.r1_weight == defaults.label_smoothing == defaults.label_noise == 0
     assert WGAN_GP.objective.wasserstein and WGAN_GP.objective.saturating is None
@@ -30,14 +30,14 @@ def test_the_critic_judges_each_image_by_itself() -> None:
 
 
 def test_every_critic_update_is_penalised_between_real_and_generated_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    penalty, mixes = training.gradient_penalty, []
+    penalty, mixes = training_loop.gradient_penalty, []
 
     def look(critic: object, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         mixes.append(mix)
         assert real.shape == fake.shape and not fake.requires_grad
         return penalty(critic, real, fake, mix)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "gradient_penalty", look)
+    monkeypatch.setattr(training_loop, "gradient_penalty", look)
     trainer = make(WGAN_GP, batch=4)
     for _ in range(2):
         trainer.train_step()

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ALPHA = 0.05  # intervals are 95 %
 MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
-MIN_SEEDS = 3  # training runs; below, nobody can say how far runs differ
+MIN_SEEDS = 3  # training runs; below, the variance between runs cannot be estimated
 
 
 @dataclass(frozen=True)

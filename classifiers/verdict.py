@@ -150,7 +150,7 @@ def _unfit(lead: Lead) -> str:
     if np.count_nonzero(gain.recall_groups) < 2:
         return "all of these are of one class"
     if inspection and inspection.good is not None and not gain.recall_groups[inspection.good]:
-        return "none of these is a good part, so nobody knows how many of those would be rejected"
+        return "none of these is a good part, so false rejects cannot be measured"
     if gain.seeds < MIN_SEEDS:
         return f"a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
     return ""

@@ -43,7 +43,7 @@ def watch(history: Rows, failures: Sequence[int] = (), *, wasserstein: bool = Fa
             them with `fid`, `kid`, `spread`, `modes`. Rows with `settling` are passed over: there the networks still
             grow, or are not conditioned on the labels yet.
         failures: steps at which the losses or weights were no longer finite.
-        wasserstein: scores and the generator's loss have no zero, and a sure critic is what the paper wants.
+        wasserstein: scores and the generator's loss have no zero, and an accurate critic is intended.
     """
     rows = [row for row in history if not row.get("settling")]
     scored = [row for row in rows if "fid" in row or "spread" in row]

@@ -86,7 +86,7 @@ def _search(features: Tensor, target: _Target, inside: Tensor, outside: Tensor) 
 
 
 def _proposals(leave: Tensor, enter: Tensor, batch: int) -> list[tuple[Tensor, Tensor]]:
-    """List the swaps worth an exact look: shrinking batches of the most promising, then single pairs further down."""
+    """List the swaps to evaluate exactly: shrinking batches of the most promising, then single pairs further down."""
     sizes = []
     while batch >= 1:
         sizes.append(batch)

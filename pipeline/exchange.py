@@ -107,7 +107,7 @@ def _deleted(system: AbstractFileSystem, name: str, old: datetime) -> bool:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a job elsewhere: its result, the names of the files that it left, and what it logged."""
+    """The outcome of a remote job: its result, the names of its files, and its log."""
 
     result: Any
     files: list[str]

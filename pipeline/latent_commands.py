@@ -23,7 +23,7 @@ READS = {
 latent = typer.Typer(no_args_is_help=True, help="Look into the latent space of a trained generator.")
 
 Out = Annotated[Path, typer.Option("--out", help="The run's folder.")]
-Class = Annotated[str, typer.Option("--class", help="The class whose generator is looked into.")]
+Class = Annotated[str, typer.Option("--class", help="The class whose generator is explored.")]
 Condition = Annotated[
     int | None, typer.Option("--condition", help="Appearance mode, with gan.scope=per_class; the first by default.")
 ]

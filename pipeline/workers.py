@@ -162,7 +162,7 @@ def stop_if_ending() -> None:
 def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:
     """`function(context, job)` in distributed processes, with a GPU each or on the CPU.
 
-    Results go through files: what Fabric hands back has to fit into a pipe that nobody empties meanwhile.
+    Results go through files: Fabric's return values have to fit into the buffer of a pipe.
 
     Raises:
         InputError: Lightning Fabric, which starts them, is not installed.
@@ -182,7 +182,7 @@ def launch(function: Callable[..., None], job: Any, *, processes: int, device: s
 
 def _as_rank(fabric: Any, work: Callable[[Distributed], None]) -> None:
     work(Distributed(str(fabric.device)))
-    dist.barrier()  # whoever leaves first would abort those that still talk
+    dist.barrier()  # a process that leaves early would abort the others' communication
     dist.destroy_process_group()
 
 

@@ -16,7 +16,7 @@ LearningRate = Annotated[float, Field(gt=0, le=0.1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 FAMILY_DEFAULT = "Empty: the default of the chosen family."
 
-# Who stands before the @ of an address. A password may hold slashes, a port is none, and Azure's container is nobody.
+# User information before the @ of an address. A password may hold slashes; a port and Azure's container are none.
 USER_INFO = re.compile(r"(^|(?<!abfs:)(?<!abfss:)//)[^/]*@|//[^/]*:(?!\d+/)[^@]*@")
 
 

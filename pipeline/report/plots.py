@@ -123,7 +123,7 @@ def recall_plot(classes: Sequence[str], baseline: Mapping[str, Estimate], augmen
 
 @_styled
 def rejections_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """What became of the candidates: accepted, and rejected by reason."""
+    """Candidates of each class: accepted, and rejected by reason."""
     found = {reason for row in classes.values() for reason in row["rejected"]}
     reasons = sorted(found, key=lambda reason: (REASONS.index(reason) if reason in REASONS else len(REASONS), reason))
     figure, axes = _rows(list(classes), row_height=0.36, margin=0.8 + 0.17 * (len(reasons) // 2 + 1))

@@ -124,7 +124,7 @@ def generate_class(job: GenerateJob) -> Candidates:
             )
         return tensors | {"images": images}, {"class": name, "conditioning_input": card["conditioning_input"], **said}
 
-    with torch_threads(1):  # whoever runs it: another number of threads gives other bits
+    with torch_threads(1):  # in every process: another number of threads gives other bits
         tensors, _ = cached_tensors(file, build)
     made_by = "+".join(one.digest[:16] for one in (record, super_resolver) if one)
     return Candidates(label, name, str(file), made_by, len(tensors["images"]))

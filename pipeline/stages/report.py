@@ -117,8 +117,9 @@ def _warnings(
     for name, card in cards.items():
         if card.get("seen") is None:
             warnings.append(
-                f"Generator of {name}: nobody can tell which images it, or the one it was fine-tuned from, has learned "
-                "from; test images may be among them, and the figures too good. Train it anew, without gan.init_from."
+                f"Generator of {name}: it is not recorded which images it, or the one it was fine-tuned from, has "
+                "learned from; test images may be among them, and the figures too good. Train it anew, without "
+                "gan.init_from."
             )
         warnings += [
             f"Generator of {name}: {found['text']} The filter keeps one of each image."

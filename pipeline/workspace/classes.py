@@ -30,7 +30,7 @@ class DamagedError(InputError):
 
 @dataclass(frozen=True)
 class Added:
-    """What became of the files: new images by split, images that were known, unreadable files, other formats."""
+    """Result of adding files: new images by split, known images, unreadable files, other formats."""
 
     counts: dict[str, int]
     known: int

@@ -47,7 +47,7 @@ def arrivals(workspace: Workspace, folder: Path, *, now: float | None = None) ->
 
 
 def mark(workspace: Workspace, files: dict[Path, State]) -> None:
-    """Remember files as dealt with in the state they were seen in, whatever became of them."""
+    """Record files as processed, with the state they were seen in, whether they were added or refused."""
     write_json(_record(workspace), _seen(workspace) | {str(file): state for file, state in files.items()})
 
 

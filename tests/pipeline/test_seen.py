@@ -146,5 +146,5 @@ def test_generators_without_a_list_are_used_and_named_in_the_log_and_the_report(
     assert {name.split("'")[1] for name in unchecked(run)[1:]} == set(tiny.TEXTURES)
     run_job(run, tiny.settings(*plan), textures_folder)
     page = run.report.read_text()
-    assert all(f"Generator of {name}: nobody can tell" in page for name in tiny.TEXTURES)
+    assert all(f"Generator of {name}: it is not recorded" in page for name in tiny.TEXTURES)
     assert "real test images that no filter or choice has seen" in page

@@ -63,8 +63,7 @@ def as_tasks(
     rescue: Rescue = give_up,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Any]:
-    """Run one task a job, several at a time; once all have ended, `rescue` replaces the results of those that
-    failed."""
+    """Run one task a job, several at a time; then `rescue` replaces the results of those that failed."""
     futures = [runner.submit(_task(f"{name} {job.name}", function), {"job": job}) for job in jobs]
     for count, _ in enumerate(as_completed(futures), start=1):
         done(count)

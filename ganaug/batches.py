@@ -41,8 +41,7 @@ class Batches:
         return self.found[torch.randint(len(self.pools), (n,), generator=rng)].to(self.device)
 
     def draw(self) -> tuple[Tensor, ...]:
-        """One batch: float images `[size, C, S, S]` in [-1, 1], conditions `[size]`, and conditioning inputs if there
-        are any."""
+        """One batch: float images `[size, C, S, S]` in [-1, 1], conditions `[size]`, conditioning inputs if any."""
         pools = torch.randint(len(self.pools), (self.size,), generator=self.rng)
         index = self._pick([self.pools[i] for i in pools.tolist()], self.rng)
         given = [to_float(t[index]) for t in (self.images, self.conditioning_inputs) if t is not None]
@@ -53,8 +52,7 @@ class Batches:
         return images, self.found[pools].to(self.device), *conditioning_inputs
 
     def conditioning_inputs_of(self, conditions: Tensor, rng: torch.Generator) -> list[Tensor]:
-        """Float conditioning inputs `[n, ...]`, each of a random image of its condition, from a stream of their own; []
-        for none."""
+        """Float conditioning inputs `[n, ...]`, each of a random image of its condition; [] for none."""
         if self.conditioning_inputs is None:
             return []
         of = dict(zip(self.found.tolist(), self.pools, strict=True))

@@ -25,16 +25,15 @@ class BestCheckpoint:
     best: Row | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)  # of the generator scored in `best`
 
-    def look(self, history: Rows, generator: nn.Module, progress: float) -> None:
-        """Update from the last row of a history, the averaged generator it was measured on, and the training
-        progress."""
+    def update(self, history: Rows, generator: nn.Module, progress: float) -> None:
+        """Update from the last row of a history, the averaged generator it was measured on, and the progress."""
         if self.options.keep != "last" and progress >= YOUNG and is_better(history[-1], self.best):
             self.best = dict(history[-1])
             self.weights = {key: tensor.detach().clone() for key, tensor in generator.state_dict().items()}
         if self.options.early_stop and not self.stopped:
             self.stopped = reason_to_stop(history, self._seen(history), self.options.patience)
 
-    def settle(self, history: Rows, networks: Sequence[nn.Module]) -> None:
+    def restore_best(self, history: Rows, networks: Sequence[nn.Module]) -> None:
         """At the end of training: load the best weights into the networks if the last ones are clearly worse."""
         if self.best is None:
             return

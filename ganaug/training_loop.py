@@ -162,13 +162,13 @@ class Trainer:
                 self.history.append(row)
                 hooks.progress(self, row)
             if scored or last:
-                self.best_checkpoint.look(self.history, self.ema, self.progress)
+                self.best_checkpoint.update(self.history, self.ema, self.progress)
                 self._report_findings(hooks, announced)
             if snapshot:
                 good = self.state()
             if checkpoint:
                 hooks.checkpoint(self)
-        self.best_checkpoint.settle(self.history, [self.ema, self.generator])
+        self.best_checkpoint.restore_best(self.history, [self.ema, self.generator])
         self._report_findings(hooks, announced)
 
     def findings(self) -> list[Finding]:
@@ -363,8 +363,7 @@ class Trainer:
         update_batch_norm(self.ema, lambda: self._drawn(self.batches.conditions(self.options.batch, rng), rng))
 
     def _drawn(self, conditions: Tensor, rng: torch.Generator) -> Tensor:
-        """Float images of the averaged generator; with conditioning inputs, each from that of a random image of its
-        condition."""
+        """Float images of the averaged generator; its conditioning input is that of a random image of its condition."""
         z = self.family.latents(len(conditions), self.spec, self.family.codes, rng)
         conditioning = (conditions.to(self.device), *self.batches.conditioning_inputs_of(conditions, rng))
         return self.ema(z.to(self.device), *conditioning)  # type: ignore[no-any-return]

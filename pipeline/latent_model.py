@@ -75,8 +75,7 @@ class Model:
 
     @cached_property
     def conditioning_input(self) -> Tensor | None:
-        """The conditioning input `[1, ...]`, as `ganaug generate` draws it for the seed; None where the family takes
-        none."""
+        """The conditioning input `[1, ...]`, as `ganaug generate` draws it for the seed; None for other families."""
         if not self.spec.conditioning_channels:
             return None
         kind, asked = self.card["conditioning_input"]["kind"], self.config.generate.description

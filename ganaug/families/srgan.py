@@ -51,8 +51,7 @@ class TransposedDense(nn.Module):
 
 
 class TiedBottleneck(nn.Module):
-    """Adds a global context to features `[N, width, s, s]`: an autoencoder over all positions, `latent` numbers
-    wide."""
+    """Adds a global context to features `[N, width, s, s]`: an autoencoder over all positions."""
 
     def __init__(self, width: int, latent: int) -> None:
         super().__init__()

@@ -293,8 +293,7 @@ class EvaluateConfig(Section):
 
 
 class InspectionConfig(Section):
-    """Inspection metrics: the class of good parts, the prevalence of defects, and the cost of misses and false
-    rejects."""
+    """Inspection metrics: class of good parts, prevalence of defects, costs of misses and false rejects."""
 
     good: str | None = Field(
         default=None,

@@ -63,8 +63,7 @@ CONDITIONING_INPUTS: dict[str, Kind] = {"edges": edges, "mask": masks, "small": 
 
 
 class Drawn(NamedTuple):
-    """A conditioning input for each seed: conditioning inputs `[n, ...]`, the pack index of the image it is of, and its
-    symmetry, `int64 [n]`."""
+    """For each seed: a conditioning input `[n, ...]`, the pack index of its image, and its symmetry, `int64 [n]`."""
 
     conditioning_inputs: Tensor
     rows: Tensor
@@ -106,8 +105,7 @@ def training_images(pack: Pack, label: int) -> Tensor:
 
 
 def asked_kind(config: Config, family: Family) -> str:
-    """The kind of conditioning input that is configured, or the family's first; InputError if the family cannot take
-    it."""
+    """The configured kind of conditioning input, or the family's first; InputError if it cannot take it."""
     kind = config.gan.conditioning_input or family.conditioning_inputs[0]
     if config.generate.description and "text" not in family.conditioning_inputs:
         raise InputError(

@@ -126,8 +126,7 @@ def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _conditioning_inputs_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
-    """The images whose conditioning inputs are drawn, in the order that `pipeline/stages/conditioning_inputs.py: draw`
-    counts them in."""
+    """The images whose conditioning inputs are drawn, in the order of `conditioning_inputs.py: draw`."""
     if card["conditioning_input"] == "none":
         return None
     return {

@@ -70,8 +70,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class FittedScorer:
-    """Extractor and cross-fitted scorer of the filter, fitted on the training images, with the real images'
-    features."""
+    """Extractor and scorer of the filter, fitted on the training images, with the real images' features."""
 
     file: str
     features: str

@@ -12,8 +12,8 @@ from classifiers.batch_plan import REAL_LAST, SYNTHETIC_SHARE
 from pipeline.masking import mask_secrets
 from pipeline.report import formatting, plots
 from pipeline.report.data import Estimate, ReportData
+from pipeline.report.data_urls import png
 from pipeline.report.line import line_rows, worth_said
-from pipeline.report.pictures import png
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 MOST_PAIRS, MOST_UNFILTERED = 12, 24  # a class; more only make the file large

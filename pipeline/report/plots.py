@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ganaug.candidate_filter import REASONS
 from pipeline.report.data import Estimate, History
+from pipeline.report.data_urls import svg
 from pipeline.report.formatting import arm_name, printable, spoken
-from pipeline.report.pictures import svg
 
 WIDTH = 4.8  # inches; 460 CSS pixels
 BASELINE, AUGMENTED, OTHER, INK, PALE = "#0b3c6f", "#e08a00", "#8a8a8a", "#222222", "#d5d5d5"

@@ -8,15 +8,17 @@ BENCH_SET ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow test-precisions lint bench clean
 
 help:
 	@echo "make demo       install, then the whole job on the sample images (about ten minutes)"
 	@echo "make test       install, then linters and all tests but the slow ones"
 	@echo "make test-slow  the slow tests"
+	@echo "make test-precisions  the tests twice, with networks trained in fp32 and in bf16"
 	@echo "make lint       ruff, mypy, lint-imports"
 	@echo "make bench      few-shot runs on BENCH_DATA (hours), see benchmarks/README.md"
 	@echo "make clean      remove the environment, caches and the demo's output"
@@ -52,7 +54,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-precisions: lint
+	for precision in fp32 bf16; do TEST_PRECISION=$$precision $(PYTEST) || exit 1; done
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

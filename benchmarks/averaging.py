@@ -104,10 +104,11 @@ def measurements(dataset: Path, word: str, given: argparse.Namespace) -> dict[Ke
     trainer = Trainer(
         get_family(config.gan.family), *train, n_conditions=len(labels), options=options, seed=config.seed
     )
-    trainer.batches = Windows(
+    windows = Windows(
         windows, train[1], None, size=options.batch, flips=options.flips, rng=trainer.rng, device=trainer.device
     )
-    trainer.batches.side = config.data.image_size
+    windows.side = config.data.image_size
+    trainer.inputs.batches = windows
     extractor, recipe = Scattering.fit(train[0]), recipe_for(config, len(train[1]), policy=given.policy)
     real, plain = extractor(held_out[0]).double(), accuracies(train, held_out, None, recipe, given.seeds)
     seen: dict[Key, Measurement] = {}

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.filter_stages import Labelled, images_of, predicted
-from benchmarks.runs import ranged, table
+from benchmarks.runs import points, ranged, table
 from classifiers.bootstrap import Interval
 from classifiers.comparison import gain
 from pipeline.config import load_config
@@ -26,6 +26,7 @@ from pipeline.manifest import read_manifest
 from pipeline.reading import pack
 from pipeline.stages.arms import arms
 from pipeline.stages.fits import recipe_for
+from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.store import RunFolder
 
 FIRST_SEED = 5_000_000  # of classifiers that no run has trained
@@ -42,7 +43,7 @@ def accepted(run: RunFolder, classes: list[str], like: Tensor) -> Labelled | Non
 
 
 def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: int) -> Interval:
-    """Gain in accuracy, as a share, on the images that the run has used for nothing.
+    """Gain in the run's endpoint (a share, or money a part) on the images that the run has used for nothing.
 
     Raises:
         SystemExit: the run says of its augmented arm alone how it was trained, and the baseline was trained otherwise.
@@ -59,8 +60,15 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
     sides = [(None, baseline), (accepted(run, names, train[0]), augmented)]
     jobs = [(train, held_out, made, recipe, FIRST_SEED + seed) for made, recipe in sides for seed in range(seeds)]
     found = np.stack(Parallel(n_jobs=at_once)(delayed(predicted)(*job) for job in jobs))
-    alone = np.arange(len(held_out[1]))
-    return gain(held_out[1].numpy(), found[:seeds], found[seeds:], alone, classes=len(names)).accuracy
+    truth, alone = held_out[1].numpy(), np.arange(len(held_out[1]))
+    endpoint = endpoint_of(config, names, truth)
+    won = gain(truth, found[:seeds], found[seeds:], alone, classes=len(names), endpoint=endpoint)
+    return won.endpoint.interval
+
+
+def cost_written(saved: float) -> str:
+    """What is saved a part."""
+    return f"{saved:+.3g}"
 
 
 def main() -> None:
@@ -74,11 +82,13 @@ def main() -> None:
     for folder in given.runs:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         found = confirmed(RunFolder(folder), metrics, seeds=given.seeds, at_once=given.at_once)
-        said = metrics["gain"]["accuracy"]
-        cells = [metrics["verdict"], ranged(said["delta"], said["ci95"]), ranged(found.mean, (found.lo, found.hi))]
+        said = metrics.get("endpoint") or metrics["gain"]["accuracy"] | {"name": "accuracy"}  # of earlier versions
+        written = cost_written if said["name"] == "expected_cost" else points
+        figures = (said["delta"], said["ci95"]), (found.mean, (found.lo, found.hi))
+        cells = [metrics["verdict"], said["name"], *(ranged(*figure, written) for figure in figures)]
         rows.append([folder.name, *cells])
         print(" | ".join(rows[-1]), flush=True)
-    print("\n".join(table(["run", "verdict", "said", "found on unused images"], rows)))
+    print("\n".join(table(["run", "verdict", "endpoint", "said", "found on unused images"], rows)))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from torch import Tensor
 from benchmarks.features import EXTRACTORS, Features, standardised
 from benchmarks.runs import seed_error, stored
 from classifiers.fitting import Recipe, fit, predict
+from ganaug.checkpoint import prefixed
 from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
 from ganaug.sampling import BATCH, to_float
 from ganaug.selection import frechet_subset
 from ganaug.symmetries import correlation
-from ganaug.training_loop import prefixed
 from pipeline.config import load_config
 from pipeline.job import recall_job, run_job
 from pipeline.latent_model import Model, load_model

@@ -1,5 +1,6 @@
 """Bootstrap over images and training seeds, and its confidence intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,19 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ALPHA = 0.05  # intervals are 95 %
 MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
+FEWEST_BEYOND = 5  # draws beyond either end of an interval; with fewer the end is not known
 MIN_SEEDS = 3  # training runs; below, the variance between runs cannot be estimated
+
+
+def spent_alpha(comparison_number: int) -> float:
+    """Significance level of the `comparison_number`-th (from 1) of any number of comparisons: 0.030, 0.0076, 0.0034,
+    ...
+
+        alpha_k = ALPHA 6 / (pi k)^2,   sum_k alpha_k = ALPHA
+    By Bonferroni's inequality chance passes in at most `ALPHA` of all lines of comparisons, however many there are and
+    however alike their images: alpha spending without an end (Foster and Stine 2008, "Alpha-investing").
+    """
+    return ALPHA * 6 / (np.pi * comparison_number) ** 2
 
 
 @dataclass(frozen=True)
@@ -32,9 +45,10 @@ def draw(groups: int, resamples: int, seed: int) -> Floats:
 def interval(point: Floats, draws: Floats, alpha: float = ALPHA, *, within: tuple[float, float]) -> Interval:
     """Interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
 
-    For the seeds at hand it is the percentile interval of their mean, redrawn over images. It reaches at least as far
-    as Student's t does for the variance of two crossed effects, images and seeds, with Satterthwaite's (1946) degrees
-    of freedom (those of the images are taken for many):
+    For the seeds at hand it is the percentile interval of their mean, redrawn over images. Where seeds differ, or the
+    level asks for more draws than there are, it reaches at least as far as Student's t does for the variance of two
+    crossed effects, images and seeds, with Satterthwaite's (1946) degrees of freedom (those of the images are taken for
+    many):
         variance = images + max(0, seeds - noise),   images = Var_r mean_s draws_s,   seeds = Var_s point / S
         noise = (mean_s Var_r draws_s - images) / (S - 1)        of single predictions, which both hold
         degrees of freedom = (S - 1) (variance / seeds)^2, at least 1
@@ -46,11 +60,13 @@ def interval(point: Floats, draws: Floats, alpha: float = ALPHA, *, within: tupl
     if not np.isfinite(mean) or not usable.any():
         return Interval(float("nan"), float("nan"), float("nan"))
     lo, hi = np.quantile(total[usable], [alpha / 2, 1 - alpha / 2])
-    runs = len(point)
-    if runs > 1 and (seeds := float(point.var(ddof=1)) / runs) > 0:
-        images, each = float(total[usable].var()), float(draws[:, usable].var(axis=1).mean())
-        variance = images + max(0.0, seeds - (each - images) / (runs - 1))
+    runs, variance, freedom = len(point), float(total[usable].var()), np.inf
+    seeds = float(point.var(ddof=1)) / runs if runs > 1 else 0.0
+    if seeds > 0:
+        noise = (float(draws[:, usable].var(axis=1).mean()) - variance) / (runs - 1)
+        variance += max(0.0, seeds - noise)
         freedom = max(1.0, (runs - 1) * (variance / seeds) ** 2)
+    if seeds > 0 or alpha / 2 * usable.sum() < FEWEST_BEYOND:
         reach = t.ppf(1 - alpha / 2, freedom) * np.sqrt(variance)
         lo, hi = min(lo, mean - reach), max(hi, mean + reach)
     lo, hi = np.clip([lo, hi], *within)
@@ -65,6 +81,32 @@ def wilson(share: float, trials: int) -> Interval:
     return Interval(share, min(float(lo), share), max(float(hi), share))  # at 0 and 1 rounding may miss the end
 
 
+def combined_wilson(shares: Floats, trials: Sequence[int], weights: Floats) -> Interval:
+    """Interval of sum_k weights_k shares_k, of independent shares [K], each of `trials` independent images.
+
+    The square-and-add method, MOVER (Zou and Donner 2008), on Wilson's limits (l_k, u_k):
+        lo = mean - sqrt(sum_k weights_k^2 (shares_k - l_k)^2),   hi = mean + sqrt(sum_k weights_k^2 (u_k - shares_k)^2)
+    Unlike redrawn images it knows, where nearly all were right, that others may be wrong. NaN if a share that has a
+    weight has no trials.
+    """
+    limits = [wilson(float(share), n) for share, n, weight in zip(shares, trials, weights, strict=True) if weight]
+    used = weights[weights != 0]
+    low, high = (
+        float(np.sqrt(sum((w * (end - one.mean)) ** 2 for w, one, end in zip(used, limits, ends, strict=True))))
+        for ends in ([one.lo for one in limits], [one.hi for one in limits])
+    )
+    mean = float(sum(w * one.mean for w, one in zip(used, limits, strict=True)))
+    return Interval(mean, mean - low, mean + high)
+
+
+def wider(redrawn: Interval, known: Interval) -> Interval:
+    """The first figure, with ends at least as far out as those of the second; NaN if either is."""
+    ends = redrawn.lo, redrawn.hi, known.lo, known.hi
+    if np.isnan(ends).any():
+        return Interval(redrawn.mean, float("nan"), float("nan"))
+    return Interval(redrawn.mean, min(redrawn.lo, known.lo), max(redrawn.hi, known.hi))
+
+
 def share_interval(point: Floats, draws: Floats, trials: int) -> Interval:
     """A share, from what `interval` takes and the number of independent images: the wider of two intervals.
 
@@ -72,5 +114,4 @@ def share_interval(point: Floats, draws: Floats, trials: int) -> Interval:
     """
     if trials == 0:
         return wilson(0.0, 0)
-    both = interval(point, draws, within=(0.0, 1.0)), wilson(float(point.mean()), trials)
-    return Interval(both[0].mean, min(one.lo for one in both), max(one.hi for one in both))
+    return wider(interval(point, draws, within=(0.0, 1.0)), wilson(float(point.mean()), trials))

@@ -6,58 +6,97 @@ seeds, so what is common to the arms cancels; what the seeds vary is added to it
 """
 
 from dataclasses import dataclass
-from math import ceil
+from itertools import product
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 from statsmodels.stats.contingency_tables import mcnemar
 
-from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw, interval, share_interval
+from classifiers.bootstrap import (
+    ALPHA,
+    Floats,
+    Interval,
+    Ints,
+    combined_wilson,
+    draw,
+    interval,
+    share_interval,
+    spent_alpha,
+    wider,
+)
+from classifiers.endpoint import Endpoint, EndpointName, Tally, balanced_accuracy
 
 POWER = 0.8
-# Images: sign flips need 6 that change, all one way (2 / 2^6 < 0.05); where 8 do on average, 6 do in POWER of tries.
-LEAST = 8
+MOST_FLIPS, AT_ONCE = 20_000, 1000  # sign flips of a test, and those that are in memory
 
 
 @dataclass(frozen=True)
 class SeedScore:
-    """Scores of one training run, in the order of the predictions' rows."""
+    """Scores of one training run, in the order of the predictions' rows; `endpoint` as `Endpoint.figure` says it."""
 
     accuracy: float
     macro_f1: float
+    endpoint: float
 
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Scores of one arm, `recall` by class; `confusion` [K, K] sums truth x prediction over the seeds."""
+    """Scores of one arm, `recall` by class; `confusion` [K, K] sums truth x prediction over the seeds.
+
+    `endpoint` is the figure that the endpoint's name says: a share in 0..1, or a cost.
+    """
 
     accuracy: Interval
     macro_f1: Interval
+    endpoint: Interval
     recall: list[Interval]
     per_seed: list[SeedScore]
     confusion: Ints
 
 
 @dataclass(frozen=True)
-class Gain:
-    """Augmented minus baseline. `recall` intervals hold for all classes at once (level 1 - 0.05 / K, Bonferroni).
+class Change:
+    """What a score changes by, augmented minus baseline.
 
-    `p` and, class by class, `recall_p` test the change by randomised sign flips over groups (two-sided, unadjusted),
-    which unlike an interval stays honest where few images changed; `recall_groups` counts a class's independent ones.
-    `mcnemar_p` compares the two majority votes.
+    `p` is that of randomised sign flips over groups (two-sided, unadjusted), which unlike an interval stays honest
+    where few images changed. `detectable` is the change that a test like this finds in about `POWER` of tries.
     """
 
-    accuracy: Interval
+    interval: Interval
+    p: float
+    detectable: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Augmented minus baseline; larger is better, of every score.
+
+    `endpoint` decides, at the level `alpha` of the `comparison_number`-th comparison of its line: `strict` is its
+    interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`)
+    and of `recall` hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's
+    independent images. `mcnemar_p` compares the two majority votes.
+    """
+
+    name: EndpointName
+    endpoint: Change
+    strict: Interval
+    comparison_number: int
+    by_class: dict[int, Change]
+    accuracy: Change
     macro_f1: Interval
     recall: list[Interval]
-    p: float
-    recall_p: list[float]
-    recall_groups: list[int]
+    class_groups: list[int]
     mcnemar_p: float
     images: int
     groups: int
     seeds: int
+
+    @property
+    def alpha(self) -> float:
+        """The significance level of this comparison."""
+        return spent_alpha(self.comparison_number)
 
 
 def summarise(
@@ -66,29 +105,36 @@ def summarise(
     groups: ArrayLike,
     *,
     classes: int,
+    endpoint: Endpoint | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> ArmSummary:
     """Score one arm: truth int64 [N], predictions int64 [seeds, N], groups int64 [N], all labels in 0..classes-1.
 
-    All are means over seeds. Recall has the interval of a share (`bootstrap.share_interval`); that of a class without
-    test images is NaN.
+    All are means over seeds. Intervals are the wider of two, one of which holds where nearly all is right
+    (`bootstrap.share_interval`, `bootstrap.combined_wilson`; a class's F1 stands for a share of its images there). The
+    recall of a class without test images is NaN. Without `endpoint` that is balanced accuracy.
 
     Raises:
         ValueError: shapes or labels that do not fit.
     """
     truth, predictions, groups = _checked(truth, predictions, groups, classes)
-    counts = _Counts(truth, predictions, groups, classes)
-    point = counts.scores(np.ones((1, counts.groups)))[:, 0]
+    endpoint = endpoint or balanced_accuracy(truth, classes)
+    counts = _Counts(truth, predictions, groups, endpoint)
+    point = counts.scores()[:, 0]
     draws = counts.scores(draw(counts.groups, resamples, seed))
-    accuracy, macro_f1 = (interval(point[:, m], draws[:, :, m], within=(0.0, 1.0)) for m in (0, 1))
+    f1 = counts.f1()[:, 0].mean(axis=0)
+    present = np.array(counts.class_groups) > 0
+    macro_f1 = combined_wilson(f1, counts.class_groups, present / present.sum())
+    decides = combined_wilson(counts.shares(), counts.stratum_groups, endpoint.weights)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
     return ArmSummary(
-        accuracy=accuracy,
-        macro_f1=macro_f1,
-        recall=[share_interval(point[:, 2 + k], draws[:, :, 2 + k], n) for k, n in enumerate(counts.independent)],
-        per_seed=[SeedScore(float(row[0]), float(row[1])) for row in point],
+        accuracy=share_interval(point[:, 0], draws[:, :, 0], counts.groups),
+        macro_f1=wider(interval(point[:, 1], draws[:, :, 1], within=(0.0, 1.0)), macro_f1),
+        endpoint=_figure(endpoint, wider(interval(point[:, 2], draws[:, :, 2], within=(0.0, endpoint.most)), decides)),
+        recall=[share_interval(point[:, 3 + k], draws[:, :, 3 + k], n) for k, n in enumerate(counts.class_groups)],
+        per_seed=[SeedScore(float(row[0]), float(row[1]), endpoint.figure(float(row[2]))) for row in point],
         confusion=confusion,
     )
 
@@ -100,10 +146,15 @@ def gain(
     groups: ArrayLike,
     *,
     classes: int,
+    endpoint: Endpoint | None = None,
+    comparison_number: int = 1,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Gain:
     """Compare two arms on the same images and seeds: both int64 [seeds, N], row s of each trained with the same seed.
+
+    `comparison_number` is the number of this comparison, from 1, in its line of comparisons: the later, the more it
+    takes to decide.
 
     Raises:
         ValueError: shapes or labels that do not fit, or arms with different numbers of seeds.
@@ -112,39 +163,60 @@ def gain(
     truth, augmented, groups = _checked(truth, augmented, groups, classes)
     if baseline.shape != augmented.shape:
         raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
-    arms = [_Counts(truth, predictions, groups, classes) for predictions in (baseline, augmented)]
-    before, after = (arm.scores(np.ones((1, arm.groups)))[:, 0] for arm in arms)
-    weights = draw(arms[0].groups, resamples, seed)
-    point, draws = after - before, arms[1].scores(weights) - arms[0].scores(weights)
-    levels = [ALPHA, ALPHA] + [ALPHA / classes] * classes
-    intervals = [interval(point[:, m], draws[:, :, m], level, within=(-1.0, 1.0)) for m, level in enumerate(levels)]
-    change = (arms[1].found - arms[0].found).mean(axis=1)
-    tested = np.column_stack([change, change.sum(axis=1)])
-    *recall_p, p = _sign_flips(tested, max(resamples, ceil(2 * classes / ALPHA)), seed)
+    endpoint, alpha = endpoint or balanced_accuracy(truth, classes), spent_alpha(comparison_number)
+    before, after = (_Counts(truth, predictions, groups, endpoint) for predictions in (baseline, augmented))
+    weights = draw(before.groups, resamples, seed)
+    point, draws = after.scores()[:, 0] - before.scores()[:, 0], after.scores(weights) - before.scores(weights)
+    image_weights = before.image_weights()
+    flips = max(resamples, ceil(2 * classes / ALPHA), min(MOST_FLIPS, ceil(4 / alpha)))
+    p = _sign_flips(after.contributions() - before.contributions(), flips, seed)
+
+    def between(column: int, level: float, most: float = 1.0) -> Interval:
+        return interval(point[:, column], draws[:, :, column], level, within=(-most, most))
+
+    def change(column: int, row: int, level: float, most: float) -> Change:
+        found = between(column, level, most)
+        return Change(found, p[row], _detectable(found, image_weights[row], most, alpha))
+
+    k = classes
     return Gain(
-        accuracy=intervals[0],
-        macro_f1=intervals[1],
-        recall=intervals[2:],
-        p=p,
-        recall_p=recall_p,
-        recall_groups=arms[0].independent,
+        name=endpoint.name,
+        endpoint=change(2, 1, ALPHA, endpoint.most),
+        strict=between(2, alpha, endpoint.most),
+        comparison_number=comparison_number,
+        by_class={
+            label: change(3 + k + i, 2 + i, ALPHA / classes, float(row.sum()))
+            for i, (label, row) in enumerate(endpoint.by_class.items())
+        },
+        accuracy=change(0, 0, ALPHA, 1.0),
+        macro_f1=between(1, ALPHA),
+        recall=[between(3 + label, ALPHA / classes) for label in range(classes)],
+        class_groups=before.class_groups,
         mcnemar_p=mcnemar_exact(truth, baseline, augmented, groups, classes=classes),
         images=len(truth),
-        groups=arms[0].groups,
+        groups=before.groups,
         seeds=len(baseline),
     )
 
 
-def detectable(found: Gain) -> float:
-    """The gain in accuracy that a test like this finds in about `POWER` of tries.
+def _figure(endpoint: Endpoint, score: Interval) -> Interval:
+    """An interval of the score as one of the endpoint's figure."""
+    lo, hi = sorted((endpoint.figure(score.lo), endpoint.figure(score.hi)))
+    return Interval(endpoint.figure(score.mean), lo, hi)
 
-    z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the interval as if
-    it were normal: where few runs differ widely the figure is up to a tenth too large. At least `LEAST` images,
-    and all of them where there are fewer.
+
+def _detectable(found: Interval, image_weights: Floats, most: float, alpha: float) -> float:
+    """The change that a test like this finds in about `POWER` of tries, at level `alpha`; `most` at most.
+
+    z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the 95 % interval as
+    if it were normal: where few runs differ widely the figure is up to a tenth too large. At least what so many average
+    images bring as sign flips need: n that change, all one way, with 2 / 2^n below alpha, and the mean of a Poisson
+    number that is no less in `POWER` of tries.
     """
-    half = (found.accuracy.hi - found.accuracy.lo) / 2
-    errors = half * (1 + norm.ppf(POWER) / norm.ppf(1 - ALPHA / 2))
-    return min(1.0, max(float(errors), LEAST / found.groups))
+    error = (found.hi - found.lo) / 2 / norm.ppf(1 - ALPHA / 2)
+    needed = round(gamma.ppf(POWER, ceil(1 - log2(alpha))))
+    handful = needed * image_weights.mean()
+    return float(min(most, max(error * (norm.ppf(1 - alpha / 2) + norm.ppf(POWER)), handful)))
 
 
 def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *, classes: int) -> float:
@@ -161,43 +233,92 @@ def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *,
 
 
 class _Counts:
-    """Per group and seed, what every score is a function of: a resample is then one matrix product."""
+    """An arm's answers by group and seed, and every score of them: a resample is then one matrix product."""
 
-    def __init__(self, truth: Ints, predictions: Ints, groups: Ints, classes: int) -> None:
+    def __init__(self, truth: Ints, predictions: Ints, groups: Ints, endpoint: Endpoint) -> None:
+        self.endpoint, classes = endpoint, len(endpoint.acceptable)
+        self.named = Tally(np.eye(classes, dtype=bool), truth, predictions, groups)  # by the right name
+        self.decides = Tally(endpoint.acceptable, truth, predictions, groups)
+        self.groups = self.named.groups
         _, group = np.unique(groups, return_inverse=True)
-        self.groups = int(group.max()) + 1
-        seeds = np.arange(len(predictions))[:, None]
-        self.found = np.zeros((self.groups, len(predictions), classes))
-        np.add.at(self.found, (group[None], seeds, truth[None]), predictions == truth)
-        self.predicted = np.zeros_like(self.found)
-        np.add.at(self.predicted, (group[None], seeds, predictions), 1.0)
-        self.truth = np.zeros((self.groups, classes))
-        np.add.at(self.truth, (group, truth), 1.0)
-        self.independent: list[int] = np.count_nonzero(self.truth, axis=0).tolist()  # groups of each class
+        self.predicted = np.zeros_like(self.named.found)
+        np.add.at(self.predicted, (group[None], np.arange(len(predictions))[:, None], predictions), 1.0)
+        self.class_groups: list[int] = np.count_nonzero(self.named.truth, axis=0).tolist()
+        self.stratum_groups: list[int] = np.count_nonzero(self.named.truth @ endpoint.strata.T, axis=0).tolist()
 
-    def scores(self, weights: Floats) -> Floats:
-        """Scores under group weights [R, G]: [seeds, R, 2 + K], accuracy, macro-F1, then each class's recall.
+    def scores(self, weights: Floats | None = None) -> Floats:
+        """[seeds, R, 3 + K + C] under group weights [R, G]: accuracy, macro-F1, endpoint, recalls, those `by_class`.
 
         A class that a resample leaves out has no recall there (NaN) and is left out of the mean of F1.
         """
-        found, predicted = (np.tensordot(weights, x, axes=1).swapaxes(0, 1) for x in (self.found, self.predicted))
-        truth = weights @ self.truth
+        weights = np.ones((1, self.groups)) if weights is None else weights
+        found, truth = self._sum(self.named.found, weights), weights @ self.named.truth
         present = truth > 0
-        f1 = 2.0 * found / np.maximum(predicted + truth, 1.0)
-        macro_f1 = (f1 * present).sum(-1) / present.sum(-1)
+        accuracy = found.sum(-1) / truth.sum(-1)
+        macro_f1 = (self.f1(weights) * present).sum(-1) / present.sum(-1)
         recall = np.where(present, found / np.maximum(truth, 1.0), np.nan)
-        return np.concatenate([(found.sum(-1) / truth.sum(-1))[..., None], macro_f1[..., None], recall], axis=-1)
+        decides = self.decides.scores(self.endpoint, weights)
+        parts = [accuracy[..., None], macro_f1[..., None], decides[..., :1], recall, decides[..., 1:]]
+        return np.concatenate(parts, axis=-1)
+
+    def f1(self, weights: Floats | None = None) -> Floats:
+        """F1 of each class, [seeds, R, K]."""
+        weights = np.ones((1, self.groups)) if weights is None else weights
+        found, predicted = self._sum(self.named.found, weights), self._sum(self.predicted, weights)
+        f1: Floats = 2.0 * found / np.maximum(predicted + weights @ self.named.truth, 1.0)
+        return f1
+
+    def shares(self) -> Floats:
+        """Mean over the seeds of each stratum's share, [S]; 0 where there is no image."""
+        strata = self.endpoint.strata.T
+        shares: Floats = self.decides.found.sum(axis=0).mean(axis=0) @ strata
+        shares /= np.maximum(self.named.truth.sum(axis=0) @ strata, 1.0)
+        return shares
+
+    def image_weights(self) -> Floats:
+        """What all images of a group bring to accuracy, endpoint and the scores `by_class`, [2 + C, G]."""
+        weights: Floats = self._class_weights() @ self.named.truth.T
+        return weights
+
+    def contributions(self) -> Floats:
+        """What each group brought to those scores, mean over the seeds, [G, 2 + C]."""
+        weights = self._class_weights()
+        named, decides = (tally.found.mean(axis=1) for tally in (self.named, self.decides))
+        return np.hstack([named @ weights[:1].T, decides @ weights[1:].T])
+
+    def _class_weights(self) -> Floats:
+        equal = np.full((1, self.named.truth.shape[1]), 1 / self.named.truth.sum())
+        return np.vstack([equal, self.decides.image_weights(self.endpoint)])
+
+    @staticmethod
+    def _sum(counts: Floats, weights: Floats) -> Floats:
+        """Counts [G, seeds, K] under group weights, [seeds, R, K]."""
+        return np.tensordot(weights, counts, axes=1).swapaxes(0, 1)
 
 
-def _sign_flips(change: Floats, resamples: int, seed: int) -> list[float]:
+def _sign_flips(change: Floats, flips: int, seed: int) -> list[float]:
     """Two-sided p a column that the groups' changes [G, K] are symmetric about 0 (Fisher's randomisation test).
 
-    The least p there can be is 1 / (1 + resamples).
+    Exact where there are no more ways to flip the signs than `flips`. Else the least p that random flips can give is
+    1 / (1 + flips); smaller ones are Hoeffding's (1963) bound, which no exact p of this test exceeds:
+        P(|sum_g +-c_g| >= t) <= 2 exp(-t^2 / (2 sum_g c_g^2))
     """
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(resamples, len(change)))
-    # The slack counts a flip that ties with what was observed, whatever the order of the sums.
-    extreme = np.abs(signs @ change) >= np.abs(change.sum(axis=0)) - 1e-9
-    return [float(p) for p in (1 + extreme.sum(axis=0)) / (1 + resamples)]
+    change = change[np.any(change != 0, axis=1)]  # what has not changed has no sign
+    observed = np.abs(change.sum(axis=0))
+    slack = 1e-9 * np.abs(change).sum(axis=0)  # counts a flip that ties with what was observed, whatever the order
+
+    def extreme(signs: Floats) -> Floats:
+        found: Floats = (np.abs(signs @ change) >= observed - slack).sum(axis=0)
+        return found
+
+    if 2 ** len(change) <= flips:
+        signs = np.array(list(product([-1.0, 1.0], repeat=len(change))))
+        return [float(p) for p in extreme(signs) / len(signs)]
+    rng = np.random.default_rng(seed)
+    parts = [min(AT_ONCE, flips - start) for start in range(0, flips, AT_ONCE)]
+    counted = sum(extreme(rng.choice([-1.0, 1.0], size=(part, len(change)))) for part in parts)
+    bound = 2 * np.exp(-(observed**2) / np.maximum(2 * (change**2).sum(axis=0), 1e-300))
+    return [float(p) for p in np.minimum((1 + counted) / (1 + flips), bound)]
 
 
 def vote(predictions: Ints, classes: int) -> Ints:

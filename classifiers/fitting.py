@@ -80,7 +80,7 @@ def fit(
 
     # Initial weights and dropout draw from torch's global generators, so those are lent for the length of the training.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(torch_seed)
+        _seed_default_streams(torch_seed, device)
         model = build_model(recipe.model, classes=classes, channels=images.shape[1], weights=recipe.weights)
         model = model.to(device).to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.AdamW(
@@ -104,6 +104,13 @@ def fit(
             if progress is not None:
                 progress(step + 1, value)
     return model.eval()
+
+
+def _seed_default_streams(seed: int, device: torch.device) -> None:
+    """Of the CPU and of `device`; `torch.manual_seed` would seed those of all other accelerators as well."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def steps_for(n_train: int) -> int:

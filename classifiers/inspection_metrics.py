@@ -1,9 +1,8 @@
-"""Inspection metrics: missed defects, false rejects, their cost, and the agreement of two classifiers.
+"""What a line cares about: defects that slip through and good parts that are thrown away.
 
 A part is *missed* when it has a defect and the classifier calls it good; without a class of good parts, when it is
 given a wrong class. A part is *falsely rejected* when it is good and is called defective. Both are shares of the test
-images of their kind, means over the seeds. `prevalence` is the share of defective parts on the line, which a test set
-of picked images cannot tell; defects are taken to be mixed as in the test set.
+images of their kind, means over the seeds. What both cost is an endpoint (`classifiers.endpoint`).
 """
 
 from dataclasses import dataclass
@@ -21,14 +20,6 @@ Change = tuple[Floats, Floats]  # after minus before: of each seed [S], and unde
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What a missed defect and a falsely rejected good part cost, in one currency."""
-
-    miss: float
-    false_reject: float
-
-
-@dataclass(frozen=True)
 class Rates:
     """Shares of one arm, `missed` by class; `false_reject` is None without test images of good parts."""
 
@@ -41,18 +32,15 @@ class Rates:
 class InspectionMetrics:
     """Inspection metrics of two arms, and the change from the first to the second (bootstrap intervals).
 
-    A change is None below `MIN_GROUPS` independent images of its kind. `saved` is what a part costs less, on average
-    over good and defective ones; None without `costs`, or without good parts: a defect that is taken for another is no
-    escape. `good` is the class of good parts, if there is one. `kappa` is Cohen's (1960) agreement of the arms'
-    majority votes over the seeds: 1 when they say the same of every image, 0 when it is chance.
+    A change is None below `MIN_GROUPS` independent images of its kind. `good` is the class of good parts, if there is
+    one. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the seeds: 1 when they say the same of
+    every image, 0 when it is chance.
     """
 
     before: Rates
     after: Rates
     miss: Interval | None
     false_reject: Interval | None
-    saved: Interval | None
-    costs: Costs | None
     good: int | None
     kappa: float
 
@@ -65,8 +53,6 @@ def inspection_metrics(
     *,
     classes: int,
     good: int | None,
-    prevalence: float,
-    costs: Costs | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> InspectionMetrics:
@@ -98,19 +84,9 @@ def inspection_metrics(
         after=_rates(truth, groups, *events[1], fine, weights),
         miss=interval(*missed, within=(-1.0, 1.0)) if missed else None,
         false_reject=interval(*rejected, within=(-1.0, 1.0)) if rejected else None,
-        saved=_saved(missed, rejected, prevalence, costs) if costs and missed and rejected else None,
-        costs=costs,
         good=good,
         kappa=float(cohen_kappa_score(*votes)) if len(np.unique(votes)) > 1 else 1.0,
     )
-
-
-def _saved(missed: Change, rejected: Change, prevalence: float, costs: Costs) -> Interval:
-    point, draws = (
-        -prevalence * costs.miss * x - (1 - prevalence) * costs.false_reject * y
-        for x, y in zip(missed, rejected, strict=True)
-    )
-    return interval(point, draws, within=(-np.inf, np.inf))
 
 
 def _events(truth: Ints, predictions: Ints, good: int | None) -> tuple[Bools, Bools]:

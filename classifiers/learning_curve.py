@@ -2,7 +2,8 @@
 
 A classifier's error falls as a power of the number of training images n (Cortes et al. 1993, "Learning curves"):
     error(n) = a n^-b,   so   error(n') = e   at   n' = n (error(n) / e)^(1/b)
-b is the slope of a straight line through the logarithms of errors that were measured with a part of the images.
+b is the slope of a straight line through the logarithms of errors that were measured with a part of the images. Error
+is what the endpoint lacks to that of a faultless classifier: the expected cost, or 1 - balanced accuracy.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw
+from classifiers.endpoint import Endpoint, Tally
 
 MOST = 9.0  # times the images that there are: further out a power law is a guess
 
@@ -20,6 +22,7 @@ def worth(
     curve: Mapping[int, Ints],
     augmented: ArrayLike,
     groups: ArrayLike,
+    endpoint: Endpoint,
     *,
     resamples: int = 2000,
     seed: int = 0,
@@ -37,30 +40,33 @@ def worth(
     if len(curve) < 2:
         raise ValueError("a learning curve needs at least two sizes")
     sizes = sorted(curve)
-    truth, (_, group) = np.asarray(truth), np.unique(groups, return_inverse=True)
-    wrong = np.stack([np.asarray(p) != truth for p in (*(curve[n] for n in sizes), augmented)])  # [C + 1, S, N]
-    by_group = np.zeros((int(group.max()) + 1, *wrong.shape[:2]))
-    np.add.at(by_group, group, np.moveaxis(wrong, 2, 0).astype(np.float64))
-    seeds = wrong.shape[1]
-    weights = draw(len(by_group), resamples, seed)
+    truth, groups = np.asarray(truth), np.asarray(groups)
+    tallies = [
+        Tally(endpoint.acceptable, truth, np.asarray(p), groups) for p in (*(curve[n] for n in sizes), augmented)
+    ]
+    seeds = tallies[0].found.shape[1]
+    weights = draw(tallies[0].groups, resamples, seed)
     seed_draws = np.random.default_rng((seed, seeds)).integers(seeds, size=(resamples, seeds))
-    images = weights @ np.bincount(group)
-    drawn = np.einsum("rg,gcs->rsc", weights, by_group)  # [R, S, C + 1]
-    drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1) / images[:, None]
-    point = _further(wrong.mean((1, 2))[None], np.array(sizes), len(truth))[0]
+    observed, drawn = (
+        endpoint.most - np.stack([tally.scores(endpoint, w)[:, :, 0].T for tally in tallies], axis=-1)
+        for w in (None, weights)
+    )  # [R, S, C + 1]
+    drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1)
+    least = endpoint.most / 2 / len(truth)
+    point = _further(observed.mean(1), np.array(sizes), least)[0]
     if np.isnan(point):
         return None
-    further = _further(drawn, np.array(sizes), len(truth), flat=(MOST, -1.0))
+    further = _further(drawn[np.isfinite(drawn).all(1)], np.array(sizes), least, flat=(MOST, -1.0))
     lo, hi = np.quantile(further, [ALPHA / 2, 1 - ALPHA / 2])
     return Interval(float(point), min(float(lo), float(point)), max(float(hi), float(point)))
 
 
-def _further(errors: Floats, sizes: Floats, images: int, flat: tuple[float, float] = (np.nan, np.nan)) -> Floats:
-    """Share of further images, [R], from errors [R, C + 1]; no error counts as half an image.
+def _further(errors: Floats, sizes: Floats, least: float, flat: tuple[float, float] = (np.nan, np.nan)) -> Floats:
+    """Share of further images, [R], from errors [R, C + 1]; no error counts as `least`, half an average image.
 
     `flat` is what a gain and a loss are worth where a curve does not fall.
     """
-    logs = np.log(np.maximum(errors, 0.5 / images))
+    logs = np.log(np.maximum(errors, least))
     x = np.log(sizes) - np.log(sizes).mean()
     slope = -(logs[:, :-1] @ x) / (x @ x)  # b
     better = logs[:, -2] - logs[:, -1]

@@ -1,38 +1,45 @@
 """The verdict: whether the accepted synthetic images should be merged into the training set. This is the only rule.
 
-In words, for real test images that no generator, filter or feature extractor has seen:
+One figure decides, the endpoint (`classifiers.endpoint`): the expected cost of a part where costs were stated, else
+balanced accuracy. In words, for real test images that no generator, filter or feature extractor has seen:
 
 do_not_merge, when any of these holds
     1. No synthetic image was accepted, so there is nothing to merge.
-    2. The classifier trained with the synthetic images gets no more test images right than the one without.
-    3. It gets significantly fewer right. (Then 2 holds as well; it makes the sentence stronger.)
-    4. One class is found significantly less often than before, even if the others gain: a defect that slips through
-       costs more than an average shows. This allows for the number of classes looked at (Bonferroni).
-    5. The whole interval of the change in missed defects, all classes together, lies above zero.
-    6. Costs were stated, and the whole interval of what is saved lies below zero.
+    2. With the synthetic images the endpoint is no better than without.
+    3. It is significantly worse. (Then 2 holds as well; it makes the sentence stronger.)
+    4. One class is significantly harmed, even if the others gain: it is found less often than before or, where costs
+       were stated, a part would cost more if all defects of the line were of that class. Kinds of defects are mixed on
+       the line as nobody knows, and a defect that slips through costs more than an average shows. This allows for the
+       number of classes looked at (Bonferroni).
+    5. No costs were stated, and the whole interval of the change in missed defects, all classes together, lies above
+       zero. With costs, misses and false rejects have a price each: 2 says whether their exchange pays on the whole,
+       4 whether it pays for every kind of defect.
 
 merge, when none of those holds and all of these do
-    7. The classifier trained with the synthetic images gets significantly more test images right.
-    8. The lower end of the interval of the macro-F1 gain, in which small classes count as much as large ones, is no
-       more than `F1_TOLERANCE` below zero.
-    9. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. It shows two classes at
-       least, and good parts where a class holds these. Each arm was trained at least `MIN_SEEDS` times.
-    10. Not more defects are missed on the whole, all classes together, however few they are.
-    11. Where costs were stated, something is saved.
-    12. Where the arm with synthetic images was given another augmentation or sampling than the one without, 7, 10 and
-        11 hold too against real images trained on in that same way (the control), and no class is found significantly
-        less often. Otherwise a better recipe would pass for a gain.
-    13. The same holds against every other way of training on real images alone (the rivals): which of them the test
+    6. The endpoint is significantly better, at the level of this comparison.
+    7. The test set has at least `MIN_GROUPS` independent images; near-duplicates count once. It shows two classes at
+       least, and good parts where a class holds these; with costs, `MIN_GROUPS` independent good and defective parts
+       each. Each arm was trained at least `MIN_SEEDS` times.
+    8. No costs were stated, and the lower end of the interval of the macro-F1 gain is no more than `F1_TOLERANCE` below
+       zero: it sees a small class drowned in false alarms, which the recalls hardly do. With costs these are paid for.
+    9. No costs were stated, and where a class holds the good parts no more defects are called good on the whole, all
+       classes together, however few they are. (Without such a class nothing is let through; 4 and 5 guard the classes.)
+    10. Where the arm with synthetic images was given another augmentation or sampling than the one without, 6 and 9
+       hold too against real images trained on in that same way (the control), and no class is significantly harmed.
+       Otherwise a better recipe would pass for a gain.
+    11. The same holds against every other way of training on real images alone (the rivals): which of them the test
         favours is not known when the one to compare with is chosen.
 
-"Significantly" needs both: the whole 95 % interval on one side of zero, which knows how far runs differ, and a
-randomisation test that agrees, which stays honest where only a handful of images changed. As 7, 12 and 13 must all
-hold, several comparisons make a wrong "merge" less likely, not more.
+"Significantly" needs both: the whole interval on one side of zero, which knows how far runs differ, and a randomisation
+test that agrees, which stays honest where only a handful of images changed. As 6, 10 and 11 must all hold, several
+comparisons of one run make a wrong "merge" less likely, not more. Several runs on the same, or a growing, test set make
+it more likely, so each further one has a smaller level (`bootstrap.spent_alpha`), which 6, 10 and 11 go by; all levels
+together are 5 %. What speaks against merging keeps the level of 5 %, as an error there is on the safe side.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
 
-If the synthetic images did nothing at all, the rule would say "merge" in 0 to 2.5 % of runs (simulated in
-tests/classifiers/test_verdict.py).
+If the synthetic images did nothing at all, the rule would say "merge" in 0 to 2.5 % of first runs, and once or more in
+at most 5 % of series of thirty (simulated in tests/classifiers/test_verdict.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +49,7 @@ from typing import Literal
 import numpy as np
 
 from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
-from classifiers.comparison import Gain
+from classifiers.comparison import Change, Gain
 from classifiers.inspection_metrics import InspectionMetrics
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
@@ -51,7 +58,7 @@ F1_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Lead:
-    """The arm with synthetic images over one of real images alone: in images right, and in misses and costs.
+    """The arm with synthetic images over one of real images alone: in scores, and in misses and false rejects.
 
     `inspection` is None where no test image has a defect.
     """
@@ -85,8 +92,8 @@ def decide(
         ValueError: the number of class names is not that of the classes compared.
     """
     gain = lead.gain
-    if len(class_names) != len(gain.recall):
-        raise ValueError(f"{len(class_names)} class names for {len(gain.recall)} classes; pass one name a class")
+    if len(class_names) != len(gain.class_groups):
+        raise ValueError(f"{len(class_names)} class names for {len(gain.class_groups)} classes; pass one name a class")
     if accepted == 0:
         return Verdict("do_not_merge", "The filter accepted no synthetic image, so the original training set stays.")
     result = _result(gain)
@@ -94,7 +101,7 @@ def decide(
         return Verdict("do_not_merge", f"{result}{harm}.")
     if doubt := _doubt(lead, class_names, control, rivals or {}):
         return Verdict("inconclusive", f"{result}{doubt}.")
-    undecided = [name for name, n in zip(class_names, gain.recall_groups, strict=True) if not _can_be_harmed(gain, n)]
+    undecided = [class_names[k] for k in gain.by_class if not _can_be_harmed(gain, gain.class_groups[k])]
     rest = f"; {_list(undecided)} had too few test images to tell" if undecided else ""
     beside_control = (
         "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
@@ -105,35 +112,40 @@ def decide(
 
 
 def _harm(lead: Lead, class_names: Sequence[str]) -> str:
-    """What speaks against merging (points 2 to 6), empty if nothing does."""
+    """What speaks against merging (points 2 to 5), empty if nothing does."""
     gain, inspection = lead.gain, lead.inspection
-    if gain.accuracy.mean < 0 and _significant(gain.accuracy, gain.p):
+    if gain.endpoint.interval.mean < 0 and _significant(gain.endpoint):
         return ": the synthetic images do harm"
     if harmed := _harmed_class(gain, class_names):
         return f", but {harmed}"
-    if gain.accuracy.mean <= 0:
+    if gain.endpoint.interval.mean <= 0:
         return ": no gain was measured"
-    if inspection and inspection.miss and inspection.miss.lo > 0:
+    if not _priced(gain) and inspection and inspection.miss and inspection.miss.lo > 0:
         return f", but {_missed(inspection)}"
-    if inspection and inspection.saved and inspection.saved.hi < 0:
-        return ", but at the stated costs that is dearer than without them, by more than chance"
     return ""
 
 
 def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals: Mapping[str, Lead]) -> str:
-    """What is missing for "merge" (points 7 to 13), empty if nothing is."""
+    """What is missing for "merge" (points 6 to 11), empty if nothing is."""
     gain = lead.gain
     if unfit := _unfit(lead):
         return f", but {unfit}"
     if not _is_gain(gain):
+        if gain.comparison_number > 1 and _significant(gain.endpoint):
+            return (
+                f": a single comparison would call that more than chance, but this is number {gain.comparison_number} "
+                "of its line, "
+                f"which needs p = {gain.alpha:.2g} or less and an interval clear of zero at that level; "
+                "more real test images or seeds could decide it"
+            )
         return ": this may be chance; more real test images or seeds could decide it"
-    if gain.macro_f1.lo < -F1_TOLERANCE:
+    if not _priced(gain) and gain.macro_f1.lo < -F1_TOLERANCE:
         return f", but small classes may lose: macro-F1 changes by {_f1(gain)}"
-    if price := _price(lead):
-        return f", but {price}"
+    if missed := _more_missed(lead):
+        return f", but {missed}"
     if control is not None and (short := _shortfall(control, class_names)):
         return f", but beside real images under the same augmentation and sampling {short}"
-    for arm, over in sorted(rivals.items(), key=lambda item: item[1].gain.accuracy.mean):
+    for arm, over in sorted(rivals.items(), key=lambda item: item[1].gain.endpoint.interval.mean):
         if short := _shortfall(over, class_names):
             return (
                 f", but beside the arm {arm!r} of real images alone, which had not been chosen to compare with, "
@@ -143,54 +155,59 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
 
 
 def _unfit(lead: Lead) -> str:
-    """What the test lacks (point 9), empty if nothing."""
+    """What the test lacks (point 7), empty if nothing."""
     gain, inspection = lead.gain, lead.inspection
     if gain.groups < MIN_GROUPS:
         return f"only {gain.groups} of these are independent of one another and a verdict needs at least {MIN_GROUPS}"
-    if np.count_nonzero(gain.recall_groups) < 2:
+    if np.count_nonzero(gain.class_groups) < 2:
         return "all of these are of one class"
-    if inspection and inspection.good is not None and not gain.recall_groups[inspection.good]:
+    if inspection and inspection.good is not None and not gain.class_groups[inspection.good]:
         return "none of these is a good part, so false rejects cannot be measured"
+    if _priced(gain) and (inspection is None or inspection.miss is None or inspection.false_reject is None):
+        return f"to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts each"
     if gain.seeds < MIN_SEEDS:
         return f"a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
     return ""
 
 
 def _shortfall(lead: Lead, class_names: Sequence[str]) -> str:
-    """Why the lead over an arm that was not chosen does not do (points 12 and 13), empty if it does."""
+    """Why the lead over an arm that was not chosen does not do (points 10 and 11), empty if it does."""
     if not _is_gain(lead.gain):
         return _brought(lead.gain)
-    harmed = _harmed_class(lead.gain, class_names)
-    return f"it recognises {harmed}" if harmed else _price(lead)
+    return _harmed_class(lead.gain, class_names) or _more_missed(lead)
 
 
-def _price(lead: Lead) -> str:
-    """Why more images right are no gain for the line (points 10 and 11), empty if they are."""
+def _priced(gain: Gain) -> bool:
+    """Whether misses and false rejects have a stated price."""
+    return gain.name == "expected_cost"
+
+
+def _more_missed(lead: Lead) -> str:
+    """Where more defects are called good (point 9); empty where none are, or where misses have their price."""
     inspection = lead.inspection
-    if inspection is None:
+    if inspection is None or inspection.good is None or _priced(lead.gain):
         return ""
-    if inspection.after.miss.mean > inspection.before.miss.mean:
-        return _missed(inspection)
-    if inspection.costs and inspection.saved is None:
-        return f"to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts"
-    if inspection.saved and inspection.saved.mean <= 0:
-        return "at the stated costs nothing is saved"
-    return ""
+    return _missed(inspection) if inspection.after.miss.mean > inspection.before.miss.mean else ""
 
 
-def _significant(change: Interval, p: float, alpha: float = ALPHA) -> bool:
-    """Whether a change is more than chance, either way: the interval and the randomisation test have to agree."""
-    return (change.lo > 0 or change.hi < 0) and p <= alpha
+def _significant(change: Change, alpha: float = ALPHA) -> bool:
+    """Whether a change is more than chance, either way: the interval, of level `1 - alpha`, and p have to agree."""
+    return (change.interval.lo > 0 or change.interval.hi < 0) and change.p <= alpha
 
 
 def _is_gain(gain: Gain) -> bool:
-    """Whether significantly more test images are right (point 7 of the rule)."""
-    return gain.accuracy.mean > 0 and _significant(gain.accuracy, gain.p)
+    """Whether the endpoint is significantly better, at the level of this comparison (point 6 of the rule)."""
+    return gain.strict.lo > 0 and gain.endpoint.p <= gain.alpha
 
 
 def _brought(gain: Gain) -> str:
-    points = f"{100 * gain.accuracy.mean:+.1f} points"
-    return f"the synthetic images bring {points} (95 % interval {_range(gain.accuracy)}, p = {gain.p:.2g})"
+    interval, p = gain.endpoint.interval, f"p = {gain.endpoint.p:.2g}"
+    if _priced(gain):
+        return f"the synthetic images save {_amount(interval.mean)} a part (95 % interval {_amounts(interval)}, {p})"
+    return (
+        f"the synthetic images bring {100 * interval.mean:+.1f} points of balanced accuracy "
+        f"(95 % interval {_range(interval)}, {p})"
+    )
 
 
 def _missed(inspection: InspectionMetrics) -> str:
@@ -204,7 +221,7 @@ def _can_be_harmed(gain: Gain, independent: int) -> bool:
 
     Half of what is asked for, as the test is a random one.
     """
-    return 2.0 ** (1 - independent) <= ALPHA / len(gain.recall) / 2
+    return 2.0 ** (1 - independent) <= ALPHA / len(gain.class_groups) / 2
 
 
 def _list(names: Sequence[str]) -> str:
@@ -214,25 +231,50 @@ def _list(names: Sequence[str]) -> str:
 
 def _harmed_class(gain: Gain, class_names: Sequence[str]) -> str:
     """The class that loses most, if one is harmed."""
-    harmed = [k for k in range(len(class_names)) if is_harmed(gain, k)]
+    harmed = [k for k in gain.by_class if is_harmed(gain, k)]
     if not harmed:
         return ""
-    worst = min(harmed, key=lambda k: gain.recall[k].mean)
-    return f"{_points(gain.recall[worst].mean)} of class {class_names[worst]!r}, which is more than chance"
+    worst = min(harmed, key=lambda k: gain.by_class[k].interval.mean)
+    lost, name = gain.by_class[worst].interval.mean, repr(class_names[worst])
+    if _priced(gain):
+        return f"it would cost {_amount(-lost)} a part more if all defects were {name}, which is more than chance"
+    return f"it recognises {_points(lost)} of class {name}, which is more than chance"
 
 
 def is_harmed(gain: Gain, label: int) -> bool:
-    """Whether a class is found significantly less often with the synthetic images (point 4 of the rule)."""
-    change = gain.recall[label]
-    return change.mean < 0 and _significant(change, gain.recall_p[label], ALPHA / len(gain.recall))
+    """Whether a class is significantly worse off with the synthetic images (point 4 of the rule)."""
+    change = gain.by_class[label]
+    return change.interval.mean < 0 and _significant(change, ALPHA / len(gain.class_groups))
 
 
 def _result(gain: Gain) -> str:
     runs = "one training run" if gain.seeds == 1 else f"mean of {gain.seeds} training runs"
-    return (
-        f"With the synthetic images the classifier recognises {_points(gain.accuracy.mean)} of the {gain.images} real "
-        f"test images (95 % interval {_range(gain.accuracy)}; {runs})"
+    interval, tested = gain.endpoint.interval, f"{runs} on {gain.images} real test images"
+    if not _priced(gain):
+        return (
+            f"With the synthetic images the classifier recognises {_points(interval.mean)} of the parts, each class "
+            f"counting alike (balanced accuracy; 95 % interval {_range(interval)}; {tested})"
+        )
+    if np.isnan(interval.mean):
+        return f"What a part costs with the synthetic images cannot be told ({tested})"
+    saved = (
+        "as much as without"
+        if interval.mean == 0
+        else (f"{_amount(abs(interval.mean))} {'less' if interval.mean > 0 else 'more'}")
     )
+    return (
+        f"With the synthetic images a part costs {saved} at the stated costs (95 % interval of what is saved "
+        f"{_amounts(interval)}; {tested})"
+    )
+
+
+def _amount(value: float) -> str:
+    """Money, of the currency that the costs are stated in."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _amounts(interval: Interval) -> str:
+    return f"{_amount(interval.lo)} to {_amount(interval.hi)}"
 
 
 def _points(share: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from pipeline.history import history
+from pipeline.report import formatting
 from pipeline.store import RunFolder
 
 LAST = 20  # runs in the comparison
@@ -28,27 +29,30 @@ def key_of(run: RunFolder, what: str) -> str:
 
 def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
     """Attach the artifacts to the flow run."""
-    gain = metrics["gain"]
-    low, high = gain["accuracy"]["ci95"]
+    gain, endpoint = metrics["gain"], metrics["endpoint"]
+    name = endpoint["name"]
     create_markdown_artifact(
         key=key_of(run, "verdict"),
         description="Whether the synthetic images are worth merging",
         markdown=(
             f"# {VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
-            f"Gain of `{gain['augmented']}` over `{gain['baseline']}`: "
-            f"{100 * gain['accuracy']['delta']:+.1f} points of accuracy "
-            f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}).\n\n"
+            f"{formatting.ENDPOINTS[name]}, `{gain['augmented']}` over `{gain['baseline']}`: "
+            f"{formatting.improvement(name, endpoint['delta'])} better "
+            f"(95 % interval {formatting.improvement_range(name, *endpoint['ci95'])}; comparison "
+            f"{metrics['comparisons']} of this "
+            f"folder, significant at p = {metrics['alpha']:.2g} or less).\n\n"
             f"Report: `{run.report}`\n"
         ),
     )
     create_table_artifact(
         key=key_of(run, "arms"),
-        description="Accuracy of every arm on the untouched real test images",
+        description=f"{formatting.ENDPOINTS[name]} and accuracy of every arm on the untouched real test images",
         table=[
             {
                 "arm": arm,
+                formatting.ENDPOINTS[name].lower(): formatting.figure(name, row[name]["mean"]),
+                "its 95 % interval": formatting.figure_range(name, *row[name]["ci95"]),
                 "accuracy": _percent(row["accuracy"]["mean"]),
-                "95 % interval": " to ".join(_percent(x) for x in row["accuracy"]["ci95"]),
                 "macro F1": _percent(row["macro_f1"]["mean"]),
             }
             for arm, row in metrics["arms"].items()
@@ -56,7 +60,7 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
     )
     create_table_artifact(
         key=key_of(run, "classes"),
-        description="What became of the generated images, class by class",
+        description="What became of the synthetic images, class by class",
         table=[
             {
                 "class": name,
@@ -71,21 +75,33 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
 
     create_table_artifact(
         key=key_of(run, "compare"),
-        description="Gain, FID and misses of the last runs in this folder, the newest first",
+        description="Endpoint, FID and misses of the last runs in this folder, the newest first",
         table=[
             {
                 "finished": row["time"],
                 "verdict": VERDICTS[row["verdict"]],
                 "classes": row["classes"],
                 "training images": row["images"],
-                "gain, points": f"{100 * row['gain']:+.1f}",
-                "95 % interval": " to ".join(f"{100 * end:+.1f}" for end in row["ci95"]),
+                **_compared(row.get("endpoint")),
+                "accuracy, points": f"{100 * row['gain']:+.1f}",
                 "FID": None if row["fid"] is None else round(row["fid"], 1),
                 "defects missed": None if row["miss_rate"] is None else _percent(row["miss_rate"]),
             }
             for row in history(run, last=LAST)
         ],
     )
+
+
+def _compared(endpoint: dict[str, Any] | None) -> dict[str, str | None]:
+    """What a line of the history says of the endpoint; lines of earlier versions say nothing."""
+    if endpoint is None:
+        return dict.fromkeys(("endpoint", "better by", "95 % interval"))
+    name = endpoint["name"]
+    return {
+        "endpoint": formatting.ENDPOINTS[name].lower(),
+        "better by": formatting.improvement(name, endpoint["delta"]),
+        "95 % interval": formatting.improvement_range(name, *endpoint["ci95"]),
+    }
 
 
 def _percent(share: float) -> str:

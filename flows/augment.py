@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.tasks import Place, run_as_tasks
 from pipeline.config import Config, validate_config
-from pipeline.job import recall_job
+from pipeline.job import recall_job, recall_origin
 from pipeline.store import RunFolder
 
 
@@ -26,11 +26,11 @@ def augment(dataset: Place, out: Place, config: Config = Config()) -> dict[str, 
 
 @flow(name="report", persist_result=False)
 def report(out: Place) -> dict[str, Any]:
-    """Write the report of a finished run anew, with the generators it has; returns as `augment`.
+    """Write the report of a finished run anew, with the generators or the given images it has; returns as `augment`.
 
     Args:
         out: The run's folder.
     """
     run = RunFolder(Path(out))
     config, source = recall_job(run)
-    return run_as_tasks(run, config, source, train=False)
+    return run_as_tasks(run, config, source, origin=recall_origin(run, train=False))

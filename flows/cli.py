@@ -1,24 +1,26 @@
-"""The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run."""
+"""The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run.
+
+Commands import what they need when they run, as in `pipeline/commands.py`; Prefect reads its settings at import, so
+that `quiet_prefect` comes before.
+"""
 
 import shlex
-import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from httpx import TransportError
 
-from flows.server import quiet_prefect
+from flows.server import quiet_prefect, require_server
 from pipeline.class_commands import Where, classes
 from pipeline.commands import SAMPLE, ConfigFile, Out, Overrides, app
-from pipeline.config import load_config
 from pipeline.errors import InputError, JobError
-from pipeline.job import check_names
 from pipeline.masking import mask_secrets
-from pipeline.store import RunFolder
-from pipeline.workspace import Workspace, remove_class
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.workspace import Workspace
 
 # What a wrong option raises: click's exception in older releases of typer, a copy of its own in newer ones.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -36,14 +38,46 @@ def run(
     dataset: Dataset = SAMPLE, out: Out = Path("out"), config: ConfigFile = None, overrides: Overrides = None
 ) -> None:
     """Do the whole job: train, generate, filter, merge, compare, report."""
+    from pipeline.config import load_config
+    from pipeline.job import check_names, require_apart
+    from pipeline.store import RunFolder
+
     settings = load_config(config, overrides)
     check_names(settings)
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
+    require_apart(out.resolve(), dataset.resolve())
     RunFolder(out).prepare()
-    from flows.augment import augment  # after quiet_prefect in main: Prefect reads its settings at import
+    require_server()
+    from flows.augment import augment
 
     augment(str(dataset), str(out), settings)
+
+
+@app.command()
+def judge(
+    real: Annotated[Path, typer.Argument(help="Real images: an image folder, MVTec AD folder or CSV manifest.")],
+    synthetic: Annotated[Path, typer.Argument(help="Synthetic images: class folders, a CSV file, or a run's folder.")],
+    out: Out = Path("judged"),
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say whether synthetic images from anywhere help: filter, compare, report; only classifiers are trained."""
+    from pipeline.config import load_config
+    from pipeline.job import check_names, require_apart
+    from pipeline.store import RunFolder
+
+    settings = load_config(config, overrides)
+    check_names(settings)
+    for place in (real, synthetic):
+        if not place.exists():
+            raise InputError(f"{place} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
+        require_apart(out.resolve(), place.resolve())
+    RunFolder(out).prepare()
+    require_server()
+    from flows.judge import judge as flow
+
+    flow(str(real), str(synthetic), str(out), settings)
 
 
 @classes.command("add")
@@ -55,13 +89,13 @@ def add_class_command(
     overrides: Overrides = None,
 ) -> None:
     """Add images to class NAME, new or known, and train only what they make necessary."""
-    settings = Workspace(workspace).settings(overrides)
-    check_names(settings)
-    from flows.workspace import NewImages, add_class  # after quiet_prefect in main, as above
+    _workspace(workspace, overrides)
+    require_server()
+    from flows.workspace import add_class
 
-    images = NewImages(workspace=str(workspace), name=name, paths=[str(path) for path in paths], train=train)
+    settings = _parameter(overrides)
     try:
-        metrics = add_class(images, overrides)
+        metrics = add_class(str(workspace), name, [str(path) for path in paths], train, settings)
     except KeyboardInterrupt:
         _end_interrupted(f"the same command, or {_update_command(workspace, overrides)} once its images are recorded,")
     _say_if_nothing_ran(metrics, workspace, train)
@@ -72,9 +106,12 @@ def remove_class_command(
     name: str, workspace: Where = Path("workspace"), train: Train = True, overrides: Overrides = None
 ) -> None:
     """Take class NAME out; its images are moved to a folder of the workspace, none is deleted."""
-    settings = Workspace(workspace).settings(overrides)
-    check_names(settings)
-    typer.echo(f"{name}: taken out; its images are in {remove_class(Workspace(workspace), name)}.")
+    from pipeline.workspace import remove_class
+
+    place, _ = _workspace(workspace, overrides)
+    if train:
+        require_server()
+    typer.echo(f"{name}: taken out; its images are in {remove_class(place, name)}.")
     if train:
         _bring_up_to_date(workspace, overrides)
 
@@ -82,10 +119,8 @@ def remove_class_command(
 @classes.command("update")
 def update_classes_command(workspace: Where = Path("workspace"), overrides: Overrides = None) -> None:
     """Bring the run up to date with the workspace's images and settings, as an interrupted `add` or `remove` would."""
-    place = Workspace(workspace)
+    place, settings = _workspace(workspace, overrides)
     place.require()
-    settings = place.settings(overrides)
-    check_names(settings)
     if place.is_up_to_date(settings):
         typer.echo(f"{workspace} is up to date already; see {place.run.report}.")
         return
@@ -99,19 +134,39 @@ def serve(
     overrides: Overrides = None,
 ) -> None:
     """Run the flows of a workspace on their schedules (settings `serve.*`) until stopped."""
-    settings = Workspace(workspace).settings(overrides)
-    check_names(settings)
-    from flows.serve import serve_workspace  # after quiet_prefect in main, as above
+    place, settings = _workspace(workspace, overrides)
+    place.require()
+    require_server()
+    from flows.serve import serve_workspace
 
-    serve_workspace(Workspace(workspace), settings, overrides, port)
+    serve_workspace(place, settings, overrides, port)
+
+
+def _workspace(root: Path, overrides: list[str] | None) -> "tuple[Workspace, Config]":
+    """A workspace and its settings, which are all possible."""
+    from pipeline.job import check_names
+    from pipeline.workspace import Workspace
+
+    place = Workspace(root)
+    settings = place.settings(overrides)
+    check_names(settings)
+    return place, settings
+
+
+def _parameter(overrides: list[str] | None) -> Any:
+    """Overrides as the flows take them; the flow makes a model of the mapping."""
+    from pipeline.config import parse_overrides
+
+    return parse_overrides(overrides)
 
 
 def _bring_up_to_date(workspace: Path, overrides: list[str] | None) -> None:
-    from flows.workspace import update  # after quiet_prefect in main, as above
+    require_server()
+    from flows.workspace import update
 
     command = _update_command(workspace, overrides)
     try:
-        metrics = update(str(workspace), overrides)
+        metrics = update(str(workspace), settings=_parameter(overrides))
     except KeyboardInterrupt:
         _end_interrupted(command)
     except Exception as error:
@@ -136,10 +191,15 @@ def _say_if_nothing_ran(metrics: dict[str, Any], workspace: Path, train: bool) -
         typer.echo(f"Recorded in {workspace}." + (" Add a second class to train and compare." if train else ""))
 
 
+def _is_transport(error: Exception) -> bool:
+    """Whether a server did not answer; httpx is there if one was asked."""
+    httpx = sys.modules.get("httpx")
+    return httpx is not None and isinstance(error, httpx.TransportError)
+
+
 def main() -> None:
     """Entry point; exit status 0 done, 1 the job failed, 2 the input or the configuration is wrong."""
     debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # at its default, Prefect's server would be left behind
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     quiet_prefect(tracebacks=debug)
     try:
@@ -154,7 +214,7 @@ def main() -> None:
         if debug:
             traceback.print_exception(error)
         notes = getattr(error, "__notes__", [])
-        if isinstance(error, TransportError):
+        if _is_transport(error):
             error = JobError(
                 f"Prefect's server does not answer ({error}). What was done is in the run's folder; with the server "
                 "there again, the same command goes on from it."

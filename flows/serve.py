@@ -1,32 +1,40 @@
 """`ganaug serve`: the flows of a workspace on their schedules, on this machine, until it is stopped."""
 
+import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from prefect import serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.artifacts import mark_of
+from flows.judge import judge_images
+from flows.server import answers
 from flows.workspace import add_class, collect, retrain, update
-from pipeline.config import Config
+from pipeline.config import Config, parse_overrides
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.store import hold
 from pipeline.workspace import Workspace
 
 STARTUP = 120  # seconds; the first start makes a database
+SINGLE_PROCESS = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] | None, port: int) -> None:
-    """Serve until interrupted, one run at a time, by the Prefect server that is configured or listens, else by its own.
+    """Serve until interrupted, by the Prefect server that is configured or listens, else by its own.
+
+    Runs work one at a time (`flows/deployed.py`); one of each schedule may wait, later ones are cancelled.
 
     Raises:
         InputError: no workspace, a schedule that is none, or another process that serves it already.
@@ -43,14 +51,25 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
         url = stack.enter_context(_server(port, mark / "server.log"))
         stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
         print(_announcement(workspace, config, url), flush=True)
-        serve(*served, limit=1, print_starting_message=False)
+        runner = _Runner(pause_on_shutdown=True, limit=None)  # they take turns by themselves
+        for deployment in served:
+            runner.add_deployment(deployment)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(runner.start())
+
+
+class _Runner(Runner):
+    """A runner that SIGTERM stops as Ctrl-C does; by itself it would leave its clean-up half done."""
+
+    def handle_sigterm(self, *_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
 
 
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:
-    """The scheduled flows of a workspace, and `add-class` to be started by hand from Prefect's page."""
+    """The scheduled flows of a workspace, and `judge` and `add-class` to be started by hand from Prefect's page."""
     root, when = workspace.root.resolve(), config.serve
     name = f"{root.name}-{mark_of(root)}"
-    common: dict[str, Any] = {"workspace": str(root), "overrides": overrides}
+    common: dict[str, Any] = {"workspace": str(root), "settings": parse_overrides(overrides)}
     watched = {"watch": str(Path(when.watch).resolve())} if when.watch else {}
     plans: list[tuple[Any, str, str | None, dict[str, Any]]] = [
         (retrain, "evaluate", when.evaluate, common),
@@ -64,14 +83,16 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
             parameters=parameters,
             paused=False,
             entrypoint_type=EntrypointType.MODULE_PATH,
+            concurrency_limit=SINGLE_PROCESS,
         )
         for flow, key, cron, parameters in plans
         if cron
     ]
     by_hand = add_class.to_deployment(
-        f"{name}-add-class", parameters={"overrides": overrides}, entrypoint_type=EntrypointType.MODULE_PATH
+        f"{name}-add-class", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH
     )
-    return [*made, by_hand]
+    judging = judge_images.to_deployment(f"{name}-judge", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH)
+    return [*made, judging, by_hand]
 
 
 def _cron(key: str, cron: str, timezone: str) -> Any:
@@ -101,18 +122,20 @@ def _server(port: int, log: Path) -> Iterator[str]:
         yield configured
         return
     url = f"http://127.0.0.1:{port}/api"
-    if _answers(url):
+    if answers(url):
         yield url
         return
+    # its page runs in a browser and asks the API at the address that the server tells it
+    own = {"PREFECT_SERVER_UI_API_URL": url} | os.environ
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (
         log.open("wb") as out,
         # in a session of its own, as it must outlive a Ctrl-C until the schedules are paused
-        subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True) as process,  # noqa: S603 (our own)
+        subprocess.Popen(command, env=own, stdout=out, stderr=out, start_new_session=True) as process,  # noqa: S603 (our own)
     ):
         try:
             deadline = time.monotonic() + STARTUP
-            while not _answers(url):
+            while not answers(url):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise JobError(
                         f"Prefect's server did not start on port {port}; see {log}, or choose another with --port."
@@ -121,11 +144,3 @@ def _server(port: int, log: Path) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 (always http)
-            return bool(answer.read() == b"true")
-    except OSError:
-        return False

@@ -1,15 +1,17 @@
 """The flows of a workspace: record the images of a class, and bring its run up to date with what it holds."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from flows.deployed import turn
 from flows.tasks import Place, as_task, run_as_tasks
-from pipeline.config import Config
+from pipeline.config import Config, Settings, overrides_of
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
+from pipeline.origins import Generators
 from pipeline.reading.faults import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
@@ -19,65 +21,66 @@ from pipeline.workspace.watch import State, arrivals, halves, mark
 ATTEMPTS = 50  # to record the files of a class that were refused together
 MOST_NAMED = 5  # of the images that were refused
 
-
-class NewImages(BaseModel):
-    """What joins a workspace."""
-
-    workspace: str = Field(min_length=1, description="Folder of the workspace, on the machine that runs the flow.")
-    name: str = Field(min_length=1, max_length=100, description="The class, new or known.")
-    paths: list[str] = Field(min_length=1, description="A folder, a ZIP archive, or image files.")
-    train: bool = Field(default=True, description="Train and compare now; else only record the images.")
+ClassName = Annotated[str, Field(min_length=1, max_length=100)]
+Paths = Annotated[list[str], Field(min_length=1)]
 
 
 @flow(name="add-class", persist_result=False)
-def add_class(images: NewImages, overrides: list[str] | None = None) -> dict[str, Any]:
+def add_class(
+    workspace: Place, name: ClassName, paths: Paths, train: bool = True, settings: Settings | None = None
+) -> dict[str, Any]:
     """Record images and train what they make necessary.
 
     Returns the content of `metrics.json`, or an empty dict where nothing could be or was to be trained.
 
     Args:
-        images: What joins the workspace.
-        overrides: Settings KEY=VALUE for this run alone, such as gan.minutes=30.
+        workspace: Folder of the workspace, on the machine that runs the flow.
+        name: The class, new or known.
+        paths: A folder, a ZIP archive, or image files.
+        train: Train and compare now; else only record the images.
+        settings: For this run alone; what is left out is as the workspace's own settings say.
     """
-    workspace = Workspace(Path(images.workspace))
-    sources = [Path(path) for path in images.paths]
-    added: Added = as_task(
-        f"record {images.name}", add_images, workspace, images.name, sources, workspace.settings(overrides)
-    )
-    print(said(images.name, added))
-    return _brought_up_to_date(workspace, overrides) if images.train else {}
+    place, overrides = Workspace(Path(workspace)), overrides_of(settings)
+    config = place.settings(overrides)
+    with turn(place):
+        sources = [Path(path) for path in paths]
+        added: Added = as_task(f"record {name}", add_images, place, name, sources, config)
+        print(said(name, added))
+        return _brought_up_to_date(place, overrides) if train else {}
 
 
 @flow(name="update", persist_result=False)
-def update(workspace: Place, overrides: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
+def update(workspace: Place, fresh: bool = False, settings: Settings | None = None) -> dict[str, Any]:
     """Train what the images of a workspace lack, filter, compare and report; returns as `add_class`.
 
     Args:
         workspace: Folder of the workspace, on the machine that runs the flow.
-        overrides: Settings KEY=VALUE for this run alone, such as gan.minutes=30.
         fresh: Train the base that the classes share anew too, on the images of all of them.
+        settings: For this run alone; what is left out is as the workspace's own settings say.
     """
-    place = Workspace(Path(workspace))
+    place, overrides = Workspace(Path(workspace)), overrides_of(settings)
     place.require()
-    return _brought_up_to_date(place, overrides, fresh=fresh)
+    with turn(place):
+        return _brought_up_to_date(place, overrides, fresh=fresh)
 
 
 @flow(name="retrain", persist_result=False)
-def retrain(workspace: Place, overrides: list[str] | None = None) -> dict[str, Any]:
+def retrain(workspace: Place, settings: Settings | None = None) -> dict[str, Any]:
     """Compare anew on the images there are now, with the generators there are; trains classifiers only.
 
     Args:
         workspace: Folder of the workspace, on the machine that runs the flow.
-        overrides: Settings KEY=VALUE for this run alone, such as evaluate.seeds=10.
+        settings: For this run alone; what is left out is as the workspace's own settings say.
     """
     place = Workspace(Path(workspace))
     place.require()
-    with place.lock():
-        return run_as_tasks(place.run, place.settings(overrides), place.images, train=False)
+    config = place.settings(overrides_of(settings))
+    with turn(place), place.lock():
+        return run_as_tasks(place.run, config, place.images, origin=Generators(train=False))
 
 
 @flow(name="collect", persist_result=False)
-def collect(workspace: Place, watch: Place, overrides: list[str] | None = None) -> dict[str, Any]:
+def collect(workspace: Place, watch: Place, settings: Settings | None = None) -> dict[str, Any]:
     """Add the images that have arrived in a watched folder and bring the run up to date; does nothing without any.
 
     Images that are refused are reported once, after the others have been added.
@@ -85,12 +88,18 @@ def collect(workspace: Place, watch: Place, overrides: list[str] | None = None) 
     Args:
         workspace: Folder of the workspace, on the machine that runs the flow.
         watch: Folder with one sub-folder a class.
-        overrides: Settings KEY=VALUE for this run alone.
+        settings: For this run alone; what is left out is as the workspace's own settings say.
     """
-    place = Workspace(Path(workspace))
+    place, overrides = Workspace(Path(workspace)), overrides_of(settings)
     # bad files are left out, and reported at the end
-    config, refused = place.settings([*(overrides or []), "data.max_bad_fraction=1"]), []
-    for name, files in arrivals(place, Path(watch)).items():
+    config = place.settings([*overrides, "data.max_bad_fraction=1"])
+    with turn(place):
+        return _arrived(place, Path(watch), config, overrides)
+
+
+def _arrived(place: Workspace, watch: Path, config: Config, overrides: list[str]) -> dict[str, Any]:
+    refused: list[str] = []
+    for name, files in arrivals(place, watch).items():
         refused += _collected(place, name, files, config)
         mark(place, files)
     metrics: dict[str, Any] = {}
@@ -132,7 +141,7 @@ def _collected(place: Workspace, name: str, files: dict[Path, State], config: Co
     return wrong
 
 
-def _brought_up_to_date(workspace: Workspace, overrides: list[str] | None, *, fresh: bool = False) -> dict[str, Any]:
+def _brought_up_to_date(workspace: Workspace, overrides: list[str], *, fresh: bool = False) -> dict[str, Any]:
     if len({row.label for row in workspace.rows()}) < FEWEST_CLASSES:
         return {}
     with workspace.lock():  # what a run has read must stay as it is until it ends

@@ -1,7 +1,7 @@
 """The filter of one class: candidates pass a list of checks; rejected ones are counted by reason."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,12 +17,28 @@ from ganaug.symmetries import correlation
 
 ACCEPTED = "accepted"
 REASONS = ("broken", "flat", "copy", "duplicate", "low_confidence", "class_refused", "not_selected")
-REMEDIES = {  # what helps most when a reason takes most of the candidates
-    "copy": "the generator memorised; give more real images, or lower gan.steps",
-    "duplicate": "the generator repeats itself; give more real images, or raise generate.per_class",
-    "low_confidence": "the class scorer does not recognise them; raise gan.steps, or give more real images",
-}
 FEW_REAL = 10  # below this many real images, real-against-real varies too much to be a yardstick
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What helps against each way of failing; the defaults are for the images of a generator.
+
+    ``few`` where fewer candidates are there than wanted, ``reasons`` by the reason that takes most of them, ``others``
+    for any reason else; ``far`` and ``nearer`` for a class that ``ganaug/refusal.py`` refuses as a whole.
+    """
+
+    few: str = "were drawn: raise generate.per_class"
+    reasons: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "copy": "the generator memorised; give more real images, or lower gan.steps",
+            "duplicate": "the generator repeats itself; give more real images, or raise generate.per_class",
+            "low_confidence": "the class scorer does not recognise them; raise gan.steps, or give more real images",
+        }
+    )
+    others: str = "raise gan.steps, or give more real images"
+    far: str = "train longer or add images"
+    nearer: str = "check the labels or train longer"
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class FilterOptions:
     saturated: float = 0.5
     refuse_ratio: float = 5.0
     splits: int = 20
+    remedies: Remedies = field(default_factory=Remedies)
 
 
 @dataclass(frozen=True)
@@ -185,6 +202,8 @@ def filter_class(
         ratio=options.refuse_ratio,
         splits=options.splits,
         seed=seed,
+        far=options.remedies.far,
+        nearer=options.remedies.nearer,
     )
     if why is not None:
         rows = _drop(rows, torch.ones(len(rows), dtype=torch.bool), "class_refused", reasons)
@@ -250,11 +269,11 @@ def _describe(case: _Case, rows: Tensor, reasons: list[str], why: str | None, *,
         real_vs_real=Closeness(among_real(frechet_distance), among_real(kernel_distance)),
         size=size,
         refused=why,
-        warnings=tuple(_warnings(len(real), counts, 0 if why else case.options.wanted, size)),
+        warnings=tuple(_warnings(len(real), counts, 0 if why else case.options.wanted, size, case.options.remedies)),
     )
 
 
-def _warnings(real: int, counts: dict[str, int], wanted: int, size: int) -> list[str]:
+def _warnings(real: int, counts: dict[str, int], wanted: int, size: int, remedies: Remedies) -> list[str]:
     accepted = counts[ACCEPTED]
     found = []
     if size < 2:
@@ -266,18 +285,18 @@ def _warnings(real: int, counts: dict[str, int], wanted: int, size: int) -> list
             f"FID and KID rest on {real} real images, in sets of {size}: read them as rough. {FEW_REAL} are better."
         )
     if accepted < wanted:
-        found.append(f"{accepted} of the {wanted} wanted images passed. {_shortfall(counts, wanted)}")
+        found.append(f"{accepted} of the {wanted} wanted images passed. {_shortfall(counts, wanted, remedies)}")
     return found
 
 
-def _shortfall(counts: dict[str, int], wanted: int) -> str:
-    """Why fewer than wanted passed: too few were drawn, too many fell, or both."""
-    drawn, said = sum(counts.values()), []
-    if drawn < wanted:
-        said.append(f"Only {drawn} were drawn: raise generate.per_class.")
-    if fallen := drawn - counts[ACCEPTED]:
+def _shortfall(counts: dict[str, int], wanted: int, remedies: Remedies) -> str:
+    """Why fewer than wanted passed: too few were there, too many fell, or both."""
+    there, said = sum(counts.values()), []
+    if there < wanted:
+        said.append(f"Only {there} {remedies.few}.")
+    if fallen := there - counts[ACCEPTED]:
         worst = max(REASONS, key=counts.__getitem__)
-        remedy = REMEDIES.get(worst, "raise gan.steps, or give more real images")
+        remedy = remedies.reasons.get(worst, remedies.others)
         said.append(f"{fallen} fell, most often as {worst.replace('_', ' ')}: {remedy}.")
     return " ".join(said)
 

@@ -7,9 +7,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganaug.initialisation import init_kaiming, init_normal
 from ganaug.spec import Spec
-
-DEVIATION = 0.02  # of the initial weights: Radford et al. 2015, section 4
 
 
 class ConditionalNorm2d(nn.Module):
@@ -69,22 +68,6 @@ def generator_widths(spec: Spec) -> list[int]:
     `width` at most."""
     doublings = int(math.log2(spec.size // 4))
     return [spec.width * min(2 ** (doublings - 1 - i), 16) for i in range(doublings)]
-
-
-def init_normal(network: nn.Module) -> None:
-    """Draw the weights of all convolutions from N(0, 0.02) (Radford et al. 2015, section 4)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, DEVIATION)
-
-
-def init_kaiming(network: nn.Module) -> None:
-    """Kaiming for a discriminator without normalisation, in which N(0, 0.02) lets the signal die."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.2)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 class ConvGenerator(nn.Module):

@@ -1,4 +1,4 @@
-"""Optimisers that resume bit for bit."""
+"""Optimisers that resume bit for bit (on the CPU)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,27 +1,25 @@
-"""Every knob of GAN training, with the paper it comes from; families give the defaults."""
+"""Every option of GAN training, declared once: default, bounds, meaning and paper; families give other defaults.
 
-from dataclasses import dataclass
+The configuration's keys `gan.*` are made from these fields (`pipeline/config/schema.py`).
+"""
 
-CHOICES = {
-    "noise": ("normal", "uniform"),
-    "critic_norm": ("none", "batch", "spectral"),
-    "optimizer": ("adam", "rmsprop"),
-    "keep": ("auto", "best", "last"),
-    "precision": ("fp32", "bf16"),
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from operator import ge, gt, le, lt
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+# Bounds as pydantic and JSON schema know them: how they hold, and in words.
+BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "gt": (gt, "above"),
+    "ge": (ge, "at least"),
+    "lt": (lt, "below"),
+    "le": (le, "at most"),
 }
-POSITIVE = ("steps", "batch", "width", "latent", "lr_g", "lr_d", "n_critic", "r1_every", "patience")
-NOT_NEGATIVE = (
-    "r1_weight",
-    "gp_weight",
-    "lecam",
-    "consistency",
-    "clip",
-    "warmup",
-    "instance_noise",
-    "auxiliary_weight",
-    "content_weight",
-)
-BELOW = {"ema": 1.0, "label_smoothing": 0.5, "label_noise": 0.5, "delay_condition": 0.5}
+
+
+def option(default: Any, description: str, **bounds: float) -> Any:
+    """A field of `Options`; `bounds` are some of `BOUNDS`."""
+    return field(default=default, metadata={"description": description, **bounds})
 
 
 @dataclass(frozen=True)
@@ -32,51 +30,69 @@ class Options:
         ValueError: an option is out of range; the message names it and what is allowed.
     """
 
-    steps: int = 5000
-    batch: int = 32
-    width: int = 32  # channels of the layer nearest the image; doubles at every halving of the resolution
-    latent: int = 128
-    variant: str = ""  # one of the family's architectures
-    lr_g: float = 5e-4
-    lr_d: float = 5e-4  # two time-scale updates: Heusel et al. 2017, arXiv 1706.08500
-    betas: tuple[float, float] = (0.5, 0.99)
-    optimizer: str = "adam"
-    n_critic: int = 1
-    warmup: int = 0  # discriminator updates before the first of the generator
-    diffaugment: str = "brightness,contrast,translation,cutout"  # Zhao et al. 2020, arXiv 2006.10738
-    flips: bool = True  # horizontal flips of the real images
-    ema: float = 0.999  # of the generator's weights, with warm-up
-    saturating: bool = False  # the generator minimises log(1 - D(G(z))): Goodfellow et al. 2014, equation 1
-    noise: str = "normal"  # distribution of the latents
-    r1_weight: float = 0.0  # gamma of Mescheder et al. 2018, arXiv 1801.04406
-    r1_every: int = 4  # lazy regularisation, Karras et al. 2020, arXiv 1912.04958
-    gp_weight: float = 0.0  # lambda of Gulrajani et al. 2017, arXiv 1704.00028
-    clip: float = 0.0  # weights clipped to [-clip, clip]: Arjovsky et al. 2017, arXiv 1701.07875
-    critic_norm: str = "none"  # spectral: Miyato et al. 2018, arXiv 1802.05957
-    separate_batches: bool = False  # real and fake pass the discriminator apart, so batch statistics do not mix
-    label_smoothing: float = 0.0  # one-sided: real targets become 1 - label_smoothing (Salimans et al. 2016)
-    label_noise: float = 0.0  # share of the discriminator's labels that are flipped
-    instance_noise: float = 0.0  # deviation at the start, falls to 0 at the end: Sonderby et al. 2016, arXiv 1610.04490
-    lecam: float = 0.0  # weight of Tseng et al. 2021, arXiv 2104.03310
-    consistency: float = 0.0  # weight of balanced consistency regularisation: Zhao et al. 2020, arXiv 2002.04724
-    delay_condition: float = 0.0  # share of training without labels, then as long to ramp them in: arXiv 2201.06578
-    auxiliary_weight: float = 1.0  # of the family's loss on both networks, such as InfoGAN's lambda
-    content_weight: float = 1.0  # of the family's loss on the generator alone, such as pix2pix's L1
-    early_stop: bool = True  # after lasting collapse or divergence, or `patience` steps without a better FID or KID
-    patience: int = 4000
-    keep: str = "auto"  # the best generator if the last is clearly worse; or always the best or the last
-    precision: str = "fp32"  # bf16: of convolutions and products; weights, losses and gradient penalties are fp32
+    steps: int = option(5000, "Training steps of a generator.", ge=1, le=1_000_000)
+    batch: int = option(32, "Images a step.", ge=2, le=1024)
+    # doubles at every halving of the resolution
+    width: int = option(32, "Channels of the layer nearest the image.", ge=4, le=512)
+    latent: int = option(128, "Dimensions of the noise.", ge=2, le=1024)
+    variant: str = option("", "Architecture; `ganaug families` lists each family's.")
+    # two time-scale updates: Heusel et al. 2017, arXiv 1706.08500
+    lr_g: float = option(5e-4, "Learning rate of the generator.", gt=0, le=0.1)
+    lr_d: float = option(5e-4, "Learning rate of the discriminator.", gt=0, le=0.1)
+    betas: tuple[float, float] = option((0.5, 0.99), "Decay of Adam's averages of gradients and their squares.")
+    optimizer: Literal["adam", "rmsprop"] = option("adam", "Optimiser.")
+    n_critic: int = option(1, "Discriminator steps a generator step.", ge=1, le=100)
+    warmup: int = option(0, "Discriminator steps before the generator's first.", ge=0, le=10_000)
+    # Zhao et al. 2020, arXiv 2006.10738
+    diffaugment: str = option(
+        "brightness,contrast,translation,cutout",
+        "Differentiable augmentation, comma-separated, `none` to switch it off.",
+    )
+    flips: bool = option(True, "Horizontal flips of the real images.")
+    ema: float = option(0.999, "Decay of the generator's moving average, which warms up.", ge=0, lt=1)
+    # it minimises log(1 - D(G(z))): Goodfellow et al. 2014, arXiv 1406.2661, equation 1
+    saturating: bool = option(False, "The generator's saturating loss of 2014.")
+    noise: Literal["normal", "uniform"] = option("normal", "Distribution of the latents.")
+    # gamma of Mescheder et al. 2018, arXiv 1801.04406
+    r1_weight: float = option(0.0, "Weight of the R1 gradient penalty.", ge=0, le=1000)
+    # lazy regularisation: Karras et al. 2020, arXiv 1912.04958
+    r1_every: int = option(4, "Steps between two R1 penalties.", ge=1, le=1000)
+    # lambda of Gulrajani et al. 2017, arXiv 1704.00028
+    gp_weight: float = option(0.0, "Weight of the WGAN gradient penalty.", ge=0, le=1000)
+    # to [-clip, clip]: Arjovsky et al. 2017, arXiv 1701.07875
+    clip: float = option(0.0, "Bound of the critic's weights after each update; 0: none.", ge=0, le=10)
+    # spectral: Miyato et al. 2018, arXiv 1802.05957
+    critic_norm: Literal["none", "batch", "spectral"] = option("none", "Normalisation in the discriminator.")
+    # so that batch statistics do not mix
+    separate_batches: bool = option(False, "Real and generated images pass the discriminator in separate batches.")
+    # real targets become 1 - label_smoothing: Salimans et al. 2016, arXiv 1606.03498
+    label_smoothing: float = option(0.0, "One-sided label smoothing.", ge=0, lt=0.5)
+    label_noise: float = option(0.0, "Share of the discriminator's labels that are flipped.", ge=0, lt=0.5)
+    # standard deviation: Sonderby et al. 2016, arXiv 1610.04490
+    instance_noise: float = option(0.0, "Noise on the discriminator's images, falling to 0.", ge=0, le=2)
+    # Tseng et al. 2021, arXiv 2104.03310
+    lecam: float = option(0.0, "Weight of LeCam regularisation.", ge=0, le=1000)
+    # Zhao et al. 2020, arXiv 2002.04724
+    consistency: float = option(0.0, "Weight of balanced consistency regularisation.", ge=0, le=1000)
+    # then as long to ramp them in: Shahbazi et al. 2022, arXiv 2201.06578
+    delay_condition: float = option(0.0, "Share of training without label conditioning.", ge=0, lt=0.5)
+    auxiliary_weight: float = option(1.0, "Weight of a family's loss on both networks (infogan).", ge=0, le=1000)
+    content_weight: float = option(1.0, "Weight of a family's loss on the generator (pix2pix, srgan).", ge=0, le=1000)
+    early_stop: bool = option(True, "Stop training that collapses, diverges or gains nothing for `patience` steps.")
+    patience: int = option(4000, "Steps without a better FID or KID to wait.", ge=1, le=1_000_000)
+    keep: Literal["auto", "best", "last"] = option(
+        "auto", "Which generator is used: the best by FID, the last, or auto: the best if the last is clearly worse."
+    )
+    # weights, losses and gradient penalties are fp32 all the same
+    precision: Literal["fp32", "bf16"] = option("fp32", "Of convolutions and products.")
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"gan.{name} = {getattr(self, name)}: must be above 0")
-        for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"gan.{name} = {getattr(self, name)}: must be 0 or more")
-        for name, top in BELOW.items():
-            if not 0 <= getattr(self, name) < top:
-                raise ValueError(f"gan.{name} = {getattr(self, name)}: must be at least 0 and below {top}")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"gan.{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
+        hints = get_type_hints(Options)
+        for one in fields(self):
+            value, kind = getattr(self, one.name), hints[one.name]
+            if get_origin(kind) is Literal and value not in get_args(kind):
+                raise ValueError(f"gan.{one.name} = {value!r}: choose one of {', '.join(get_args(kind))}")
+            bounds = {bound: one.metadata[bound] for bound in BOUNDS if bound in one.metadata}
+            if not all(BOUNDS[bound][0](value, limit) for bound, limit in bounds.items()):
+                said = " and ".join(f"{BOUNDS[bound][1]} {limit:.15g}" for bound, limit in bounds.items())
+                raise ValueError(f"gan.{one.name} = {value}: must be {said}")

@@ -16,7 +16,15 @@ MUCH_NEARER = 4.0  # and images that do not pass for it, when they are this many
 
 
 def refusal(
-    generated: Tensor, real: Tensor, others: Sequence[Tensor], *, ratio: float, splits: int, seed: int
+    generated: Tensor,
+    real: Tensor,
+    others: Sequence[Tensor],
+    *,
+    ratio: float,
+    splits: int,
+    seed: int,
+    far: str,
+    nearer: str,
 ) -> str | None:
     """Say why a whole class is refused, or return None.
 
@@ -27,6 +35,8 @@ def refusal(
       median other class. A usable generator trained on few images may lie farther out than the nearest other class, and
       the farthest can be farther than noise. Or
     - are nearer to another class: clearly, where they pass for real images of it, else by far.
+
+    ``far`` and ``nearer`` are what helps in either case, the end of the sentence that is returned.
 
     All sets are compared at one size, half the real images, averaged over ``splits`` draws. Fewer than 4 real or 2
     generated images decide nothing.
@@ -45,9 +55,7 @@ def refusal(
     limit = {name: max(ratio * scale[name], median(elsewhere[name])) for name in METRICS}
     if all(found[name] > limit[name] for name in METRICS):
         figures = " and ".join(f"{n} {found[n]:.3g} against a limit of {limit[n]:.3g}" for n in METRICS)
-        return (
-            f"The generated images are far from the real ones ({figures}, sets of {size}); train longer or add images."
-        )
+        return f"The synthetic images are far from the real ones ({figures}, sets of {size}); {far}."
 
     for other in others:
         theirs = {name: measure(name, generated, other) for name in METRICS}
@@ -56,8 +64,8 @@ def refusal(
         factor = NEARER if passes else MUCH_NEARER
         if all(found[name] > max(scale[name], factor * theirs[name]) for name in METRICS):
             return (
-                f"The generated images look like another class (FID {theirs['FID']:.3g} to its real images, "
-                f"{found['FID']:.3g} to their own, sets of {size}); check the labels or train longer."
+                f"The synthetic images look like another class (FID {theirs['FID']:.3g} to its real images, "
+                f"{found['FID']:.3g} to their own, sets of {size}); {nearer}."
             )
     return None
 

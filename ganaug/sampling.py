@@ -1,4 +1,4 @@
-"""From a trained generator to images, each reproducible from its own seed."""
+"""From a trained generator to images, each reproducible from its own seed (bit for bit on the CPU)."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.families.base import Family
+from ganaug.seeding import random_stream
 from ganaug.spec import Spec
 
 BATCH = 64  # fixed: another batch size may round differently
@@ -28,9 +29,8 @@ def full_size(images: Tensor, spec: Spec) -> Tensor:
 
 
 def latents(family: Family, spec: Spec, seeds: Tensor) -> Tensor:
-    """Latents `[N, ...]`, row i drawn from `seeds[i]` alone."""
-    rows = [family.latents(1, spec, family.codes, torch.Generator().manual_seed(int(seed))) for seed in seeds.tolist()]
-    return torch.cat(rows)
+    """Latents `[N, ...]`, row i drawn from `seeds[i]` alone, all bits of it; `seeds` `int64 [N]`, none below 0."""
+    return torch.cat([family.latents(1, spec, family.codes, random_stream(seed)) for seed in seeds.tolist()])
 
 
 @torch.no_grad()

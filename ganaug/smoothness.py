@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganaug.latent_space import Draw, Features, Layout, interpolate
 from ganaug.metrics.neighbours import distances, nearest
+from ganaug.seeding import random_stream
 
 EPSILON = 1e-4  # of a path: Karras et al. 2019, section 4.1; images stay floats, grey levels would hide such a step
 TRIMMED = 0.01  # of the path lengths are left out at either end, as in the paper's implementation
@@ -103,7 +104,7 @@ def smoothness(
 
     `real` are these images' features `[M, F]`, M at least 1; near-duplicates share one of `groups` `int64 [M]`.
     """
-    t = torch.rand(len(a), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    t = torch.rand(len(a), generator=random_stream(seed), dtype=torch.float64)
     on_path = torch.linspace(0, 1, STEPS + 1, dtype=torch.float64)
     walks = [
         interpolate(start.expand(STEPS + 1, -1), end.expand(STEPS + 1, -1), on_path, layout)

@@ -3,12 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.workspace import Workspace
-from pipeline.workspace.listing import ClassState, class_states
+if TYPE_CHECKING:
+    from pipeline.workspace.listing import ClassState
 
 classes = typer.Typer(no_args_is_help=True, help="The defect classes of a workspace.")
 
@@ -20,6 +20,9 @@ def list_command(
     workspace: Where = Path("workspace"), as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Show every class with its images, its generator and its last gain."""
+    from pipeline.workspace import Workspace
+    from pipeline.workspace.listing import class_states
+
     states = class_states(Workspace(workspace))
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states], indent=2, ensure_ascii=False))
@@ -30,7 +33,7 @@ def list_command(
         typer.echo(_line(state, width))
 
 
-def _line(state: ClassState, width: int) -> str:
+def _line(state: "ClassState", width: int) -> str:
     accepted = "-" if state.accepted is None else str(state.accepted)
     gain = "-" if state.gain is None else f"{100 * state.gain:+.1f}"
     return f"{state.name:{width}}  {state.train:5}  {state.test:4}  {state.generator:9}  {accepted:>8}  {gain:>17}"

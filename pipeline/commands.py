@@ -1,20 +1,22 @@
-"""The command line without Prefect: look at data, list families, run one stage on a run's folder."""
+"""The command line without Prefect: look at data, list families, run one stage on a run's folder.
+
+Commands import what they need when they run: torch alone takes seconds, which `--help` must not.
+"""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganaug.families import FAMILIES
 from pipeline.class_commands import classes
-from pipeline.config import Config, load_config
-from pipeline.job import recall_job, run_job
+from pipeline.classifier_commands import export_classifier_command, predict_command
+from pipeline.errors import InputError
 from pipeline.latent_commands import latent
-from pipeline.reading import inspect, load, render
-from pipeline.score_command import score_command
-from pipeline.store import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
@@ -35,22 +37,42 @@ def main(debug: Debug = False) -> None:
 
 
 @app.command("inspect")
-def inspect_command(dataset: Path, as_json: AsJson = False, overrides: Overrides = None) -> None:
-    """Show what is in DATASET and what is wrong with it; reads only."""
+def inspect_command(
+    dataset: Path,
+    as_json: AsJson = False,
+    pairs: Annotated[
+        Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
+    from pipeline.config import load_config
+    from pipeline.reading import render
+
     config = load_config(None, overrides)
-    found = inspect_dataset(dataset, config)
+    found = inspect_dataset(dataset, config, pairs)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
+    if found["errors"]:
+        raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
 
 
-def inspect_dataset(dataset: Path, config: Config) -> dict[str, object]:
-    """What `ganaug inspect` reports, JSON-able."""
-    reading = load(dataset, max_megapixels=config.data.max_megapixels)
-    return dict(inspect(reading, near_duplicate_correlation=config.data.near_duplicate_correlation))
+def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) -> dict[str, Any]:
+    """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
+    from pipeline.reading import duplicates_of, inspect, load, write_pairs
+
+    data = config.data
+    reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
+    duplicates = duplicates_of(reading, data.near_duplicate_correlation)
+    if pairs is not None:
+        write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
+    return inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
 
 
 @app.command()
 def families(as_json: AsJson = False) -> None:
     """List every GAN family with its paper and its defaults."""
+    from ganaug.families import FAMILIES
+
     if as_json:
         rows = [
             {"name": f.name, "paper": f.paper, "summary": f.summary, "defaults": asdict(f.defaults)}
@@ -64,7 +86,26 @@ def families(as_json: AsJson = False) -> None:
         )
 
 
-app.command("score")(score_command)
+app.command("predict")(predict_command)
+app.command("export-classifier")(export_classifier_command)
+
+
+@app.command("score")
+def score_command(
+    real: Annotated[Path, typer.Argument(help="Real images: class folders, a flat folder or a CSV manifest.")],
+    generated: Annotated[Path, typer.Argument(help="Generated images, likewise.")],
+    features: Annotated[str, typer.Option(help="scattering (the project's own) or inception.")] = "scattering",
+    weights: Annotated[
+        str | None, typer.Option(help="With inception: a .safetensors or .pth file of torchvision's, or download.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Resize all images to this side: 32, 64, 128 or 256.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score GENERATED images against REAL ones; reads only."""
+    from pipeline.score_command import render_scores, score
+
+    record = score(real, generated, features=features, weights=weights, size=size)
+    typer.echo(json.dumps(record, indent=2, ensure_ascii=False) if as_json else render_scores(record))
 
 
 def _brief(options: dict[str, object]) -> str:
@@ -73,11 +114,15 @@ def _brief(options: dict[str, object]) -> str:
 
 def _stage_command(stage: str, does: str) -> None:
     def command(out: Out = Path("out"), overrides: Overrides = None) -> None:
+        from pipeline.config import load_config
+        from pipeline.job import recall_job, recall_origin, run_job
+        from pipeline.store import RunFolder
+
         run = RunFolder(out)
         config, source = recall_job(run)
         if overrides:
             config = load_config(run.config, overrides)
-        run_job(run, config, source, until=stage)
+        run_job(run, config, source, origin=recall_origin(run), until=stage)
         typer.echo(f"{stage}: done, see {out}")
 
     command.__doc__ = does + " Earlier stages run only where the folder lacks their results."

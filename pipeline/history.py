@@ -1,4 +1,4 @@
-"""History of the runs in one folder, one line each: gain, FID and misses."""
+"""What came of the runs in one folder, one line each: endpoint, FID and misses over the months."""
 
 import json
 from collections.abc import Mapping
@@ -19,12 +19,15 @@ def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
     write_atomically(run.history, before + line.encode() + b"\n")
 
 
-def comparisons(run: RunFolder) -> int:
-    """Number of comparisons in the history; runs with an unchanged outcome count once.
+def number_of_comparison(run: RunFolder, comparison: str) -> int:
+    """The number, from 1, of a comparison among the different ones that the folder remembers or is about to.
 
-    All of them, since a class or an image that joins the test set leaves nearly all of its images as they were.
+    One that was made before (same images, same answers) keeps its number. All others count, since a class or an image
+    that joins the test set leaves nearly all of its images as they were; so do those of versions that did not say what
+    was compared.
     """
-    return len(history(run))
+    known = [row.get("comparison", place) for place, row in enumerate(reversed(history(run)))]
+    return [*dict.fromkeys([*known, comparison])].index(comparison) + 1
 
 
 def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
@@ -36,11 +39,13 @@ def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
 
 
 def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures to follow: gain in accuracy with its interval, mean FID of the classes, share of defects missed."""
+    """The figures to follow: endpoint and gain in accuracy with their intervals, mean FID, share of defects missed."""
     fids = [row["fid"] for row in metrics["classes"].values() if row["fid"] is not None]
     missed = (metrics.get("inspection") or {}).get("augmented")
     return {
+        "comparison": metrics["comparison"],
         "verdict": metrics["verdict"],
+        "endpoint": {key: metrics["endpoint"][key] for key in ("name", "delta", "ci95")},
         "classes": len(metrics["dataset"]["classes"]),
         "images": sum(metrics["dataset"]["counts"]["train"].values()),
         "gain": metrics["gain"]["accuracy"]["delta"],

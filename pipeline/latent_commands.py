@@ -1,15 +1,15 @@
 """`ganaug latent`: look into the latent space of a trained generator."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganaug.smoothness import Smoothness
-from pipeline import latent_sheets
 from pipeline.errors import InputError
-from pipeline.latent_model import load_model
-from pipeline.store import RunFolder
+
+if TYPE_CHECKING:
+    from ganaug.smoothness import Smoothness
+    from pipeline.latent_model import Model
 
 READS = {
     "generalises": "the images change evenly and are as different from the real ones as these from each other.",
@@ -36,9 +36,11 @@ def interpolate(
     name: Class, out: Out = Path("out"), seeds: Seeds = "0,1,2,3", steps: Steps = 9, condition: Condition = None
 ) -> None:
     """Walk from seed to seed on the sphere, and say how smooth and how close to real images such walks are."""
+    from pipeline import explore
+
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, conditioning_seed=named[0])
-    picture, figures = latent_sheets.interpolate(model, named, steps)
+    model = _load(out, name, condition, named[0])
+    picture, figures = explore.interpolate(model, named, steps)
     typer.echo(f"{_describe(figures, model.extractor.name)}\nPictures: {picture}")
 
 
@@ -52,9 +54,11 @@ def arithmetic(
     condition: Condition = None,
 ) -> None:
     """Draw the mean latent of one group minus that of another plus that of a third."""
+    from pipeline import explore
+
     groups = (_seeds("--with", plus), _seeds("--without", minus), _seeds("--target", target))
-    model = load_model(RunFolder(out), name, condition, conditioning_seed=groups[-1][0])
-    typer.echo(f"Pictures: {latent_sheets.arithmetic(model, *groups)}")
+    model = _load(out, name, condition, groups[-1][0])
+    typer.echo(f"Pictures: {explore.arithmetic(model, *groups)}")
 
 
 @latent.command()
@@ -69,9 +73,18 @@ def traverse(
     condition: Condition = None,
 ) -> None:
     """Show what each code does, or what the directions of largest effect do."""
+    from pipeline import explore
+
     named = _seeds("--seeds", seeds)
-    model = load_model(RunFolder(out), name, condition, conditioning_seed=named[0])
-    typer.echo(f"Pictures: {latent_sheets.traverse(model, named, steps, directions)}")
+    model = _load(out, name, condition, named[0])
+    typer.echo(f"Pictures: {explore.traverse(model, named, steps, directions)}")
+
+
+def _load(out: Path, name: str, condition: int | None, conditioning_seed: int) -> "Model":
+    from pipeline.latent_model import load_model  # loads torch, which `--help` need not
+    from pipeline.store import RunFolder
+
+    return load_model(RunFolder(out), name, condition, conditioning_seed=conditioning_seed)
 
 
 def _seeds(option: str, text: str) -> list[int]:
@@ -84,7 +97,7 @@ def _seeds(option: str, text: str) -> list[int]:
     return seeds
 
 
-def _describe(figures: Smoothness, features: str) -> str:
+def _describe(figures: "Smoothness", features: str) -> str:
     return (
         f"Perceptual path length {figures.path_length:.3g} on {features}; "
         f"the fastest quarter of a path makes {figures.fastest_quarter:.0%} of its length (25%: an even pace).\n"

@@ -30,12 +30,25 @@ def _one_split(keys: pd.Series, splits: pd.Series) -> bool:
     return bool((splits.groupby(keys).nunique() <= 1).all())
 
 
+def _never_tested_on(frame: pd.DataFrame) -> bool:
+    """No synthetic image is a validation or test image.
+
+    Two real images of different pieces may become equal when they are shrunk (`merge.size`); those of one piece share a
+    group, which has a rule of its own.
+    """
+    synthetic = frame.loc[frame["source"] == "synthetic", "sha256"]
+    return not synthetic.isin(frame.loc[frame["split"] != "train", "sha256"]).any()
+
+
 def _lineage(frame: pd.DataFrame) -> bool:
-    """Every synthetic row names its generator, its seed and the real training image that it is nearest to."""
+    """Every synthetic row names its generator and the real training image that it is nearest to.
+
+    Images that were drawn here have a seed too, images that were given have none; no data set mixes the two.
+    """
     synthetic = frame[frame["source"] == "synthetic"]
     ancestors = set(frame.loc[(frame["source"] == "real") & (frame["split"] == "train"), "path"])
-    named = (synthetic["generator"] != "") & synthetic["seed"].notna() & synthetic["nearest_real"].isin(ancestors)
-    return bool(named.all())
+    named = (synthetic["generator"] != "") & synthetic["nearest_real"].isin(ancestors)
+    return bool(named.all() and synthetic["seed"].notna().nunique() <= 1)
 
 
 def _column(kind: Any, *checks: pa.Check, nullable: bool = False) -> pa.Column:
@@ -66,8 +79,8 @@ SCHEMA = pa.DataFrameSchema(
             lambda f: (f["source"] == "real") | (f["split"] == "train"), error="synthetic images exist only in train"
         ),
         pa.Check(lambda f: _one_split(f["group"], f["split"]), error="a group lies in one split"),
-        pa.Check(lambda f: _one_split(f["sha256"], f["split"]), error="the same image lies in one split"),
-        pa.Check(_lineage, error="a synthetic image names its generator, its seed and a real training image"),
+        pa.Check(_never_tested_on, error="a synthetic image is no validation or test image"),
+        pa.Check(_lineage, error="a synthetic image names its generator, its seed if drawn, and a real training image"),
     ],
     strict=True,
     ordered=True,

@@ -1,11 +1,9 @@
-"""`ganaug score REAL GENERATED`: every score of two folders of images, beside that of real against real."""
+"""`ganaug score`: every score of two folders of images, beside that of real against real."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from torch import Tensor
 
 from ganaug.metrics.yardstick import half_size
@@ -29,21 +27,6 @@ BETTER = {
     "swd": "lower",
     "inception_score": "like real",
 }
-
-
-def score_command(
-    real: Annotated[Path, typer.Argument(help="Real images: class folders, a flat folder or a CSV manifest.")],
-    generated: Annotated[Path, typer.Argument(help="Generated images, likewise.")],
-    features: Annotated[str, typer.Option(help="scattering (the project's own) or inception.")] = "scattering",
-    weights: Annotated[
-        str | None, typer.Option(help="With inception: a .safetensors or .pth file of torchvision's, or download.")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Resize all images to this side: 32, 64, 128 or 256.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Score GENERATED images against REAL ones; reads only."""
-    record = score(real, generated, features=features, weights=weights, size=size)
-    typer.echo(json.dumps(record, indent=2, ensure_ascii=False) if as_json else render_scores(record))
 
 
 def score(real: Path, generated: Path, *, features: str, weights: str | None, size: int | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Processes that share a machine's cores: one thread each, as two such processes beat one process of two threads."""
 
+import ast
 import ctypes
 import logging
 import os
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.context import BaseContext
-from typing import Any, TypeVar
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -54,11 +57,26 @@ def resolve_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def resolve_precision(config: Config) -> str:
-    """Turn `auto` into bf16 where the processor multiplies it, which is faster by a third or more; else into fp32."""
+def require_device(device: str) -> None:
+    """Raise InputError where this machine has no such device."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
+        raise InputError(
+            f"device = {device}: PyTorch finds no such device on this machine (it has {resolve_device('auto')}); "
+            "set device=auto, or install its driver and a PyTorch that is built for it."
+        )
+
+
+def resolve_precision(config: Config) -> Literal["fp32", "bf16"]:
+    """Turn `auto` into bf16 where the processor multiplies it, which is faster by a third or more; else into fp32.
+
+    torch's own variable counts: with `ATEN_CPU_CAPABILITY=avx2` it computes as an older processor would.
+    """
     if config.precision != "auto":
         return config.precision
     if resolve_device(config.device) != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # of torch 2.10
+        return "fp32"
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return "fp32"
     able = torch.cpu.get_capabilities()
     return "bf16" if able.get("amx_bf16") or able.get("avx512_bf16") else "fp32"
@@ -73,7 +91,7 @@ def run_jobs(
 ) -> list[Result]:
     """`[function(job) for job in jobs]` over `processes` one-thread processes; `done` is called after each job.
 
-    With one process it runs here, on one thread too: the results are the same bits either way.
+    With one process it runs here, on one thread too: on the CPU the results are the same bits either way.
     """
     results: list[Result] = []
     for result in _results(function, jobs, min(processes, len(jobs))):
@@ -103,6 +121,42 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def require_main_guard(config: Config) -> None:
+    """Raise InputError where processes would run the calling script again instead of what they are started for.
+
+    Multiprocessing imports the main script in each process. One that calls this outside of
+    `if __name__ == "__main__":` starts everything once more there.
+    """
+    if config.runner == "local" and config.gan.devices == 1:
+        return
+    main = sys.modules["__main__"]
+    script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if script is None or (spec and spec.name.rpartition(".")[2] == "__main__"):
+        return  # a shell, a notebook, or a package's __main__.py, which no process imports
+    frame: FrameType | None = sys._getframe()
+    while frame and not (frame.f_globals is vars(main) and frame.f_code.co_name == "<module>"):
+        frame = frame.f_back
+    if frame and not _is_guarded(Path(script), frame.f_lineno):
+        raise InputError(
+            f"{script}, line {frame.f_lineno}: the processes that train import this script, and would start the whole "
+            'job again; put the call under `if __name__ == "__main__":`, or set runner=local.'
+        )
+
+
+def _is_guarded(script: Path, line: int) -> bool:
+    """Whether the line stands under an `if` that asks for `__name__`; also where that cannot be told."""
+    try:
+        tree = ast.parse(script.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return True
+    return any(
+        isinstance(node, ast.If)
+        and node.lineno <= line <= (node.end_lineno or node.lineno)
+        and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+        for node in ast.walk(tree)
+    )
 
 
 def in_own_process(function: Callable[[Job], Result], job: Job) -> Result:

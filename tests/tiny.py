@@ -1,15 +1,18 @@
 """A job small enough for a test: textures that are easily told apart, a few steps of everything."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.config import Config, load_config
+from pipeline.store import RunFolder, load_tensors, save_tensors
 
 TEXTURES = {"blobs": (2.5, 2.5), "grain": (0.6, 0.6), "lines": (4.0, 0.4)}  # blur along x and y
 SETTINGS = (
@@ -29,7 +32,7 @@ SETTINGS = (
     "filter.min_confidence=0",
     "filter.copy_correlation=1.0",
     "filter.refuse_fid_ratio=1e12",
-    "evaluate.steps=10",
+    "evaluate.steps=4",
     "evaluate.batch=8",
     "evaluate.seeds=2",
     "evaluate.folds=2",
@@ -37,7 +40,9 @@ SETTINGS = (
     "evaluate.policies=[flips]",
     "evaluate.ratios=[1]",
     "evaluate.resamples=100",
+    f"precision={os.environ.get('TEST_PRECISION', 'auto')}",
 )
+TWO_ARMS = ("evaluate.arms=[real,gan]", "evaluate.seeds=1", "inspection.learning_curve=false")  # as short as a run gets
 
 
 def settings(*overrides: str) -> Config:
@@ -71,6 +76,17 @@ def write_dataset(
         for i in range(first_seed, first_seed + count):
             (root / name / f"{name}-{i:02d}.png").write_bytes(encoded(texture(name, i, channels=channels)))
     return root
+
+
+def draw_well(run: RunFolder) -> None:
+    """Put new real pictures of the class in place of all candidates of a run: the filter accepts them, whatever a tiny
+    training has come to."""
+    for file in run.store.glob("candidates-*.safetensors"):
+        tensors, record = load_tensors(file)
+        count, channels, size, _ = tensors["images"].shape
+        pictures = [texture(record["class"], 1000 + i, size=size, channels=channels) for i in range(count)]
+        images = torch.from_numpy(np.stack(pictures)).reshape(count, size, size, channels).permute(0, 3, 1, 2)
+        save_tensors(file, tensors | {"images": images.contiguous()}, record)
 
 
 def contents(folder: Path) -> dict[str, str]:

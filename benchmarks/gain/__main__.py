@@ -65,7 +65,7 @@ def overview(found: Mapping[str, Mapping[int, Metrics]]) -> list[str]:
 
 
 def _pooled(runs: Sequence[Metrics]) -> list[str]:
-    mean, half = _change([run["gain"]["accuracy"] for run in runs])
+    mean, half = _change([_decides(run) for run in runs])
     verdicts = Counter(run["verdict"] for run in runs)
     return [
         str(len(runs)),
@@ -75,6 +75,12 @@ def _pooled(runs: Sequence[Metrics]) -> list[str]:
         *(_rate(runs, rate) for rate in RATES.values()),
         ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()),
     ]
+
+
+def _decides(run: Metrics) -> Metrics:
+    """Balanced accuracy; accuracy where costs decide, which are no points, and in runs of earlier versions."""
+    endpoint: Metrics = run.get("endpoint", {})
+    return endpoint if endpoint.get("name") == "balanced_accuracy" else run["gain"]["accuracy"]
 
 
 def pooled_gain(deltas: Sequence[float], intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -122,11 +128,11 @@ def _row_of(arm: str, scores: Sequence[Metrics]) -> list[str]:
 
 def gains(runs: Mapping[int, Metrics]) -> list[str]:
     """The gain that each split's verdict rests on."""
-    return [f"- split {split}: {_gain(run['gain'])}: {run['verdict']}" for split, run in runs.items()]
+    return [f"- split {split}: {_gain(run)}: {run['verdict']}" for split, run in runs.items()]
 
 
-def _gain(found: Metrics) -> str:
-    won = ranged(found["accuracy"]["delta"], found["accuracy"]["ci95"])
+def _gain(run: Metrics) -> str:
+    found, won = run["gain"], ranged(_decides(run)["delta"], _decides(run)["ci95"])
     return f"`{found['augmented']}` over `{found['baseline']}` {won} points, McNemar p = {found['mcnemar_p']:.3g}"
 
 

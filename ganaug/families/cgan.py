@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.families.base import Family, Objective
+from ganaug.initialisation import init_kaiming, init_normal
 from ganaug.losses import bce_discriminator, non_saturating_generator, saturating_generator
-from ganaug.networks import critic_layers, doubling, generator_widths, init_kaiming, init_normal
+from ganaug.networks import critic_layers, doubling, generator_widths
 from ganaug.options import Options
 from ganaug.spec import Spec
 

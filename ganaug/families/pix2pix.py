@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.families.base import Family, Made, Objective
+from ganaug.initialisation import init_normal
 from ganaug.losses import bce_discriminator, non_saturating_generator, saturating_generator
 from ganaug.networks import ConditionalInstanceNorm2d
 from ganaug.options import Options
@@ -63,7 +64,7 @@ class UNet(nn.Module):
         )
         self.norms = nn.ModuleList(ConditionalInstanceNorm2d(width, spec.conditions) for width in ups)
         self.dropouts = nn.ModuleList(NoiseDropout(spec.latent, width) for width in ups[:DROPPED])
-        _initialise(self)
+        init_normal(self)
 
     def forward(self, z: Tensor, condition: Tensor, conditioning_input: Tensor) -> Tensor:
         x, skips = conditioning_input, []
@@ -103,7 +104,7 @@ class PatchCritic(nn.Module):
         )
         self.last = nn.Conv2d(widths[-1], 1, 4, padding=1)
         self.embedding = nn.Embedding(spec.conditions, widths[-1])
-        _initialise(self)
+        init_normal(self)
         nn.init.zeros_(self.embedding.weight)
 
     def forward(self, x: Tensor, condition: Tensor, conditioning_input: Tensor) -> Tensor:
@@ -114,14 +115,6 @@ class PatchCritic(nn.Module):
         match = (self.embedding(condition)[:, :, None, None] * x).sum(1, keepdim=True) / x.shape[1] ** 0.5
         logits: Tensor = self.last(x)
         return logits + F.avg_pool2d(match, 4, stride=1, padding=1)  # of the same patch
-
-
-def _initialise(network: nn.Module) -> None:
-    """N(0, 0.02), section 6.2."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def _require_same_side(spec: Spec) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganaug.families.base import Family, Made, Objective
+from ganaug.initialisation import init_kaiming
 from ganaug.losses import bce_discriminator, non_saturating_generator, saturating_generator
 from ganaug.networks import ConditionalBatchNorm2d
 from ganaug.options import Options
@@ -117,9 +118,8 @@ class SRCritic(nn.Module):
         self.dense = nn.Linear(widths[-1] * side**2, 16 * spec.width)  # 1024 = 16 x 64
         self.linear = nn.Linear(16 * spec.width, 1)
         self.embedding = nn.Embedding(spec.conditions, 16 * spec.width)
-        for layer in [*self.layers, self.dense]:
-            nn.init.kaiming_normal_(layer.weight, a=0.2)
-            nn.init.zeros_(layer.bias)
+        for layers in (self.layers, self.dense):
+            init_kaiming(layers)
         nn.init.zeros_(self.embedding.weight)
 
     def forward(self, x: Tensor, condition: Tensor, _conditioning_input: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from ganaug.blocks import ConditioningAugmentation, NormalisedConv, ResidualBlock, beside, kl_to_standard_normal
 from ganaug.families.base import Family, Made, Objective, Phase
 from ganaug.families.growing import Growing
+from ganaug.initialisation import init_kaiming, init_normal
 from ganaug.latents import Codes, draw_noise
 from ganaug.layers import enlarge_smoothly
 from ganaug.losses import non_saturating_generator, saturating_generator
@@ -107,9 +108,7 @@ class StackGenerator(Growing):
         super().__init__(spec)
         self.latent, self.small = spec.latent, stage_one_size(spec)
         self.one, self.two = StageOne(spec), StageTwo(spec)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
+        init_normal(self)
 
     @property
     def drawing(self) -> StageOne | StageTwo:
@@ -118,7 +117,8 @@ class StackGenerator(Growing):
 
     def forward(self, latents: Tensor, condition: Tensor, phi: Tensor) -> Tensor:
         z, epsilon_0, epsilon = torch.split(latents, [self.latent, N_G, N_G], dim=1)
-        self.one.train(self.training and self.drawing is self.one)  # frozen: its batch statistics as well
+        if self.training:
+            self.one.train(self.drawing is self.one)  # frozen in stage II: its batch statistics as well
         if self.drawing is self.one:
             return cast(Tensor, self.one(z, epsilon_0, condition, phi))
         with torch.no_grad():
@@ -141,9 +141,8 @@ class StageCritic(nn.Module):
         self.join = nn.Conv2d(widths[-1] + N_D, widths[-1], 1)
         self.score = nn.Linear(widths[-1] * 16, 1)
         self.embedding = nn.Embedding(spec.conditions, widths[-1])
-        for conv in (*self.downs, self.join):
-            nn.init.kaiming_normal_(conv.weight, a=0.2)
-            nn.init.zeros_(conv.bias)
+        for convolutions in (self.downs, self.join):
+            init_kaiming(convolutions)
         nn.init.zeros_(self.embedding.weight)
 
     def forward(self, images: Tensor, condition: Tensor, phi: Tensor) -> Tensor:

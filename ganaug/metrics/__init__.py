@@ -1,6 +1,6 @@
 """Scores of sets of features; each a pure function, independent of the network that made the features."""
 
-from ganaug.metrics.authenticity import authentic, authenticity
+from ganaug.metrics.authenticity import authentic, authenticity, authenticity_among
 from ganaug.metrics.feature_scores import FeatureScores, feature_scores, feature_scores_over, training_scores
 from ganaug.metrics.frechet import frechet_distance
 from ganaug.metrics.inception_score import inception_score
@@ -16,6 +16,7 @@ __all__ = [
     "Spread",
     "authentic",
     "authenticity",
+    "authenticity_among",
     "disjoint_halves",
     "feature_scores",
     "feature_scores_over",

@@ -1,8 +1,9 @@
 """Authenticity: which generated images are more than a noisy copy of a training image (Alaa et al. 2022)."""
 
+import torch
 from torch import Tensor
 
-from ganaug.metrics.neighbours import nearest, radii
+from ganaug.metrics.neighbours import distances, nearest, radii
 
 
 def authentic(generated: Tensor, real: Tensor) -> Tensor:
@@ -26,3 +27,18 @@ def authenticity(generated: Tensor, real: Tensor) -> float:
     if len(generated) == 0:
         raise ValueError("There are no generated images to judge; give at least one.")
     return authentic(generated, real).double().mean().item()
+
+
+def authenticity_among(real: Tensor) -> float:
+    """The yardstick of ``authenticity``: each of ``real [N, D]`` as if generated, the others as training images.
+
+    In [0, 1], about one half for images without near-duplicates. Raises ``ValueError`` for fewer than 3 rows.
+    """
+    if len(real) < 3:
+        raise ValueError(f"{len(real)} real images: each needs two others to be measured against.")
+    near = distances(real, real).fill_diagonal_(torch.inf).topk(2, dim=1, largest=False)
+    own, neighbour = near.values[:, 0], near.indices[:, 0]
+    # the neighbour's distance to its nearest other image, when this one is left out
+    left_out = near.indices[neighbour, 0] == torch.arange(len(real), device=real.device)
+    reach = torch.where(left_out, near.values[neighbour, 1], near.values[neighbour, 0])
+    return (own > reach).double().mean().item()

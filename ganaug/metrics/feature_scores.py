@@ -42,14 +42,19 @@ def feature_scores_over(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Spr
     return {name: spread(column) for name, column in zip(FeatureScores._fields, table.T, strict=True)}
 
 
-def training_scores(generated: Tensor, real: Tensor, conditions: Tensor, modes: Tensor) -> dict[str, float]:
+def training_scores(
+    generated: Tensor, real: Tensor, conditions: Tensor, modes: Tensor, *, held_out: Tensor | None = None
+) -> dict[str, float]:
     """The scores that `ganaug/monitor.py` reads; `modes` as of ``find_modes``.
 
-    ``generated, real [N, D]``, row i of both of condition ``conditions[i]``, ``int64 [N]``.
+    ``generated, real [N, D]``, row i of both of condition ``conditions[i]``, ``int64 [N]``; ``real`` are training
+    images. FID and KID are measured against ``held_out [M, D]`` where that is given, and `held_out` says so: M, or 0.
     """
+    reference = real if held_out is None else held_out
     return {
-        "fid": frechet_distance(generated, real),
-        "kid": kernel_distance(generated, real),
+        "fid": frechet_distance(generated, reference),
+        "kid": kernel_distance(generated, reference),
+        "held_out": 0.0 if held_out is None else float(len(held_out)),
         "spread": relative_spread(generated, real, conditions),
         "modes": mode_recall(generated, real, conditions, modes),
     }

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ganaug.seeding import random_stream
+
 PATCH = 7
 COARSEST = 16  # side of the last level of the pyramid
 PATCHES = 128  # an image and level
@@ -27,7 +29,7 @@ def sliced_wasserstein(a: Tensor, b: Tensor, *, seed: int) -> dict[int, float]:
     ``ValueError`` on images of other types or shapes.
     """
     _check(a, b)
-    rng = torch.Generator().manual_seed(seed)
+    rng = random_stream(seed)
     found = {}
     for level_a, level_b in zip(laplacian_pyramid(a.double()), laplacian_pyramid(b.double()), strict=True):
         side = level_a.shape[-1]

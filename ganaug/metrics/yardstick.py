@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ganaug.seeding import random_stream
+
 Distance = Callable[[Tensor, Tensor], float]
 
 
@@ -23,7 +25,7 @@ def disjoint_halves(
     size = len(features) // 2 if size is None else size
     if size < 2 or 2 * size > len(features):
         raise ValueError(f"{len(features)} images cannot be split into two disjoint sets of {size}, at least 2 each.")
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     orders = (torch.randperm(len(features), generator=draw) for _ in range(splits))
     return ((features[order[:size]], features[order[size : 2 * size]]) for order in orders)
 
@@ -39,7 +41,7 @@ def matched_sets(
     size = half_size(len(real), len(generated)) if size is None else size
     if size < 2 or size > min(len(generated), len(real)):
         raise ValueError(f"Sets of {size} cannot be drawn from {len(generated)} generated and {len(real)} real images.")
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     orders = (
         (torch.randperm(len(generated), generator=draw), torch.randperm(len(real), generator=draw))
         for _ in range(splits)

@@ -1,6 +1,7 @@
 """The configuration of a run: typed, bounded, described; read from YAML and `--set KEY=VALUE`."""
 
-from pipeline.config.reading import dump_config, known_keys, load_config, validate_config
+from pipeline.config.partial import Settings, overrides_of
+from pipeline.config.reading import dump_config, known_keys, load_config, parse_overrides, validate_config
 from pipeline.config.schema import (
     CLUSTERS,
     MERGEABLE,
@@ -13,6 +14,7 @@ from pipeline.config.schema import (
     GanConfig,
     GenerateConfig,
     InspectionConfig,
+    MergeConfig,
     ServeConfig,
 )
 from pipeline.masking import mask_secrets
@@ -29,10 +31,14 @@ __all__ = [
     "GanConfig",
     "GenerateConfig",
     "InspectionConfig",
+    "MergeConfig",
     "ServeConfig",
+    "Settings",
     "dump_config",
     "known_keys",
     "load_config",
     "mask_secrets",
+    "overrides_of",
+    "parse_overrides",
     "validate_config",
 ]

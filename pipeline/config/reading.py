@@ -49,28 +49,51 @@ def load_config(file: Path | None = None, overrides: list[str] | None = None) ->
     Raises:
         InputError: the file cannot be read, or a key or value is wrong; names the key, the value and what is allowed.
     """
-    tree = {} if file is None else _read_yaml(file)
-    for override in overrides or []:
+    return validate_config(_laid_over({} if file is None else _read_yaml(file), overrides or []))
+
+
+def parse_overrides(overrides: list[str] | None) -> dict[str, Any]:
+    """The nested mapping that KEY=VALUE overrides stand for; InputError as in `load_config`."""
+    return _laid_over({}, overrides or [])
+
+
+def _laid_over(tree: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
             raise InputError(f"'{override}' is not KEY=VALUE; write for example --set gan.steps=2000.")
         # a value is no alias of YAML's: a schedule may begin with a star
         value = text.strip() if text.lstrip().startswith("*") else _parse(text, where=f"--set {override}")
         _assign(tree, key.strip(), value)
-    return validate_config(tree)
+    return tree
 
 
 def validate_config(tree: Mapping[str, Any]) -> Config:
-    """Validate a nested mapping strictly (no text for numbers, no true for 1); `InputError` as in `load_config`."""
+    """Validate a nested mapping strictly (no text for numbers, no true for 1); `InputError` as in `load_config`.
+
+    A whole number may be written as a float, such as 1e3.
+    """
     try:
         # Through JSON, because only there does pydantic's strict mode take a list for a tuple.
-        return Config.model_validate_json(json.dumps(tree, default=str), strict=True)
+        return Config.model_validate_json(json.dumps(_whole(tree), default=str), strict=True)
     except ValidationError as found:
         # An unknown key first: with its mend, the other complaints often go.
         first, *rest = sorted(found.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
         others = {_dotted(error["loc"]) for error in rest} - {_dotted(first["loc"])}
         more = f" Also wrong: {', '.join(sorted(others))}." if others else ""
         raise InputError(_explain(first["loc"], first["type"], first["input"], first["msg"]) + more) from None
+
+
+def _whole(value: Any) -> Any:
+    """Every float that is a whole number as an integer, which keys of either kind accept."""
+    match value:
+        case float() if value.is_integer() and abs(value) < 2**53:  # beyond, floats skip integers
+            return int(value)
+        case Mapping():
+            return {key: _whole(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_whole(item) for item in value]
+    return value
 
 
 def dump_config(config: Config) -> str:

@@ -1,9 +1,12 @@
 """The models of the configuration: every key with its default, its bounds and what it means."""
 
 import re
-from typing import Annotated, Literal, Self
+from dataclasses import fields
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from ganaug.options import Options
 
 Arm = Literal["real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan"]
 REAL_ARMS: tuple[Arm, ...] = ("real", "balanced", "classical")
@@ -12,9 +15,8 @@ MERGEABLE: tuple[Arm, ...] = ("gan", "classical_gan")  # the arms whose syntheti
 CLUSTERS = ("dask", "ray")  # runners that share a run's generators and candidates out over machines
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-LearningRate = Annotated[float, Field(gt=0, le=0.1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
 FAMILY_DEFAULT = "Empty: the default of the chosen family."
+NO_KEYS = {"precision", "betas", "flips"}  # a key of the whole configuration, and what only a family may choose
 
 # User information before the @ of an address. A password may hold slashes; a port and Azure's container are none.
 USER_INFO = re.compile(r"(^|(?<!abfs:)(?<!abfss:)//)[^/]*@|//[^/]*:(?!\d+/)[^@]*@")
@@ -55,11 +57,23 @@ class DataConfig(Section):
         ge=2,
         description="With fewer training images in the smallest class, repeated k-fold replaces the validation split.",
     )
+    aspect: Literal["pad", "crop"] = Field(
+        default="pad",
+        description="How images that are not square become so; they are never stretched. pad: the shorter side is "
+        "extended by reflection, nothing is lost; crop: the ends of the longer side are cut off.",
+    )
     near_duplicate_correlation: float = Field(
         default=0.6,
         gt=0,
         le=1,
-        description="Images whose details correlate more than this show the same spot and stay in one split.",
+        description="Images whose details correlate less than this never count as alike; 1: only identical ones do.",
+    )
+    group_pattern: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Regular expression with one group, or one named `group`, searched in the path of each image: the "
+        "serial number, board, lot or shot. Images of one group stay in one split, and looks no longer count. "
+        "A column `group` of a manifest comes first.",
     )
     descriptions: str | None = Field(
         default=None,
@@ -73,28 +87,38 @@ class DataConfig(Section):
     )
 
     @model_validator(mode="after")
+    def _captures_a_group(self) -> Self:
+        if self.group_pattern is not None:
+            try:
+                expression = re.compile(self.group_pattern)
+            except re.error as error:
+                raise ValueError(f"group_pattern = {self.group_pattern!r} is no regular expression ({error})") from None
+            if expression.groups != 1 and "group" not in expression.groupindex:
+                raise ValueError(
+                    f"group_pattern = {self.group_pattern!r} has {expression.groups} groups; put brackets around what "
+                    "belongs together, such as (board\\d+), or name that group: (?P<group>...)"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _leaves_training_images(self) -> Self:
         if self.test_fraction + self.val_fraction > 0.9:
             raise ValueError("test_fraction and val_fraction together must leave a tenth for training (at most 0.9)")
         return self
 
 
-class GanConfig(Section):
-    """Which generator is trained, how it is shared between classes, and for how long."""
+class GanSettings(Section):
+    """What is asked of a generator beside the options of its training."""
 
     family: str = Field(default="dcgan", min_length=1, description="GAN family; `ganaug families` lists them.")
     scope: Literal["shared", "per_class", "specialise"] = Field(
         default="shared",
         description="shared: one generator; per_class: one a class; specialise: a shared one, fine-tuned a class.",
     )
-    steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000,
-        description=f"Training steps of a generator. {FAMILY_DEFAULT} With `minutes`: as many as they allow.",
-    )
     minutes: float | None = Field(
-        default=None, gt=0, description="Train a generator for this many minutes at most. Empty: no limit."
+        default=None,
+        gt=0,
+        description="Train a generator for this many minutes at most, and without `steps` as long. Empty: no limit.",
     )
     devices: int = Field(
         default=1,
@@ -114,85 +138,6 @@ class GanConfig(Section):
     finetune_steps: int = Field(
         default=1000, ge=1, le=1_000_000, description="specialise: steps of each class's fine-tune."
     )
-    width: int | None = Field(
-        default=None, ge=4, le=512, description=f"Channels of the widest-resolution layer. {FAMILY_DEFAULT}"
-    )
-    latent: int | None = Field(default=None, ge=2, le=1024, description=f"Dimensions of the noise. {FAMILY_DEFAULT}")
-    batch: int | None = Field(default=None, ge=2, le=1024, description=f"Images a step. {FAMILY_DEFAULT}")
-    lr_g: LearningRate | None = Field(default=None, description=f"Learning rate of the generator. {FAMILY_DEFAULT}")
-    lr_d: LearningRate | None = Field(default=None, description=f"Learning rate of the discriminator. {FAMILY_DEFAULT}")
-    n_critic: int | None = Field(
-        default=None, ge=1, le=100, description=f"Discriminator steps a generator step. {FAMILY_DEFAULT}"
-    )
-    diffaugment: str | None = Field(
-        default=None,
-        description=f"Differentiable augmentation, comma-separated, `none` to switch it off. {FAMILY_DEFAULT}",
-    )
-    ema: float | None = Field(
-        default=None, ge=0, lt=1, description=f"Decay of the generator's moving average. {FAMILY_DEFAULT}"
-    )
-    r1_weight: Weight | None = Field(default=None, description=f"Weight of the R1 gradient penalty. {FAMILY_DEFAULT}")
-    r1_every: int | None = Field(
-        default=None, ge=1, le=1000, description=f"Steps between two R1 penalties. {FAMILY_DEFAULT}"
-    )
-    gp_weight: Weight | None = Field(default=None, description=f"Weight of the WGAN gradient penalty. {FAMILY_DEFAULT}")
-    clip: float | None = Field(
-        default=None, ge=0, le=10, description=f"Bound of the critic's weights after each update. {FAMILY_DEFAULT}"
-    )
-    label_smoothing: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"One-sided label smoothing. {FAMILY_DEFAULT}"
-    )
-    label_noise: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"Share of flipped labels. {FAMILY_DEFAULT}"
-    )
-    instance_noise: float | None = Field(
-        default=None, ge=0, le=2, description=f"Noise on the discriminator's images, falling to 0. {FAMILY_DEFAULT}"
-    )
-    lecam: Weight | None = Field(default=None, description=f"Weight of LeCam regularisation. {FAMILY_DEFAULT}")
-    consistency: Weight | None = Field(
-        default=None, description=f"Weight of balanced consistency regularisation. {FAMILY_DEFAULT}"
-    )
-    delay_condition: float | None = Field(
-        default=None, ge=0, lt=0.5, description=f"Share of training without label conditioning. {FAMILY_DEFAULT}"
-    )
-    critic_norm: Literal["none", "batch", "spectral"] | None = Field(
-        default=None, description=f"Normalisation in the discriminator. {FAMILY_DEFAULT}"
-    )
-    separate_batches: bool | None = Field(
-        default=None,
-        description=f"Real and generated images pass the discriminator in separate batches. {FAMILY_DEFAULT}",
-    )
-    warmup: int | None = Field(
-        default=None, ge=0, le=10_000, description=f"Discriminator steps before the generator's first. {FAMILY_DEFAULT}"
-    )
-    optimizer: Literal["adam", "rmsprop"] | None = Field(default=None, description=f"Optimiser. {FAMILY_DEFAULT}")
-    noise: Literal["normal", "uniform"] | None = Field(
-        default=None, description=f"Distribution of the latents. {FAMILY_DEFAULT}"
-    )
-    saturating: bool | None = Field(
-        default=None, description=f"The generator's saturating loss of 2014. {FAMILY_DEFAULT}"
-    )
-    variant: str | None = Field(
-        default=None, description=f"Architecture; `ganaug families` lists each family's. {FAMILY_DEFAULT}"
-    )
-    auxiliary_weight: Weight | None = Field(
-        default=None, description=f"Weight of a family's loss on both networks (infogan). {FAMILY_DEFAULT}"
-    )
-    content_weight: Weight | None = Field(
-        default=None, description=f"Weight of a family's loss on the generator (pix2pix, srgan). {FAMILY_DEFAULT}"
-    )
-    early_stop: bool | None = Field(
-        default=None,
-        description=f"Stop training that collapses, diverges or gains nothing for `patience` steps. {FAMILY_DEFAULT}",
-    )
-    patience: int | None = Field(
-        default=None, ge=1, le=1_000_000, description=f"Steps without a better FID or KID to wait. {FAMILY_DEFAULT}"
-    )
-    keep: Literal["auto", "best", "last"] | None = Field(
-        default=None,
-        description="Which generator is used: the best by FID, the last, or auto: the best if the last is clearly "
-        f"worse. {FAMILY_DEFAULT}",
-    )
     conditioning_input: Literal["none", "edges", "mask", "small", "text"] | None = Field(
         default=None, description=f"Input that the generator is conditioned on beside the class. {FAMILY_DEFAULT}"
     )
@@ -202,6 +147,21 @@ class GanConfig(Section):
         if self.init_from and self.scope != "specialise":
             raise ValueError("init_from needs scope = specialise, which fine-tunes it for each class")
         return self
+
+
+def _overrides(options: type[Options]) -> dict[str, Any]:
+    """The options of training as optional keys with the same bounds, empty until the family's default is overridden."""
+    kinds, keys = get_type_hints(options), dict[str, Any]()
+    for one in fields(options):
+        if one.name not in NO_KEYS:
+            declared: dict[str, Any] = dict(one.metadata)
+            declared["description"] += f" {FAMILY_DEFAULT}"
+            keys[one.name] = (kinds[one.name] | None, Field(default=None, **declared))
+    return keys
+
+
+class GanConfig(create_model("FamilyOptions", __base__=Section, **_overrides(Options)), GanSettings):  # type: ignore[misc]
+    """Which generator is trained, how it is shared between classes, and for how long."""
 
 
 class GenerateConfig(Section):
@@ -230,7 +190,9 @@ class FilterConfig(Section):
     """Which candidates may enter the training set."""
 
     min_confidence: Fraction = Field(
-        default=0.2, description="The class scorer must give the asked class at least this probability."
+        default=0.2,
+        description="The class scorer must give the asked class at least this probability, and no less than a guess "
+        "among the classes would have (of two: 0.5). 0: it is not asked.",
     )
     copy_correlation: float = Field(
         default=0.95,
@@ -245,6 +207,16 @@ class FilterConfig(Section):
         gt=0,
         description="Refuse a whole class whose FID exceeds this many times that of real against real. "
         "Empty: the filter's own limit.",
+    )
+
+
+class MergeConfig(Section):
+    """How the merged data set is written."""
+
+    size: Literal["native", "generator"] = Field(
+        default="generator",
+        description="Of the real images in dataset/. generator: data.image_size, as the synthetic ones have it and as "
+        "the comparison was made, so that no size tells the two apart; native: their own resolution.",
     )
 
 
@@ -305,7 +277,10 @@ class InspectionConfig(Section):
         default=0.01, gt=0, lt=1, description="Share of defective parts on the line, for parts per million and costs."
     )
     cost_miss: float | None = Field(
-        default=None, ge=0, description="What a defect that slips through costs, in any currency."
+        default=None,
+        ge=0,
+        description="What a defect that slips through costs, in any currency. With both costs, the expected cost of a "
+        "part decides (choices and verdict), else balanced accuracy.",
     )
     cost_false_reject: float | None = Field(
         default=None, ge=0, description="What a good part that is rejected costs, in the same currency."
@@ -318,6 +293,8 @@ class InspectionConfig(Section):
     def _has_both_costs(self) -> Self:
         if (self.cost_miss is None) != (self.cost_false_reject is None):
             raise ValueError("cost_miss and cost_false_reject go together: set both or none")
+        if self.cost_miss == self.cost_false_reject == 0:
+            raise ValueError("cost_miss and cost_false_reject are both 0, so nothing could be saved: set one above it")
         return self
 
 
@@ -336,6 +313,9 @@ class ServeConfig(Section):
         description="Folder with one sub-folder a class; images that arrive there are added.",
     )
     watch_every: str = Field(default="*/5 * * * *", min_length=9, description="When the watched folder is looked at.")
+    timeout_hours: float = Field(
+        default=24, gt=0, le=10_000, description="A deployed run is ended after so many hours of work."
+    )
     keep_days: float = Field(
         default=90,
         gt=0,
@@ -383,6 +363,7 @@ class Config(Section):
     gan: GanConfig = Field(default=GanConfig(), description="The generator and its training.")
     generate: GenerateConfig = Field(default=GenerateConfig(), description="Drawing candidates.")
     filter: FilterConfig = Field(default=FilterConfig(), description="Choosing among the candidates.")
+    merge: MergeConfig = Field(default=MergeConfig(), description="Writing the merged data set.")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Comparing the training sets.")
     inspection: InspectionConfig = Field(
         default=InspectionConfig(), description="What the comparison means on the line."

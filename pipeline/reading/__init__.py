@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates, require_clean
+from pipeline.reading.conflicts import duplicates_of, likely_notes, require_clean
+from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates
 from pipeline.reading.faults import faults, require_usable, without_empty_classes
-from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks
+from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks, square
 from pipeline.reading.names import check_class_name, check_class_names, is_good
+from pipeline.reading.pictures import write_pairs
 from pipeline.reading.problems import Problem
 from pipeline.reading.reader import Reading, load
 from pipeline.reading.splits import assign_splits
@@ -21,17 +23,21 @@ __all__ = [
     "check_class_name",
     "check_class_names",
     "choose_framing",
+    "duplicates_of",
     "faults",
     "find_duplicates",
     "frame_images",
     "inspect",
     "is_good",
+    "likely_notes",
     "load",
     "pack",
     "pack_masks",
     "read_dataset",
     "render",
     "require_clean",
+    "square",
+    "write_pairs",
 ]
 
 
@@ -42,14 +48,15 @@ def read_dataset(
     max_bad_fraction: float = 0.1,
     background: tuple[int, int, int] = (255, 255, 255),
     skip_empty_classes: bool = False,
+    group_pattern: str | None = None,
 ) -> Reading:
     """Read a data set that is fit for a run: a folder (class folders, train/val/test, MVTec AD) or a CSV manifest.
 
     Bad files are quarantined in ``problems``. Raises InputError when there is nothing to read, more than
     ``max_bad_fraction`` of the files are bad, a class is empty (unless skipped), fewer than two classes remain, or the
-    same image is in two classes. Near-duplicates across a given split are ``require_clean``'s to find.
+    same image is in two classes. What else duplicates stop is ``require_clean``'s to find.
     """
-    reading = load(path, max_megapixels=max_megapixels, background=background)
+    reading = load(path, max_megapixels=max_megapixels, background=background, group_pattern=group_pattern)
     if skip_empty_classes:
         reading = without_empty_classes(reading)
     require_usable(reading, max_bad_fraction=max_bad_fraction)

@@ -13,10 +13,11 @@ from pipeline.reading.problems import BadFile
 
 Pixels = NDArray[Any]  # uint8 or uint16, checked on decoding
 GREY_TOLERANCE = 4  # grey levels between channels: JPEG chroma rounding leaves up to this much on a grey picture
+BACKGROUND = (255, 255, 255)  # RGB, behind what is transparent
 MASK_SHARE = 0.95  # of a mask's pixels lie near black or near its brightest value; the rest may be an anti-aliased edge
 
 
-def decode(data: bytes, header: Header, background: tuple[int, int, int] = (255, 255, 255)) -> tuple[Pixels, str]:
+def decode(data: bytes, header: Header, background: tuple[int, int, int] = BACKGROUND) -> tuple[Pixels, str]:
     """Decode one image; returns pixels ``[H, W]`` (grey) or ``[H, W, 3]`` (RGB), uint8 or uint16, and its mode.
 
     Transparent pixels show ``background`` (RGB, 0..255). The mode is Pillow's name of what the file holds, with

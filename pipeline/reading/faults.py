@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import InputError
-from pipeline.reading.duplicates import find_duplicates, require_clean
+from pipeline.reading.conflicts import require_clean
+from pipeline.reading.duplicates import find_duplicates
 from pipeline.reading.reader import Reading
 
 FEWEST_CLASSES = 2
@@ -75,7 +76,7 @@ def _too_few_classes(reading: Reading) -> str:
 def _conflict(reading: Reading) -> str:
     identical = find_duplicates(reading.images, reading.frame["sha256"].tolist(), threshold=1)
     try:
-        require_clean(reading.frame.assign(split=""), identical)
+        require_clean(reading.frame.assign(split="", group=""), identical)
     except InputError as error:
         return str(error)
     return ""

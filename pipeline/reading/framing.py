@@ -3,17 +3,20 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.reading.names import is_good
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Framing = Literal["whole", "mask"]
+Aspect = Literal["pad", "crop"]
 Image = NDArray[np.uint8]
 MARGIN = 1.5  # side of the crop over the longer side of the defect: shows what surrounds it
 REACH = 4  # parts of a defect closer than image_size / REACH pixels count as one
@@ -67,9 +70,10 @@ def frame_images(
 ) -> list[Image]:
     """Crop every image by one policy, at native resolution; each crop depends on its own file and the defects' sizes.
 
-    "whole" returns the images. "mask" crops a square around the defect; an image of a defect-free class gives a crop of
-    a side drawn from the defects' and of a place drawn at random, both by its sha256, so that size tells no class; an
-    unmarked image of a defect class gives its largest central square, since the defect may be anywhere.
+    "whole" returns the images, which ``pack`` makes square. "mask" crops a square around the defect; an image of a
+    defect-free class gives a crop of a side drawn from the defects' and of a place drawn at random, both by its sha256,
+    so that size tells no class; an unmarked image of a defect class gives its largest central square, since the defect
+    may be anywhere.
     """
     if framing == "whole":
         return list(images)
@@ -128,28 +132,50 @@ def channels_of(images: Sequence[Image]) -> int:
     return 1 if all(image.ndim == 2 for image in images) else 3
 
 
-def pack_masks(masks: Sequence[Image | None], size: int) -> torch.Tensor:
-    """Resize masks to ``size`` x ``size``: uint8 ``[N, 1, S, S]`` of 0 and 255, all 0 for None.
+def square(image: Image, aspect: Aspect) -> Image:
+    """Make ``[H, W]`` or ``[H, W, 3]`` square about its centre without stretching it; a square image is returned.
+
+    "pad" extends the shorter side by reflection, so that nothing is lost; "crop" cuts off the ends of the longer one.
+    """
+    height, width = image.shape[:2]
+    if height == width:
+        return image
+    if aspect == "crop":
+        side = min(height, width)
+        return _crop(image, (0, 0, width, height), side)
+    down, right = max(0, width - height), max(0, height - width)
+    borders = (down // 2, down - down // 2, right // 2, right - right // 2)
+    return np.asarray(cv2.copyMakeBorder(image, *borders, cv2.BORDER_REFLECT), np.uint8)
+
+
+def pack_masks(masks: Sequence[Image | None], size: int, aspect: Aspect = "pad") -> "Tensor":
+    """Make masks square as their images (`square`) and ``size`` wide: uint8 ``[N, 1, S, S]`` of 0 and 255, 0 for None.
 
     Nearest neighbour; a defect too thin for that stays wherever it touches a pixel.
     """
+    import torch  # not above: most of what reads images needs no tensors
+
     out = np.zeros((len(masks), 1, size, size), np.uint8)
     for k, mask in enumerate(masks):
         if mask is not None and mask.any():
+            mask = square(mask, aspect)
             small = cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
             touched = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA) > 0
             out[k, 0] = small if small.any() else np.where(touched, 255, 0)
     return torch.from_numpy(out)
 
 
-def pack(images: Sequence[Image], size: int, channels: int | None = None) -> torch.Tensor:
-    """Resize to ``size`` x ``size`` and stack: uint8 ``[N, C, S, S]``; ``channels`` None takes ``channels_of``.
+def pack(images: Sequence[Image], size: int, channels: int | None = None, aspect: Aspect = "pad") -> "Tensor":
+    """Make images square (`square`), ``size`` wide, and stack: uint8 ``[N, C, S, S]``.
 
-    Area averaging where an image shrinks, bilinear where it grows.
+    ``channels`` None takes ``channels_of``. Area averaging where an image shrinks, bilinear where it grows.
     """
+    import torch  # not above: most of what reads images needs no tensors
+
     depth = channels or channels_of(images)
     out = np.empty((len(images), depth, size, size), np.uint8)
-    for k, image in enumerate(images):
+    for k, picture in enumerate(images):
+        image = square(picture, aspect)
         method = cv2.INTER_AREA if max(image.shape[:2]) > size else cv2.INTER_LINEAR
         small = cv2.resize(image, (size, size), interpolation=method)
         if depth == 1 and small.ndim == 3:

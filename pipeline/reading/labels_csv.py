@@ -1,6 +1,7 @@
-"""A CSV manifest as a data set: ``path,label[,split][,mask][,spot]``, paths relative to the file's own folder.
+"""A CSV manifest as a data set: ``path,label[,split][,mask][,group]``, paths relative to the file's own folder.
 
-``spot`` names what an image shows: images of one spot stay in one split, and no near-duplicates are looked for.
+``group`` says what belongs together (a part, board, lot or shot): images of one group stay in one split, and no
+near-duplicates are looked for.
 """
 
 import csv
@@ -12,31 +13,34 @@ from pipeline.reading.layouts import SPLIT_NAMES, Entry, Layout
 from pipeline.reading.names import check_class_name, check_class_names
 
 
-def read_table(path: Path) -> Layout:
+def read_table(path: Path, *, source: str = "real") -> Layout:
     """Read and check every row before any image is touched.
 
-    Rows whose ``source`` column says ``synthetic`` (a manifest that a run wrote) are left out with a note. Raises
+    Of a manifest that a run wrote, rows of the other ``source``, real or synthetic, are left out with a note. Raises
     InputError naming the row: missing columns, empty or repeated paths, paths that leave the folder, bad labels,
     unknown splits, or a split given for some rows only.
     """
-    rows = _rows(path)
-    real = [(line, row) for line, row in rows if row.get("source", "") != "synthetic"]
-    entries = [_entry(path, line, row) for line, row in real]
+    rows = read_rows(path)
+    other = "synthetic" if source == "real" else "real"
+    chosen = [(line, row) for line, row in rows if row.get("source", "") != other]
+    entries = [_entry(path, line, row) for line, row in chosen]
     if not entries:
-        raise InputError(f"{path} lists no images; give one row an image under the header path,label.")
+        which = f"{source} images" if rows else "images"
+        raise InputError(f"{path} lists no {which}; give one row an image under the header path,label.")
     first: dict[str, int] = {}
-    for (line, _), entry in zip(real, entries, strict=True):
+    for (line, _), entry in zip(chosen, entries, strict=True):
         if entry.path in first:
             raise InputError(f"{path}: rows {first[entry.path]} and {line} both list {entry.path!r}; keep one.")
         first[entry.path] = line
     if len({bool(entry.split) for entry in entries}) > 1:
         raise InputError(f"{path}: some rows name a split and some do not; name one for every row or for none.")
-    dropped = len(rows) - len(real)
-    notes = [f"{dropped} synthetic row(s) were left out: only real images are read."] if dropped else []
+    dropped = len(rows) - len(chosen)
+    notes = [f"{dropped} {other} row(s) were left out: only {source} images are read."] if dropped else []
     return Layout("csv", entries, check_class_names({entry.label for entry in entries}, str(path)), notes)
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every row with the number of its line; InputError where the file cannot be read or lacks path or label."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -44,9 +48,11 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         missing = [name for name in ("path", "label") if name not in header]
         if missing:
             raise InputError(
-                f"{path} lacks the column {' and '.join(missing)}; its first line must be path,label[,split][,mask], "
-                "separated by commas."
+                f"{path} lacks the column {' and '.join(missing)}; its first line must be "
+                "path,label[,split][,mask][,group], separated by commas."
             )
+        if "spot" in header:
+            raise InputError(f"{path}: the column spot is called group now; rename it in the first line.")
         rows = []
         for number, row in enumerate(reader, start=2):
             if row and len(row) != len(header):
@@ -73,7 +79,7 @@ def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
         check_class_name(row["label"], where),
         SPLIT_NAMES.get(split.lower(), ""),
         _inside(where, mask) if mask else "",
-        row.get("spot", ""),
+        row.get("group", "").strip(),
     )
 
 

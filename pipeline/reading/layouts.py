@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.reading.header import SUFFIXES
 from pipeline.reading.names import check_class_names
 
 SPLIT_NAMES = {
@@ -22,13 +23,13 @@ MASK_SUFFIX = "_mask"
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate image: path relative to the root and class; split as given, mask path and spot, or ""."""
+    """One candidate image: path relative to the root and class; split as given, mask path and group, or ""."""
 
     path: str
     label: str
     split: str = ""
     mask: str = ""
-    spot: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def find_layout(root: Path, paths: list[str], folders: list[str]) -> Layout:
         )
     if any(SPLIT_NAMES.get(top.lower()) == "train" for top in _below(present, "")):
         return _split_folders(root, paths, present)
+    _require_right_level(root, paths, present)
     return _class_folders(root, paths, present)
 
 
@@ -69,6 +71,38 @@ def flat_folder(root: Path, paths: list[str]) -> Layout:
 def _below(folders: set[str], parent: str) -> list[str]:
     wanted = PurePosixPath(parent)
     return sorted(PurePosixPath(name).name for name in folders if PurePosixPath(name).parent == wanted)
+
+
+def _require_right_level(root: Path, paths: list[str], folders: set[str]) -> None:
+    """Raise InputError, naming the folder to give, when the class folders are above or below ``root``."""
+    tops = _below(folders, "")
+    if not tops and _holds_classes(root.parent):
+        raise InputError(
+            f"{root} holds no class folders, it looks like one class; give the folder above: {root.parent}."
+        )
+    splits = [top for top in tops if top.lower() in SPLIT_NAMES and _below(folders, top)]
+    if splits and splits == tops:
+        raise InputError(
+            f"{root} holds {' and '.join(splits)} but no folder train; call the folder of the training images so."
+        )
+    inside = [top for top in tops if any(SPLIT_NAMES.get(name.lower()) == "train" for name in _below(folders, top))]
+    if inside:
+        several = (
+            f"several data sets ({', '.join(inside)}); give one, such as" if len(inside) > 1 else "splits below; give"
+        )
+        raise InputError(f"{root} holds {several} {root / inside[0]}.")
+    own = {str(PurePosixPath(path).parent) for path in paths}
+    if len(tops) == 1 and tops[0] not in own and len(_below(folders, tops[0])) > 1:
+        raise InputError(f"{root} holds one folder, the class folders are inside it; give {root / tops[0]}.")
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether several folders stand there that hold files that are named as images."""
+    try:
+        places = [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")]
+        return sum(any(file.suffix.lower() in SUFFIXES for file in place.iterdir()) for place in places) > 1
+    except OSError:
+        return False
 
 
 def _mvtec(root: Path, paths: list[str], folders: set[str]) -> Layout:

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,19 @@ from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.file_listing import list_files, printable
+from pipeline.reading.grouping import groups_by_path
 from pipeline.reading.header import own_pixel_cap
 from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, find_layout, flat_folder
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
 
+if TYPE_CHECKING:
+    from pipeline.log import Progress
+
 THREADS = min(4, os.cpu_count() or 1)
-COLUMNS = ["path", "label", "split", "sha256", "width", "height", "mode", "mask", "spot"]
+MANY = 500  # images, from which reading says how far it is
+COLUMNS = ["path", "label", "split", "sha256", "width", "height", "mode", "mask", "group"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,10 +40,11 @@ class Reading:
     """A data set in memory, sorted by class, then path.
 
     ``frame`` has one row an image: path (relative to root), label, split ("" or as given), sha256 of the file, width
-    and height in pixels as decoded, mode of the file, mask (relative path or "") and spot (as given or ""). ``images``
-    are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the
-    frame's order.
-    ``ignored`` counts files of other formats and hidden files.
+    and height in pixels as decoded, mode of the file, mask (relative path or "") and group (the user's name for what
+    belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8
+    ``[H, W]`` of 0 and 255, both in the frame's order.
+    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; 255 where
+    no image has 16 bits.
     """
 
     root: Path
@@ -49,6 +56,7 @@ class Reading:
     masks: list[NDArray[np.uint8] | None]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
+    white: int = 255
 
 
 def load(
@@ -57,13 +65,17 @@ def load(
     max_megapixels: float = 64,
     background: tuple[int, int, int] = (255, 255, 255),
     allow_flat: bool = False,
+    source: str = "real",
+    group_pattern: str | None = None,
 ) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
-    With ``allow_flat``, a folder without sub-folders is one class without a name. Raises InputError when there is
-    nothing to read: no such path, no class folders, no image.
+    With ``allow_flat``, a folder without sub-folders is one class without a name. Of a manifest that a run wrote, only
+    the rows of one ``source`` are read, real or synthetic. ``group_pattern`` finds groups in the paths
+    (`groups_by_path`) where a manifest names none. Raises InputError when there is nothing to read: no such path, no
+    class folders, no image; and when the pattern fits no path.
     """
-    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat)
+    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat, source=source)
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
@@ -73,13 +85,19 @@ def load(
         if not opened:
             raise InputError(_nothing_readable(path, problems))
         require_memory(path, [item.header.width * item.header.height for item in opened])
-        decoded, bad, _ = _each(opened, lambda item: item.entry.path, lambda item: decode_entry(root, item, background))
+        decoded, bad, _ = _each(
+            opened, lambda item: item.entry.path, lambda item: decode_entry(root, item, background), stage="read"
+        )
     problems = sorted(problems + bad, key=lambda problem: problem.path)
     if not decoded:
         raise InputError(_nothing_readable(path, problems))
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
     white, notes = _common_scale(decoded)
     images = [to_eight_bits(item.pixels, white) for item in decoded]
+    frame = _frame(decoded, images)
+    if group_pattern is not None and not (frame["group"] != "").any():
+        frame["group"], about_groups = groups_by_path(frame["path"].tolist(), group_pattern)
+        notes = [*notes, *about_groups]
     ignored += foreign
     if ignored:
         notes = [f"{ignored} hidden file(s) or file(s) of other formats were ignored.", *notes]
@@ -87,23 +105,24 @@ def load(
         root=root,
         layout=layout.name,
         classes=layout.classes,
-        frame=_frame(decoded, images),
+        frame=frame,
         problems=problems,
         images=images,
         masks=[item.mask for item in decoded],
         notes=[*layout.notes, *notes, *describe(decoded, images)],
         ignored=ignored,
+        white=white,
     )
 
 
-def _candidates(path: Path, *, allow_flat: bool) -> tuple[Path, Layout, list[Problem], int]:
+def _candidates(path: Path, *, allow_flat: bool, source: str) -> tuple[Path, Layout, list[Problem], int]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
     if table.is_file():
-        return table.parent.resolve(), read_table(table), [], 0
+        return table.parent.resolve(), read_table(table, source=source), [], 0
     root = path.resolve()
     listing = list_files(root)
     if not listing.paths and not listing.problems:
@@ -113,8 +132,17 @@ def _candidates(path: Path, *, allow_flat: bool) -> tuple[Path, Layout, list[Pro
     return root, layout, listing.problems, listing.ignored
 
 
+def progress_of(stage: str, total: int) -> AbstractContextManager["Progress | None"]:
+    """A progress bar where there is much to do, else nothing."""
+    if total < MANY:
+        return nullcontext()
+    from pipeline.log import progress  # not above: a small data set is read before that is loaded
+
+    return progress(stage, total)
+
+
 def _each(
-    items: Sequence[T], path_of: Callable[[T], str], work: Callable[[T], R]
+    items: Sequence[T], path_of: Callable[[T], str], work: Callable[[T], R], stage: str = ""
 ) -> tuple[list[R], list[Problem], int]:
     """Do ``work`` on every item in a few threads; returns results in order, problems, and how many were foreign."""
 
@@ -125,8 +153,11 @@ def _each(
             return None
         except BadFile as bad:
             return Problem(printable(path_of(item)), bad.kind, str(bad))
+        finally:
+            if bar is not None:
+                bar.advance()
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with progress_of(stage, len(items) if stage else 0) as bar, ThreadPoolExecutor(THREADS) as pool:
         outcomes = list(pool.map(attempt, items))
     problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
     results = [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, Problem)]
@@ -144,7 +175,7 @@ def _common_scale(decoded: list[Decoded]) -> tuple[int, list[str]]:
 
 def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
     rows = [
-        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask, e.spot)
+        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask, e.group)
         for item, image in zip(decoded, images, strict=True)
         for e in [item.entry]
     ]

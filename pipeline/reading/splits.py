@@ -49,7 +49,7 @@ def _require_whole(groups: NDArray[np.int64], given: Sequence[str]) -> None:
     for group, split in zip(groups.tolist(), given, strict=True):
         if first.setdefault(group, split) != split:
             raise InputError(
-                f"Images of the same spot are in both {first[group]} and {split}; move them into one split "
+                f"Images that belong together are in both {first[group]} and {split}; move them into one split "
                 "(`ganaug inspect` names them)."
             )
 
@@ -116,7 +116,7 @@ def _keep(
 ) -> None:
     """Keep ``count`` training images a class, whole groups first; the last group is cut where nothing else fits.
 
-    What is cut off is unused, in no split, so that no spot is ever on both sides of the comparison.
+    What is cut off is unused, in no split, so that no group is ever on both sides of the comparison.
     """
     for label in sorted(set(labels)):
         rows = [i for i, split in enumerate(splits) if split == "train" and labels[i] == label]

@@ -5,14 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reading.duplicates import (
-    THRESHOLD,
-    Duplicates,
-    Pair,
-    find_duplicates,
-    label_conflicts,
-    split_leaks,
-)
+from pipeline.reading.conflicts import duplicates_of, label_conflicts, likely_notes, split_faults, split_leaks
+from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair
 from pipeline.reading.faults import faults
 from pipeline.reading.framing import channels_of, choose_framing, has_defect
 from pipeline.reading.reader import Reading
@@ -21,18 +15,25 @@ SHOWN = 10  # entries of a list in the text form; the record holds all
 
 
 def inspect(
-    reading: Reading, *, near_duplicate_correlation: float = THRESHOLD, max_bad_fraction: float = 0.1
+    reading: Reading,
+    *,
+    near_duplicate_correlation: float = THRESHOLD,
+    max_bad_fraction: float = 0.1,
+    duplicates: Duplicates | None = None,
 ) -> dict[str, Any]:
-    """Describe a data set as a record for ``json.dumps``; ``errors`` would stop a run, ``warnings`` would not."""
+    """Describe a data set as a record for ``json.dumps``; ``errors`` would stop a run, ``warnings`` would not.
+
+    ``duplicates`` are those of the reading (`duplicates_of`), found anew if not given.
+    """
     frame = reading.frame
-    duplicates = find_duplicates(reading.images, frame["sha256"].tolist(), threshold=near_duplicate_correlation)
+    duplicates = duplicates or duplicates_of(reading, near_duplicate_correlation)
     labels = frame["label"].tolist()
     across_classes = [pair for pair in duplicates.pairs if labels[pair.first] != labels[pair.second]]
     leaks = split_leaks(frame, duplicates.pairs)
     errors = faults(reading, max_bad_fraction=max_bad_fraction, conflicts=False)
     conflicts = label_conflicts(frame, duplicates.pairs)
     errors += [f"The same image is in two classes: {_both(reading, pair)}." for pair in conflicts]
-    errors += [f"The same spot is in two splits: {_both(reading, pair)}." for pair in leaks]
+    errors += split_faults(frame, duplicates.pairs)
     return {
         "root": str(reading.root),
         "layout": reading.layout,
@@ -51,7 +52,7 @@ def inspect(
         "across_splits": [_record(reading, pair) for pair in leaks],
         "groups": int(duplicates.groups.max()) + 1,
         "largest_group": int(np.bincount(duplicates.groups).max()),
-        "notes": reading.notes,
+        "notes": [*reading.notes, *likely_notes(frame, duplicates)],
         "warnings": _warnings(reading, duplicates, across_classes),
         "errors": errors,
     }
@@ -62,7 +63,7 @@ def _class(reading: Reading, name: str, duplicates: Duplicates) -> dict[str, Any
     counts = Counter(reading.frame["split"].iloc[rows])
     return {
         "images": len(rows),
-        "distinct_spots": len(np.unique(duplicates.groups[rows])),
+        "groups": len(np.unique(duplicates.groups[rows])),
         "with_mask": sum(has_defect(reading.masks[i]) for i in rows),
         **{split: counts[split] for split in ("train", "val", "test") if counts[split]},
     }
@@ -75,6 +76,7 @@ def _sizes(reading: Reading) -> dict[str, Any]:
         "largest": [int(width.max()), int(height.max())],
         "median": [int(width.median()), int(height.median())],
         "distinct": len(set(zip(width, height, strict=True))),
+        "not_square": int((width != height).sum()),
     }
 
 
@@ -88,12 +90,12 @@ def _warnings(reading: Reading, duplicates: Duplicates, across_classes: list[Pai
             )
         elif len(rows) > 1 and len(np.unique(duplicates.groups[rows])) == 1:
             found.append(
-                f"All {len(rows)} images of class {name!r} show one spot: none can be held out, so nothing can be said "
-                "about how well this class is recognised elsewhere."
+                f"All {len(rows)} images of class {name!r} form one group: none can be held out, so nothing can be "
+                "said about how well this class is recognised elsewhere."
             )
-    near = [pair for pair in across_classes if not pair.identical]
+    near = [pair for pair in across_classes if not pair.certain]
     if near:
-        found.append(f"{len(near)} pair(s) of images show the same spot under two classes: {_both(reading, near[0])}.")
+        found.append(f"{len(near)} pair(s) of images look alike and are in two classes: {_both(reading, near[0])}.")
     if reading.problems:
         found.append(f"{len(reading.problems)} file(s) are quarantined and take no part.")
     return found
@@ -106,6 +108,7 @@ def _record(reading: Reading, pair: Pair) -> dict[str, Any]:
         "labels": rows["label"].tolist(),
         "correlation": pair.correlation,
         "identical": pair.identical,
+        "certain": pair.certain,
     }
 
 
@@ -117,11 +120,12 @@ def _both(reading: Reading, pair: Pair) -> str:
 def render(record: dict[str, Any]) -> str:
     """The record of ``inspect`` as text for a terminal."""
     sizes = record["sizes"]
+    stored_anew = sum(pair["certain"] for pair in record["near_duplicates"])
     lines = [
         f"{record['root']}  ({record['layout']}, {record['images']} images, {record['channels']} channel(s))",
         (
             f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
-            f"{sizes['distinct']} different"
+            f"{sizes['distinct']} different, {sizes['not_square']} not square"
         ),
         f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
         f"framing  {record['framing']} (what `auto` chooses)",
@@ -129,13 +133,14 @@ def render(record: dict[str, Any]) -> str:
         *_table(record["classes"]),
         "",
         (
-            f"{len(record['exact_duplicates'])} identical and {len(record['near_duplicates'])} nearly identical "
-            f"pair(s); {record['groups']} distinct spots, the largest seen {record['largest_group']} times"
+            f"{len(record['exact_duplicates'])} identical pair(s), {stored_anew} stored anew, "
+            f"{len(record['near_duplicates']) - stored_anew} that look alike; {record['groups']} groups, the largest "
+            f"of {record['largest_group']} image(s)"
         ),
     ]
     lines += _list("unreadable", [f"{item['path']!r}: {item['detail']}" for item in record["unreadable"]])
     pairs = [f"{a!r} and {b!r}" for a, b in (item["paths"] for item in record["in_two_classes"])]
-    lines += _list("the same spot in two classes", pairs)
+    lines += _list("alike in two classes", pairs)
     for heading in ("notes", "warnings", "errors"):
         lines += _list(heading, record[heading])
     return "\n".join(lines)
@@ -146,7 +151,7 @@ def _size(size: list[int]) -> str:
 
 
 def _table(classes: dict[str, dict[str, Any]]) -> list[str]:
-    columns = ["images", "distinct_spots", "with_mask", "train", "val", "test"]
+    columns = ["images", "groups", "with_mask", "train", "val", "test"]
     columns = [name for name in columns if any(row.get(name) for row in classes.values())]
     width = max(len("class"), *(len(name) for name in classes))
     head = "class".ljust(width) + "".join(name.replace("_", " ").rjust(16) for name in columns)

@@ -32,7 +32,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen on training and validation images alone, with each option's mean score in 0..1."""
+    """What was chosen on training and validation images alone, with the figure of the endpoint of each option."""
 
     method: str = ""
     policies: Mapping[str, float] = field(default_factory=dict)
@@ -63,5 +63,4 @@ class ReportData:
     config_yaml: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
-    comparisons: int = 1  # comparisons of the folder, this one included
     checked: bool = True  # no generator has learned from a test image

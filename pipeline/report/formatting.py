@@ -16,11 +16,18 @@ ARM_NAMES = {
     "classical_gan": "Classical + accepted synthetic",
 }
 
+MADE = {  # how the synthetic images came about, by `source.kind` of metrics.json
+    "gan": {"made": "generated", "order": "in the order in which they were drawn"},
+    "foreign": {"made": "given", "order": "in the order of their files"},
+}
+
 VERDICTS = {
     "merge": "Merge",
     "do_not_merge": "Do not merge",
     "inconclusive": "Inconclusive",
 }
+
+ENDPOINTS = {"balanced_accuracy": "Balanced accuracy", "expected_cost": "Expected cost of a part"}
 
 
 def arm_name(arm: str) -> str:
@@ -79,6 +86,31 @@ def amount(value: float) -> str:
 
 def count_range(low: float, high: float, sign: str = "") -> str:
     return f"{count(low, sign)} to {count(high, sign)}"
+
+
+def figure(name: str, value: float | None) -> str:
+    """The figure of an endpoint: a share as per cent, a cost as money."""
+    return percent(value) if name == "balanced_accuracy" else cost(value)
+
+
+def figure_range(name: str, low: float | None, high: float | None) -> str:
+    return percent_range(low, high) if name == "balanced_accuracy" else f"{cost(low)} to {cost(high)}"
+
+
+def improvement(name: str, delta: float | None) -> str:
+    """How much better an endpoint became: percentage points, or money saved a part."""
+    return f"{points(delta)} points" if name == "balanced_accuracy" else f"{cost(delta, '+')} a part"
+
+
+def improvement_range(name: str, low: float | None, high: float | None) -> str:
+    return points_range(low, high) if name == "balanced_accuracy" else f"{cost(low, '+')} to {cost(high, '+')}"
+
+
+def cost(value: float | None, sign: str = "") -> str:
+    """Money a part: three significant digits, whole from 1000 on."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:{sign},.{0 if abs(value) >= 1000 else 3}{'f' if abs(value) >= 1000 else 'g'}}".replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

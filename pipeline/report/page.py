@@ -42,7 +42,14 @@ def render_report(data: ReportData) -> str:
         "masked": lambda text: mask_secrets(str(text)),
         "png": png,
     }
-    environment.globals |= {"percent_range": formatting.percent_range, "points_range": formatting.points_range}
+    environment.globals |= {
+        "percent_range": formatting.percent_range,
+        "points_range": formatting.points_range,
+        "figure": formatting.figure,
+        "figure_range": formatting.figure_range,
+        "improvement": formatting.improvement,
+        "improvement_range": formatting.improvement_range,
+    }
     html = environment.get_template("template.html.j2").render(_view(data))
     return html.encode("utf-8", "replace").decode("utf-8")
 
@@ -52,6 +59,7 @@ def _view(data: ReportData) -> dict[str, Any]:
     metrics = data.metrics
     gain = metrics.get("gain")
     arms = metrics.get("arms") or {}
+    endpoint = metrics["endpoint"]
     compared = (gain["baseline"], gain["augmented"]) if gain else ()
     baseline, augmented = compared or (None, None)
     classes = list(metrics["dataset"]["classes"])
@@ -63,12 +71,16 @@ def _view(data: ReportData) -> dict[str, Any]:
         "verdict": metrics["verdict"],
         "verdict_word": formatting.VERDICTS[metrics["verdict"]],
         "gain": gain,
+        "endpoint": endpoint,
+        "endpoint_name": formatting.ENDPOINTS[endpoint["name"]],
+        "more_than_there_is": _more_than_there_is(endpoint),
         "arms": arms,
         "compared": compared,
         "baseline": baseline,
         "augmented": augmented,
         "classes": classes,
         "generated": generated,
+        **formatting.MADE[metrics.get("source", {}).get("kind", "gan")],
         "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "used")},
         "counts": counts,
         "splits": SPLITS,
@@ -94,15 +106,23 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 
 def _figures(data: ReportData, classes: list[str], baseline: str | None, augmented: str | None) -> dict[str, str]:
-    arms, gain = data.metrics.get("arms") or {}, data.metrics.get("gain")
+    arms, gain, endpoint = data.metrics.get("arms") or {}, data.metrics.get("gain"), data.metrics["endpoint"]
     rejections = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
     without, with_ = (data.recall_intervals.get(arm or "", {}) for arm in (baseline, augmented))
     figures = {}
-    if arms:
-        accuracy = {arm: _estimate(row["accuracy"], "mean") for arm, row in arms.items()}
-        figures["arms"] = plots.arms_plot(accuracy, baseline, augmented)
+    found = {arm: _estimate(row[endpoint["name"]], "mean") for arm, row in arms.items()}
+    measured = {arm: estimate for arm, estimate in found.items() if None not in estimate}
+    if measured:
+        in_money = endpoint["name"] == "expected_cost"
+        figures["arms"] = plots.arms_plot(
+            measured,
+            baseline,
+            augmented,
+            label="expected cost of a part (better ← lower)" if in_money else "balanced accuracy, %",
+            scale=1.0 if in_money else 100.0,
+        )
     if gain:
-        figures["gain"] = plots.gain_plot(_gains(gain, data.gain_recall))
+        figures["gain"] = plots.gain_plot(_gains(gain, endpoint, data.gain_recall))
     if without and with_:
         figures["recall"] = plots.recall_plot(classes, without, with_)
     if rejections:
@@ -114,9 +134,20 @@ def _estimate(score: Mapping[str, Any], centre: str) -> Estimate:
     return score[centre], score["ci95"][0], score["ci95"][1]
 
 
-def _gains(gain: Mapping[str, Any], recall: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    overall = {"Accuracy, all classes": "accuracy", "Macro F1": "macro_f1"}
-    rows = {said: _estimate(gain[key], "delta") for said, key in overall.items() if key in gain}
+def _more_than_there_is(endpoint: Mapping[str, Any]) -> bool:
+    """Whether even a faultless classifier would not gain what the test could detect."""
+    if None in (endpoint["baseline"], endpoint["detectable"]):
+        return False
+    lacking = endpoint["baseline"] if endpoint["better"] == "lower" else 1 - endpoint["baseline"]
+    return bool(endpoint["detectable"] > lacking)
+
+
+def _gains(gain: Mapping[str, Any], endpoint: Mapping[str, Any], recall: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Differences in percentage points, of which a cost is none."""
+    overall = {"Accuracy, all images": "accuracy", "Macro F1": "macro_f1"}
+    rows = {said: _estimate(gain[key], "delta") for said, key in overall.items()}
+    if endpoint["name"] == "balanced_accuracy":
+        rows = {formatting.ENDPOINTS["balanced_accuracy"]: _estimate(endpoint, "delta")} | rows
     return rows | {f"Found: {name}": estimate for name, estimate in recall.items()}
 
 

@@ -65,24 +65,28 @@ def _rows(names: Sequence[str], *, row_height: float = 0.32, margin: float = 0.7
     return figure, axes
 
 
-def _interval(axes: Axes, row: float, estimate: Estimate, colour: str, label: str | None = None) -> None:
-    mean, low, high = (100 * value for value in estimate)
+def _interval(
+    axes: Axes, row: float, estimate: Estimate, colour: str, label: str | None = None, *, scale: float = 100.0
+) -> None:
+    mean, low, high = (scale * value for value in estimate)
     axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
     inside = "white" if colour == AUGMENTED else colour
     axes.plot([mean], [row], MARKERS[colour], color=colour, markersize=7, markeredgewidth=1.6, mfc=inside, label=label)
 
 
 @_styled
-def arms_plot(arms: Mapping[str, Estimate], baseline: str | None, augmented: str | None) -> Figure:
-    """Accuracy of each arm with its interval; the two that the verdict compares stand out."""
+def arms_plot(
+    arms: Mapping[str, Estimate], baseline: str | None, augmented: str | None, *, label: str, scale: float = 1.0
+) -> Figure:
+    """A figure of each arm, times `scale`, with its interval; the two that the verdict compares stand out."""
     figure, axes = _rows([arm_name(arm) for arm in arms])
     for row, (arm, estimate) in enumerate(arms.items()):
         colour = BASELINE if arm == baseline else AUGMENTED if arm == augmented else OTHER
-        label = {baseline: "compared: without synthetic", augmented: "compared: with synthetic"}.get(arm)
-        _interval(axes, row, estimate, colour, label)
-        if label:
+        role = {baseline: "compared: without synthetic", augmented: "compared: with synthetic"}.get(arm)
+        _interval(axes, row, estimate, colour, role, scale=scale)
+        if role:
             axes.get_yticklabels()[row].set_fontweight("bold")
-    axes.set_xlabel("correct on the real test images, %")
+    axes.set_xlabel(label)
     axes.margins(x=0.08)
     if baseline in arms or augmented in arms:
         figure.legend(loc="outside upper right", ncols=2, handletextpad=0.2, columnspacing=1)
@@ -145,7 +149,7 @@ def rejections_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
             label=printable(f"rejected: {spoken(reason)}", 34),
         )
         left = left + counts
-    axes.set_xlabel("generated images")
+    axes.set_xlabel("synthetic images")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=2, columnspacing=1.2, handlelength=1.6)
     return figure

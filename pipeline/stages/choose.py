@@ -1,24 +1,26 @@
 """Choose policy, ratio and the two arms to compare, on training and validation images alone.
 
-With few images a class the choice is by repeated stratified k-fold on the training images. The generator has seen all
-of those, so a synthetic image takes part in a fold only if its nearest real image is among the fold's training images:
-otherwise the folds would favour whatever copies most. They still flatter synthetic images a little, so the policy is
-the one that is best without: arms that are compared differ in their images alone. Ratios hardly differ
-(`benchmarks/neu-steel.md`: ten candidates a class give most of what there is), so the first folds decide between them.
+With few images a class the choice is by repeated stratified k-fold on the training images; best is by the endpoint, as
+in the verdict. The generator has seen all of those images, so a synthetic image takes part in a fold only if its
+nearest real image is among the fold's training images: otherwise the folds would favour whatever copies most. They
+still flatter synthetic images a little, so the policy is the one that is best without: arms that are compared differ in
+their images alone. Ratios hardly differ (`benchmarks/neu-steel.md`: ten candidates a class give most of what there is),
+so the first folds decide between them.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-import torch
 
+from classifiers.bootstrap import Ints
 from classifiers.crossfit import repeated_folds
 from classifiers.policies import POLICIES
 from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
 from pipeline.stages.arms import Option, arms, fit_of
 from pipeline.stages.fits import FitJob, run_fits
+from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder
 
@@ -46,15 +48,17 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     def best(
         kind: str, options: Mapping[Name, Option], splits: Sequence[Split] = splits, *, most: int = 1
     ) -> list[Name]:
-        """The `most` best by mean score, of equals the first."""
+        """The `most` best by the endpoint over the held-out images of all splits, of equals the first."""
         if len(options) <= most:
             return list(options)
         jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
         predicted, per = run_fits(run, config, f"choose {kind}", jobs), len(splits)
+        truth = np.concatenate([_truth(pack, job) for job in jobs[:per]])
+        endpoint, found = endpoint_of(config, prepared.classes, truth), dict[Name, float]()
         for i, name in enumerate(options):
-            part = slice(i * per, (i + 1) * per)
-            scores[kind][name] = _mean_score(pack, jobs[part], predicted[part])
-        return sorted(options, key=scores[kind].__getitem__, reverse=True)[:most]
+            found[name] = endpoint.score(truth, np.concatenate(predicted[i * per : (i + 1) * per]))
+            scores[kind][name] = endpoint.figure(found[name])
+        return sorted(options, key=found.__getitem__, reverse=True)[:most]
 
     finalists = best("policy", {name: Option(name) for name in policies(config)}, first, most=FINALISTS)
     if first != splits:
@@ -108,7 +112,7 @@ def _splits(config: Config, prepared: Prepared, pack: Pack) -> list[Split]:
     ]
 
 
-def _mean_score(pack: Pack, jobs: Sequence[FitJob], predicted: Sequence[np.ndarray]) -> float:
-    """Mean over held-out images of all splits; accuracy, as in the verdict."""
-    right = [torch.from_numpy(p) == pack.labels[list(job.held_out)] for job, p in zip(jobs, predicted, strict=True)]
-    return float(torch.cat(right).double().mean())
+def _truth(pack: Pack, job: FitJob) -> Ints:
+    """Labels of the images that a job predicts."""
+    labels: Ints = pack.labels[list(job.held_out)].numpy()
+    return labels

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from classifiers.scattering import Scattering
 from ganaug.sampling import generate
+from ganaug.seeding import random_stream
 from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, shrunk
 from pipeline.stages.jobs import TrainJob, images_of
 from pipeline.stages.records import Pack
@@ -39,7 +40,7 @@ def conditions_of(job: TrainJob, pack: Pack) -> Conditions:
     found = KMeans(modes, n_init=10, random_state=job.seed).fit_predict(features.numpy())
     conditions = torch.from_numpy(found).long()
     # drawn as often as they occur: a condition is listed once for each of its images
-    order = torch.randperm(len(index), generator=torch.Generator().manual_seed(job.seed))  # the first few of each too
+    order = torch.randperm(len(index), generator=random_stream(job.seed))  # the first few of each too
     return Conditions(conditions, {names[job.labels[0]]: conditions[order].tolist()}, modes)
 
 

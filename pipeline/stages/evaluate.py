@@ -5,17 +5,27 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from classifiers.bootstrap import Ints
-from classifiers.comparison import ArmSummary, Gain, detectable, gain, summarise
+from classifiers.comparison import ArmSummary, Gain, gain, summarise
+from classifiers.endpoint import Endpoint
 from classifiers.fitting import Recipe
 from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
+from pipeline.history import number_of_comparison
 from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
-from pipeline.stages.inspection_comparison import compare_inspection, estimate, images_worth, inspection_record
+from pipeline.stages.inspection_comparison import (
+    compare_inspection,
+    endpoint_of,
+    estimate,
+    images_worth,
+    inspection_record,
+)
+from pipeline.stages.keep import keep_classifiers
 from pipeline.stages.records import Choices, FittedScorer, Prepared, Selected, load_pack
-from pipeline.store import RunFolder, write_json
+from pipeline.store import RunFolder, content_digest, write_json
 
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
@@ -47,11 +57,15 @@ def evaluate(
         ]
         for arm in config.evaluate.arms
     }
-    flat = iter(run_fits(run, config, "evaluate", [job for of_arm in jobs.values() for job in of_arm]))
+    kept = {arm: jobs[arm][0] for arm in (choices.baseline, choices.augmented)}
+    every = [job for of_arm in jobs.values() for job in of_arm]
+    flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))
     predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
+    endpoint = endpoint_of(config, prepared.classes, truth)
     common: dict[str, Any] = {
         "classes": len(prepared.classes),
+        "endpoint": endpoint,
         "resamples": config.evaluate.resamples,
         "seed": config.seed,
     }
@@ -60,8 +74,13 @@ def evaluate(
     control_jobs = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
+    comparison = _identity(
+        endpoint, config, choices, {"truth": truth, "groups": groups} | {str(arm): p for arm, p in predictions.items()}
+    )
+    comparison_number = number_of_comparison(run, comparison)
+
     def lead(over: Ints) -> Lead:
-        won = gain(truth, over, after, groups, **common)
+        won = gain(truth, over, after, groups, comparison_number=comparison_number, **common)
         return Lead(won, compare_inspection(config, prepared, truth, groups, over, after))
 
     chosen = lead(before)
@@ -73,8 +92,15 @@ def evaluate(
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
     metrics = {
         "schema": 1,
+        "task": "classify",
         "verdict": verdict.decision,
         "reason": verdict.reason,
+        "endpoint": _endpoint_metrics(
+            chosen.gain, control, *(summaries[a] for a in (choices.baseline, choices.augmented))
+        ),
+        "comparison": comparison,
+        "comparisons": comparison_number,
+        "alpha": chosen.gain.alpha,
         "dataset": {
             "classes": prepared.classes,
             "image_size": prepared.image_size,
@@ -84,10 +110,10 @@ def evaluate(
         },
         "classes": {name: NO_GENERATOR | {"features": fitted_scorer.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, fitted_scorer, choices.ratio) for one in selected},
-        "arms": {arm: _arm_metrics(summary, prepared.classes) for arm, summary in summaries.items()},
+        "arms": {arm: _arm_metrics(summary, prepared.classes, endpoint) for arm, summary in summaries.items()},
         "gain": _gain_metrics(chosen.gain, control, choices, control_jobs[0].recipe),
-        "inspection": inspection_record(config, prepared, chosen.inspection),
-        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after) if accepted else None,
+        "inspection": inspection_record(config, prepared, chosen.inspection, chosen.gain.endpoint),
+        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after, endpoint) if accepted else None,
     }
     details = {
         "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
@@ -98,6 +124,7 @@ def evaluate(
         "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, chosen.gain.recall, strict=True)},
     }
     write_json(run.store / "comparison.json", details)
+    keep_classifiers(run, config, prepared, kept, metrics)
     return metrics
 
 
@@ -112,12 +139,41 @@ def _class_metrics(one: Selected, fitted_scorer: FittedScorer, ratio: int) -> di
     }
 
 
-def _arm_metrics(summary: ArmSummary, classes: Sequence[str]) -> dict[str, Any]:
+def _identity(endpoint: Endpoint, config: Config, choices: Choices, answers: dict[str, Ints]) -> str:
+    """Digest of what a comparison rests on: with the same one, no further look is taken at the test images."""
+    facts = {
+        "endpoint": [endpoint.name, endpoint.weights.tolist()],
+        "arms": [choices.baseline, choices.augmented],
+        "resamples": [config.evaluate.resamples, config.seed],
+    }
+    return content_digest({name: torch.from_numpy(of) for name, of in answers.items()}, facts)[:32]
+
+
+def _endpoint_metrics(won: Gain, control: Lead | None, baseline: ArmSummary, augmented: ArmSummary) -> dict[str, Any]:
+    """The figure that decides; `delta` is larger where the augmented arm is better, also of a cost."""
     return {
+        "name": won.name,
+        "better": "lower" if won.name == "expected_cost" else "higher",
+        "baseline": baseline.endpoint.mean,
+        "augmented": augmented.endpoint.mean,
+        **(estimate(won.endpoint.interval, "delta") or {}),
+        "ci_alpha": [won.strict.lo, won.strict.hi],
+        "p": won.endpoint.p,
+        "detectable": won.endpoint.detectable,
+        "control": None if control is None else estimate(control.gain.endpoint.interval, "delta"),
+    }
+
+
+def _arm_metrics(summary: ArmSummary, classes: Sequence[str], endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        endpoint.name: estimate(summary.endpoint, "mean"),
         "accuracy": estimate(summary.accuracy, "mean"),
         "macro_f1": estimate(summary.macro_f1, "mean"),
         "recall": {name: interval.mean for name, interval in zip(classes, summary.recall, strict=True)},
-        "seeds": [{"seed": i, **asdict(score)} for i, score in enumerate(summary.per_seed)],
+        "seeds": [
+            {"seed": i, "accuracy": score.accuracy, "macro_f1": score.macro_f1, endpoint.name: score.endpoint}
+            for i, score in enumerate(summary.per_seed)
+        ],
     }
 
 
@@ -127,10 +183,10 @@ def _gain_metrics(won: Gain, control: Lead | None, choices: Choices, recipe: Rec
         "augmented": choices.augmented,
         "ratio": choices.ratio,
         "recipe": {key: getattr(recipe, key) for key in ("policy", "balanced", "steps", "batch")},  # augmented arm's
-        "accuracy": estimate(won.accuracy, "delta"),
+        "accuracy": estimate(won.accuracy.interval, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),
-        "randomisation_p": won.p,
+        "randomisation_p": won.accuracy.p,
         "mcnemar_p": won.mcnemar_p,
-        "detectable": detectable(won),
-        "control": None if control is None else estimate(control.gain.accuracy, "delta"),
+        "detectable": won.accuracy.detectable,
+        "control": None if control is None else estimate(control.gain.accuracy.interval, "delta"),
     }

@@ -1,7 +1,7 @@
 """Filter the candidates: fit extractor and cross-fitted scorer on the training images, then filter class by class."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from classifiers.crossfit import CrossFit, cross_fit
 from classifiers.fitting import Recipe
 from classifiers.scattering import Scattering
-from ganaug.candidate_filter import ClassCandidates, ClassSelection, FilterOptions, RealClass, filter_class
+from ganaug.candidate_filter import ClassCandidates, ClassSelection, FilterOptions, RealClass, Remedies, filter_class
 from ganaug.copies import CopyRule
 from ganaug.metrics import Manifold, authenticity, manifold
 from ganaug.selection import frechet_subset
@@ -24,12 +24,25 @@ from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_
 from pipeline.workers import run_jobs, workers
 
 SCORER_POLICY = "flips_shift_light"  # surer than flips alone: benchmarks/neu-steel.md
+FOREIGN = Remedies(  # of images that somebody else made: nothing here can train them longer
+    few="were given: give more synthetic images",
+    reasons={
+        "copy": "they repeat real training images; give images that are new",
+        "duplicate": "they repeat one another; give more varied ones",
+        "low_confidence": "the class scorer does not recognise them; check their labels, and the part of the picture "
+        "that they show",
+    },
+    others="compare them with the real images in the report",
+    far="check that they show the part in the size, place and light of the real ones",
+    nearer="check their labels",
+)
 
 
 def fit_scorer(run: RunFolder, config: Config, prepared: Prepared) -> FittedScorer:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
     recipe = _scorer_recipe(config, prepared)
-    file = run.stored("scorer", digest(prepared.digest, identity_of(recipe), config.evaluate.folds, config.seed))
+    how = (identity_of(recipe), config.evaluate.folds, config.seed, device_of(config))
+    file = run.stored("scorer", digest(prepared.digest, *how, code=__name__))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
         run_jobs(_fit_scorer, [job], processes=workers(config), done=lambda: bar.advance(1))
@@ -90,7 +103,8 @@ def filter_candidates(
 def _filter_class(job: tuple[str, Config, Prepared, FittedScorer, Candidates]) -> Selected:
     out, config, prepared, fitted_scorer, one = job
     run = RunFolder(Path(out))
-    key = digest(Path(one.file).name, Path(fitted_scorer.file).name, config.filter, config.evaluate.ratios, config.seed)
+    rules = (config.filter, config.evaluate.ratios, config.seed)
+    key = digest(Path(one.file).name, Path(fitted_scorer.file).name, *rules, code=__name__)
     file, record = run.stored("selection", key), run.stored("selection", key, ".json")
 
     def build() -> dict[str, Any]:
@@ -104,7 +118,7 @@ def _filter_class(job: tuple[str, Config, Prepared, FittedScorer, Candidates]) -
         selection = filter_class(
             found,
             real[one.label],
-            _options(config, wanted(prepared, config, one.class_name)),
+            _options(config, prepared, one),
             others=[r for label, r in real.items() if label != one.label and len(r.images)],
             seed=config.seed,
         )
@@ -123,12 +137,24 @@ def _real(pack: Pack, train: Tensor, features: Tensor, label: int) -> RealClass:
     return RealClass(pack.images[train[mine]], features[mine])
 
 
-def _options(config: Config, size: int) -> FilterOptions:
+def lowest_confidence(min_confidence: float, classes: int) -> float:
+    """Lowest confidence of an accepted candidate: `min_confidence`, but at least chance level; 0 for no bound.
+
+    The higher of the two: of two classes, 0.2 would pass an image that is 79 % the other one, while with six the
+    likeliest class is too much to ask of a scorer that has seen ten images of each (`benchmarks/confidence.py`).
+    """
+    return max(min_confidence, 1 / classes) if min_confidence else 0.0
+
+
+def _options(config: Config, prepared: Prepared, one: Candidates) -> FilterOptions:
     f = config.filter
-    options = FilterOptions(size, f.min_confidence, CopyRule(ceiling=f.copy_correlation))
-    if f.refuse_fid_ratio is None:
-        return options
-    return FilterOptions(size, f.min_confidence, options.copy, refuse_ratio=f.refuse_fid_ratio)
+    options = FilterOptions(
+        wanted(prepared, config, one.class_name),
+        lowest_confidence(f.min_confidence, len(prepared.classes)),
+        CopyRule(ceiling=f.copy_correlation),
+        remedies=Remedies() if one.generator else FOREIGN,
+    )
+    return options if f.refuse_fid_ratio is None else replace(options, refuse_ratio=f.refuse_fid_ratio)
 
 
 def _tensors(

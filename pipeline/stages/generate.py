@@ -1,4 +1,4 @@
-"""Draw candidates from the trained generators, each reproducible from its generator and its own seed."""
+"""Draw candidates from the trained generators, each reproducible from its generator and its own seed (on the CPU)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -76,7 +76,8 @@ def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: S
         sentences = str(run.sentences(name)) if run.sentences(name).exists() else ""
         # Conditioning inputs are other images' and named by their place in the pack; all else of a class is its own.
         pack = prepared.digest if conditioned else ""
-        key = digest(made_by, name, candidates_per_class(prepared, config, name), config.seed, said, pack)
+        count = candidates_per_class(prepared, config, name)
+        key = digest(made_by, name, count, config.seed, said, pack, code=__name__)
         return GenerateJob(name, str(run.out), config, prepared, generator, super_resolver, sentences, key)
 
     asked = {name: record for record in generators if record.model for name in record.conditions}

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from classifiers.bootstrap import Interval, Ints
-from classifiers.inspection_metrics import Costs, InspectionMetrics, inspection_metrics, per_million
+from classifiers.comparison import Change
+from classifiers.endpoint import Costs, Endpoint, balanced_accuracy, expected_cost
+from classifiers.inspection_metrics import InspectionMetrics, inspection_metrics, per_million
 from classifiers.learning_curve import MOST, worth
 from pipeline.config import Config
 from pipeline.errors import InputError
@@ -45,11 +47,24 @@ def require_good_class(config: Config, classes: Sequence[str]) -> None:
         )
 
 
+def endpoint_of(config: Config, classes: Sequence[str], truth: Ints) -> Endpoint:
+    """The figure that decides: the expected cost where costs are stated, else balanced accuracy over `truth` int64 [N].
+
+    Raises:
+        InputError: as `require_good_class`.
+    """
+    require_good_class(config, classes)
+    good, costs = good_class(config, classes), _costs(config)
+    if good is None or costs is None:
+        return balanced_accuracy(truth, len(classes))
+    return expected_cost(len(classes), good=classes.index(good), prevalence=config.inspection.prevalence, costs=costs)
+
+
 def compare_inspection(
     config: Config, prepared: Prepared, truth: Ints, groups: Ints, baseline: Ints, augmented: Ints
 ) -> InspectionMetrics | None:
-    """Misses, false rejects and costs of two arms; None where no test image has a defect."""
-    q, good = config.inspection, good_class(config, prepared.classes)
+    """Misses and false rejects of two arms; None where no test image has a defect."""
+    good = good_class(config, prepared.classes)
     label = None if good is None else prepared.classes.index(good)
     if (truth == label).all():
         return None
@@ -60,21 +75,25 @@ def compare_inspection(
         groups,
         classes=len(prepared.classes),
         good=label,
-        prevalence=q.prevalence,
-        costs=_costs(config),
         resamples=config.evaluate.resamples,
         seed=config.seed,
     )
 
 
-def inspection_record(config: Config, prepared: Prepared, found: InspectionMetrics | None) -> dict[str, Any]:
-    """What `metrics.json` says under `inspection`: both arms' rates, what changes, and the agreement between them."""
-    q = config.inspection
+def inspection_record(
+    config: Config, prepared: Prepared, found: InspectionMetrics | None, endpoint: Change
+) -> dict[str, Any]:
+    """What `metrics.json` says under `inspection`: both arms' rates, what changes, and the agreement between them.
+
+    What is saved is the change of `endpoint`, where that is a cost and `classifiers.verdict` could weigh it.
+    """
+    q, costs = config.inspection, _costs(config)
     stated: dict[str, Any] = {"good": good_class(config, prepared.classes), "prevalence": q.prevalence}
+    if costs:
+        stated["costs"] = {"miss": costs.miss, "false_reject": costs.false_reject}
     if found is None:
         return stated
-    if found.costs:
-        stated["costs"] = {"miss": found.costs.miss, "false_reject": found.costs.false_reject}
+    saved = endpoint.interval if costs and found.miss and found.false_reject else None
     shares = {"miss_rate": q.prevalence, "false_reject_rate": 1 - q.prevalence} if found.after.false_reject else {}
     rates = [_rates(arm.miss, arm.false_reject, shares, "mean") for arm in (found.before, found.after)]
     missed = [_by_name(arm.missed, prepared.classes) for arm in (found.before, found.after)]
@@ -82,7 +101,7 @@ def inspection_record(config: Config, prepared: Prepared, found: InspectionMetri
     return stated | {
         "baseline": rates[0] | {"missed": missed[0]},
         "augmented": rates[1] | {"missed": missed[1]},
-        "change": change | {"saved_per_part": estimate(found.saved, "delta")},
+        "change": change | {"saved_per_part": estimate(saved, "delta")},
         "kappa": found.kappa,
     }
 
@@ -93,7 +112,13 @@ def _costs(config: Config) -> Costs | None:
 
 
 def images_worth(
-    run: RunFolder, config: Config, pack: Pack, jobs: Sequence[FitJob], predictions: Ints, augmented: Ints
+    run: RunFolder,
+    config: Config,
+    pack: Pack,
+    jobs: Sequence[FitJob],
+    predictions: Ints,
+    augmented: Ints,
+    endpoint: Endpoint,
 ) -> dict[str, Any] | None:
     """What `metrics.json` says under `worth`; `jobs` are those of the baseline, `predictions` theirs. None: not asked.
 
@@ -111,13 +136,20 @@ def images_worth(
     curve[len(train)] = predictions
     held_out = list(jobs[0].held_out)
     truth, groups = pack.labels[held_out].numpy(), pack.groups[held_out].numpy()
-    found = worth(truth, curve, augmented, groups, resamples=config.evaluate.resamples, seed=config.seed)
+    found = worth(truth, curve, augmented, groups, endpoint, resamples=config.evaluate.resamples, seed=config.seed)
     equal = len(set(counts.values())) == 1
     return {
         "share": estimate(found, "mean"),
         "most": MOST,
         "images_per_class": counts[int(pack.labels[train[0]])] if equal else None,
-        "curve": [{"images": size, "accuracy": float((p == truth).mean())} for size, p in sorted(curve.items())],
+        "curve": [
+            {
+                "images": size,
+                "accuracy": float((p == truth).mean()),
+                endpoint.name: endpoint.figure(endpoint.score(truth, p)),
+            }
+            for size, p in sorted(curve.items())
+        ],
     }
 
 

@@ -24,6 +24,7 @@ from pipeline.workers import resolve_device, resolve_precision
 SHARED, SUPER_RESOLVER = "all classes", "super_resolver"
 NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "init_from", "finetune_steps", "conditioning_input", "devices"}
 UNLIMITED = 1_000_000  # steps, where minutes decide
+LEAST_HELD_OUT = 20  # validation images; fewer say less than the training images do (docs/scores.md)
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,19 @@ class TrainJob:
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
         identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "init_from", "pack", "labels")}
-        return digest(identity, _content(self), Path(self.init_from).name)
+        return digest(identity, _content(self), Path(self.init_from).name, code="pipeline.stages.train")
 
 
 def _content(job: TrainJob) -> str:
-    """Digest of what the job trains on."""
+    """Digest of the images that the job is trained and scored on."""
     pack = load_pack(job.pack)
     if job.conditioning_input == "text":  # what a sentence means is learned from those of all images
         return Path(job.pack).name
     index = images_of(job, pack)
     masks = None if job.conditioning_input == "none" or pack.masks is None else pack.masks[index]
-    return digest(pack.images[index], pack.labels[index] if job.classes else len(index), masks)
+    labels = pack.labels[index] if job.classes else len(index)
+    held_out = pack.images[held_out_of(job, pack)]
+    return digest(pack.images[index], labels, masks, held_out, code="pipeline.stages.train")
 
 
 def options_for(config: Config) -> Options:
@@ -251,7 +254,13 @@ def _job(
     )
 
 
-def images_of(job: TrainJob, pack: Pack) -> Tensor:
-    """Pack indices `int64` of the images that a job trains on."""
-    train = pack.of("train")
-    return train[torch.isin(pack.labels[train], torch.tensor(job.labels))]
+def images_of(job: TrainJob, pack: Pack, split: str = "train") -> Tensor:
+    """Pack indices `int64` of the images that a job trains on, or of those of the same classes in another split."""
+    index = pack.of(split)
+    return index[torch.isin(pack.labels[index], torch.tensor(job.labels))]
+
+
+def held_out_of(job: TrainJob, pack: Pack) -> Tensor:
+    """Pack indices `int64` of the validation images that FID is measured against in training; empty if too few."""
+    index = images_of(job, pack, "val")
+    return index if len(index) >= LEAST_HELD_OUT else index[:0]

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
-from pipeline.store import RunFolder, load_tensors
+from pipeline.store import RunFolder, load_tensors, replace_folder
 
 SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
 Row = dict[str, Any]
@@ -37,32 +37,25 @@ def merge(
 ) -> int:
     """Write `dataset/` whole beside the old one, then exchange the two; returns the number of synthetic images.
 
-    Real images are written losslessly as the run framed them, at native resolution; the source is only read.
+    Real images are written losslessly: with `merge.size` generator as the networks saw them, in the size and the
+    channels of the synthetic ones, with native as the run framed them. The source is only read.
     """
     pack = load_pack(prepared.pack)
     fresh = run.store / "merging"
     shutil.rmtree(fresh, ignore_errors=True)  # left by a run that was killed
+    taken: set[str] = set()
     with progress("merge", len(pack.rows)) as bar:
-        real = _write_real(fresh, config, source, pack, bar.advance)
-    synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real)
+        real = _write_real(fresh, config, source, pack, taken, bar.advance)
+    synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real, taken)
     write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
-    _exchange(fresh, run.dataset)
+    replace_folder(fresh, run.dataset)
     return len(synthetic)
 
 
-def _exchange(fresh: Path, place: Path) -> None:
-    old = fresh.with_name("merged-before")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.replace(old)
-    fresh.replace(place)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance: Any) -> list[Row]:
+def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: set[str], advance: Any) -> list[Row]:
     reading = read(source, config)
     _, cut, masks = framed(reading, config)
-    taken: set[str] = set()
+    native = config.merge.size == "native"
     rows = []
     for i, row in enumerate(pack.rows):
         split = SPLIT_OF[int(pack.splits[i])]
@@ -72,6 +65,9 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance:
             )
         name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
         image, mask = cut[row["index"]], masks[row["index"]]
+        if not native:
+            image = _pixels(pack.images[i])
+            mask = None if mask is None or pack.masks is None else pack.masks[i, 0].numpy()
         sha256 = _write_png(folder / name, image)
         if mask is not None:
             _write_png(folder / "masks" / name, mask)
@@ -96,7 +92,7 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, advance:
 
 
 def _write_synthetic(
-    folder: Path, selected: Sequence[Selected], ratio: int, pack: Pack, real: Sequence[Row]
+    folder: Path, selected: Sequence[Selected], ratio: int, pack: Pack, real: Sequence[Row], taken: set[str]
 ) -> list[Row]:
     by_file = {one.candidates: one for one in selected}
     rows: list[Row] = []
@@ -104,15 +100,13 @@ def _write_synthetic(
     for part in synthetic_parts(selected, ratio):
         one = by_file[part.file]
         scores, _ = load_tensors(Path(one.file))
-        tensors, drawn = load_tensors(Path(part.file))
-        seeds, masks = tensors["seeds"], masks_of(tensors, pack) if drawn["conditioning_input"] == "mask" else {}
+        made = _Made.load(Path(part.file), one.generator, pack)
         images = load_images(part.file)
         for i in part.indices:
-            image = images[i].permute(1, 2, 0).squeeze(2).numpy()
-            seed = int(seeds[i])
-            name = f"train/{one.class_name}/synthetic-{one.generator[:8]}-{seed:08d}.png"
-            if i in masks:
-                _write_png(folder / "masks" / name, masks[i])
+            image = _pixels(images[i])
+            name = _free_name(f"train/{one.class_name}", f"synthetic-{made.names[i]}", taken)
+            if i in made.masks:
+                _write_png(folder / "masks" / name, made.masks[i])
             rows.append(
                 {
                     "path": name,
@@ -123,9 +117,9 @@ def _write_synthetic(
                     "group": group + len(rows),
                     "width": image.shape[1],
                     "height": image.shape[0],
-                    "mask": f"masks/{name}" if i in masks else "",
-                    "generator": one.generator,
-                    "seed": seed,
+                    "mask": f"masks/{name}" if i in made.masks else "",
+                    "generator": made.origins[i],
+                    "seed": made.seeds[i],
                     "confidence": float(scores["confidence"][i]),
                     "realism": float(scores["realism"][i]),
                     "nearest_real": real[int(scores["nearest_real"][i])]["path"],
@@ -134,6 +128,26 @@ def _write_synthetic(
                 }
             )
     return rows
+
+
+class _Made(NamedTuple):
+    """Of each candidate in a file: what its name is made of, where it came from, its seed and its mask, if any."""
+
+    names: list[str]
+    origins: list[str]
+    seeds: list[int | None]
+    masks: dict[int, NDArray[np.uint8]]
+
+    @classmethod
+    def load(cls, file: Path, generator: str, pack: Pack) -> Self:
+        tensors, facts = load_tensors(file)
+        if not generator:  # somebody else made them
+            known = {i: mask[0].numpy() for i, mask in enumerate(tensors.get("masks", ())) if mask.any()}
+            return cls(facts["names"], facts["origins"], [None] * len(facts["names"]), known)
+        seeds = tensors["seeds"].tolist()
+        names = [f"{generator[:8]}-{seed:08d}" for seed in seeds]
+        masks = masks_of(tensors, pack) if facts["conditioning_input"] == "mask" else {}
+        return cls(names, [generator] * len(seeds), seeds, masks)
 
 
 def masks_of(candidates: Mapping[str, Tensor], pack: Pack) -> dict[int, NDArray[np.uint8]]:
@@ -155,6 +169,12 @@ def _free_name(folder: str, stem: str, taken: set[str]) -> str:
         name = f"{folder}/{stem}-{n}.png"
     taken.add(name.casefold())
     return name
+
+
+def _pixels(image: Tensor) -> NDArray[np.uint8]:
+    """`uint8 [C, S, S]` as `[S, S]` or `[S, S, 3]`."""
+    array: NDArray[np.uint8] = image.permute(1, 2, 0).squeeze(2).numpy()
+    return array
 
 
 def _write_png(path: Path, image: NDArray[np.uint8]) -> str:

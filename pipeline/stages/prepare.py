@@ -19,38 +19,43 @@ from pipeline.reading import (
     assign_splits,
     channels_of,
     choose_framing,
-    find_duplicates,
+    duplicates_of,
     frame_images,
+    likely_notes,
     pack,
     pack_masks,
     read_dataset,
     require_clean,
 )
 from pipeline.stages.records import SPLIT_CODES, Prepared
+from pipeline.stages.seen import identity
 from pipeline.store import SPLITS, RunFolder, cached_json, digest, save_tensors
 
 FRAMING_NOTES = {
-    "whole": "The whole image is shrunk to the working size.",
+    "whole": "The whole image is brought to the working size.",
     "mask": "A square around the defect's mask is cut out, of real and test images alike; "
     "the figures hold for such cut-outs, not for whole images.",
+}
+
+ASPECT_NOTES = {
+    "pad": "Their shorter side was extended by reflection, so that nothing is stretched or lost (data.aspect: pad).",
+    "crop": "The ends of their longer side were cut off, so that nothing is stretched (data.aspect: crop).",
 }
 
 
 def read(source: Path, config: Config) -> Reading:
     """The data set under the configuration's limits; raises InputError as `read_dataset`."""
     return read_dataset(
-        source, max_megapixels=config.data.max_megapixels, max_bad_fraction=config.data.max_bad_fraction
+        source,
+        max_megapixels=config.data.max_megapixels,
+        max_bad_fraction=config.data.max_bad_fraction,
+        group_pattern=config.data.group_pattern,
     )
 
 
 def near_duplicates(reading: Reading, config: Config) -> Duplicates:
-    """Which images show one spot: by the data set's own word where it says so of all, else by correlation as well."""
-    return find_duplicates(
-        reading.images,
-        reading.frame["sha256"].tolist(),
-        threshold=1 if (reading.frame["spot"] != "").all() else config.data.near_duplicate_correlation,
-        known=reading.frame["spot"].tolist(),
-    )
+    """Which images show one thing: by the user's word where there is one, else by what they look like as well."""
+    return duplicates_of(reading, config.data.near_duplicate_correlation)
 
 
 def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8]], list[NDArray[np.uint8] | None]]:
@@ -76,9 +81,9 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     """Make the pack of the data set; see `Prepared`."""
     reading = read(source, config)
     frame = reading.frame
-    content = frame[["path", "label", "split", "sha256", "spot"]].to_dict("list")
+    content = frame[["path", "label", "split", "sha256", "group"]].to_dict("list")
     written = _written(config, reading)
-    key = digest(content, reading.masks, written, config.data, config.seed)
+    key = digest(content, reading.masks, written, config.data, config.seed, code=__name__)
     record, file = run.stored("prepared", key, ".json"), run.stored("pack", key)
 
     def build() -> Prepared:
@@ -90,18 +95,19 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
         used = [i for i, split in enumerate(splits) if split != "unused"]
         labels = np.array([reading.classes.index(label) for label in frame["label"]])
         tensors = {
-            "images": pack([cut[i] for i in used], config.data.image_size, channels),
+            "images": pack([cut[i] for i in used], config.data.image_size, channels, config.data.aspect),
             "labels": torch.from_numpy(labels[used]),
             "groups": torch.from_numpy(duplicates.groups[used]),
             "splits": torch.tensor([SPLIT_CODES[splits[i]] for i in used]),
         }
         if any(mask is not None for mask in masks):
-            tensors["masks"] = pack_masks([masks[i] for i in used], config.data.image_size)
+            tensors["masks"] = pack_masks([masks[i] for i in used], config.data.image_size, config.data.aspect)
         sentences = _sentences(tensors, [masks[i] is not None for i in used], frame["label"].iloc[used].tolist())
         rows = [
             {
                 "index": i,
                 **{column: frame[column].iloc[i] for column in ("path", "label", "sha256")},
+                **identity(reading.images[i]),
                 "description": written.get(frame["path"].iloc[i], derived),
             }
             for i, derived in zip(used, sentences, strict=True)
@@ -119,9 +125,12 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             framing=framing,
             counts=counts,
             notes=[
-                *_notes(reading, framing, counts, len(duplicates.groups) - len(set(duplicates.groups.tolist()))),
+                *_notes(reading, framing, counts),
+                *_shape_notes([cut[i] for i in used], config.data.aspect),
+                *_group_notes(reading, duplicates),
                 *_missing_descriptions(written, rows),
             ],
+            white=reading.white,
         )
 
     # The folder may have been moved since: only names are trusted, never paths.
@@ -183,11 +192,28 @@ def _count(labels: Iterable[str], splits: list[str], name: str, split: str) -> i
     return sum(label == name and s == split for label, s in zip(labels, splits, strict=True))
 
 
-def _notes(reading: Reading, framing: str, counts: dict[str, dict[str, int]], grouped: int) -> list[str]:
+def _shape_notes(pictures: list[NDArray[np.uint8]], aspect: str) -> list[str]:
+    oblong = sum(picture.shape[0] != picture.shape[1] for picture in pictures)
+    if not oblong:
+        return []
+    return [f"{oblong} of {len(pictures)} images are not square. {ASPECT_NOTES[aspect]}"]
+
+
+def _group_notes(reading: Reading, duplicates: Duplicates) -> list[str]:
+    repeated = len(duplicates.groups) - len(set(duplicates.groups.tolist()))
+    certain = sum(pair.certain for pair in duplicates.pairs)
+    notes = likely_notes(reading.frame, duplicates)
+    if certain:
+        notes.insert(0, f"{certain} image(s) are an earlier one again (the same file, pixels, or stored anew).")
+    if repeated:
+        groups = len(set(duplicates.groups.tolist()))
+        notes.append(f"{len(duplicates.groups)} images form {groups} groups; a group stays in one split.")
+    return notes
+
+
+def _notes(reading: Reading, framing: str, counts: dict[str, dict[str, int]]) -> list[str]:
     notes = [*reading.notes, FRAMING_NOTES[framing]]
     notes += [f"Left out: {problem.path} ({problem.detail})." for problem in reading.problems]
-    if grouped:
-        notes.append(f"{grouped} image(s) show the same spot as another one; such images stay in one split.")
     notes += [
         f"Class {name} has no test image, so nothing is known about it." for name, n in counts["test"].items() if not n
     ]

@@ -1,6 +1,5 @@
 """Publish the trained generators in `generators/CLASS/`, each with a card."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,9 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     pack = load_pack(prepared.pack)
     enlarging, its_card = averaged(Path(super_resolver.model)) if super_resolver else ({}, {})
     stay = {name for record in generators for name in (record.conditions if record.model else [record.name])}
-    for folder in run.generator("any").parent.glob("*"):
-        if folder.name not in stay:  # of a run with another configuration or data set
-            shutil.rmtree(folder)
+    for file in run.generator("any").parent.glob("*/card.json"):
+        if file.parent.name not in stay:  # of a run with another configuration or data set
+            _withdraw(run, file.parent.name)
     for record in generators:
         if not record.model:
             continue
@@ -70,6 +69,14 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     else None,
                 },
             )
+
+
+def _withdraw(run: RunFolder, name: str) -> None:
+    """Remove what `publish` wrote for a class, and its folder unless somebody has put something else there."""
+    for file in (run.model(name), run.super_resolver(name), run.sentences(name), run.card(name)):
+        file.unlink(missing_ok=True)
+    if not any(run.generator(name).iterdir()):
+        run.generator(name).rmdir()
 
 
 def _save_unless_there(file: Path, weights: dict[str, Tensor], generator: str) -> None:

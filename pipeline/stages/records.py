@@ -1,6 +1,6 @@
 """The small records that stages hand to each other; bulk data stays in files that they name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from pipeline.store import load_tensors
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images."""
+    """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images.
+
+    `white` is the 16-bit level that became 255, and 255 where no image has 16 bits.
+    """
 
     digest: str
     pack: str
@@ -24,6 +27,7 @@ class Prepared:
     framing: str
     counts: dict[str, dict[str, int]]
     notes: list[str]
+    white: int = 255
 
     @property
     def n_train(self) -> int:
@@ -54,11 +58,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Generated images of one class: tensors `images`, `seeds`, `conditions` in `file`.
+    """Synthetic images of one class: tensors `images`, `seeds`, `conditions` in `file`.
 
     With conditioning inputs also `conditioning_rows` (pack index of the image that each was taken from) and
     `conditioning_symmetries`. The file's metadata holds the `descriptions`, for generators that draw from text.
-    `generator` names the generator and, after a `+`, the super-resolver.
+    `generator` names the generator and, after a `+`, the super-resolver. It is empty where somebody
+    else made the images: then the file has no seeds and conditions but `masks` where some image has one, and its
+    metadata says under `origins` and `names` where each image came from and what its file is called.
     """
 
     label: int
@@ -66,6 +72,15 @@ class Candidates:
     file: str
     generator: str
     count: int
+
+
+@dataclass(frozen=True)
+class Supply:
+    """The candidates of all classes, the generators that drew them, if any did, and what the report has to say."""
+
+    candidates: list[Candidates]
+    trained: list[Trained] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ def load_pack(file: str) -> Pack:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)  # a file may hold 100 MB, and each worker keeps its own
 def load_images(file: str) -> Tensor:
     """The `images` of a candidates file."""
     return load_tensors(Path(file))[0]["images"]

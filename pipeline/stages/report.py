@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from pipeline import report as page
 from pipeline.config import Config, dump_config
-from pipeline.history import comparisons
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training_pictures import columns_of
-from pipeline.stages.jobs import without_generator
-from pipeline.stages.records import Choices, Prepared, Selected, Trained, load_images, load_pack
+from pipeline.stages.records import Choices, Prepared, Selected, Supply, load_images, load_pack
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12
@@ -28,15 +26,16 @@ def report(
     config: Config,
     source: Path,
     prepared: Prepared,
-    trained: Sequence[Trained],
+    supply: Supply,
     selected: Sequence[Selected],
     choices: Choices,
 ) -> Path:
     """Write `report.html` from `metrics.json` and the records; returns its path."""
     details = read_json(run.store / "comparison.json")
-    cards = {t.name: load_tensors(Path(t.model))[1] for t in trained if t.model}
+    cards = {t.name: load_tensors(Path(t.model))[1] for t in supply.trained if t.model}
+    metrics = read_json(run.metrics)
     data = page.ReportData(
-        metrics=read_json(run.metrics),
+        metrics=metrics,
         title=mask_secrets(source.name),
         confusion={arm: np.array(counts) for arm, counts in details["confusion"].items()},
         recall_intervals={arm: _estimates(recall) for arm, recall in details["recall"].items()},
@@ -57,9 +56,8 @@ def report(
         ),
         config_yaml=dump_config(config),
         provenance=_provenance(config, source),
-        warnings=_warnings(prepared, config, trained, selected, cards),
-        comparisons=comparisons(run),
-        checked=all(card.get("seen") is not None for card in cards.values()),
+        warnings=_warnings(supply, selected, cards),
+        checked=metrics["source"]["kind"] == "gan" and all(card.get("seen") is not None for card in cards.values()),
     )
     write_atomically(run.report, page.render_report(data).encode())
     return run.report
@@ -105,15 +103,9 @@ def _provenance(config: Config, source: Path) -> dict[str, Any]:
     }
 
 
-def _warnings(
-    prepared: Prepared,
-    config: Config,
-    trained: Sequence[Trained],
-    selected: Sequence[Selected],
-    cards: Mapping[str, Mapping[str, Any]],
-) -> list[str]:
-    warnings = list(without_generator(prepared, config).values())
-    warnings += [f"No generator for {t.name}: {t.failure}" for t in trained if t.failure]
+def _warnings(supply: Supply, selected: Sequence[Selected], cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    warnings = list(supply.remarks)
+    warnings += [f"No generator for {t.name}: {t.failure}" for t in supply.trained if t.failure]
     for name, card in cards.items():
         if card.get("seen") is None:
             warnings.append(

@@ -14,20 +14,26 @@ from classifiers.perception import perceive
 from classifiers.scattering import Scattering
 from ganaug.distributed import SINGLE_PROCESS, Distributed, SingleProcess
 from ganaug.families import get_family
-from ganaug.metrics import training_scores
+from ganaug.metrics import authenticity, authenticity_among, training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
-from ganaug.training_loop import DivergedError, Hooks, Trainer
+from ganaug.rollback import DivergedError
+from ganaug.seeding import random_stream
+from ganaug.training_loop import Hooks, Trainer
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
 from pipeline.report.training_pictures import save_curves, save_grid
 from pipeline.stages.class_conditions import conditions_of
 from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, shrunk
-from pipeline.stages.jobs import TrainJob, images_of
+from pipeline.stages.jobs import TrainJob, held_out_of, images_of
 from pipeline.stages.records import Trained, load_pack
 from pipeline.stages.seen import seen_by
 from pipeline.store import RunFolder, StoreError, load_tensors, save_tensors, write_json
 from pipeline.workers import in_own_process, launch, stop_if_ending, torch_threads
+
+MOST_SCORED = 256  # samples
+
+Score = Callable[[Trainer], dict[str, float]]
 
 
 def train(job: TrainJob) -> Trained:
@@ -110,7 +116,8 @@ def _train(job: TrainJob, context: SingleProcess, device: str) -> None:
         trainer.state()
         return
     log.write("train", "start", generator=job.name, images=len(index), step=trainer.step, options=asdict(job.options))
-    _run(trainer, job, run, checkpoint, conditions)
+    held_out = held_out_of(job, pack)
+    _run(trainer, job, run, checkpoint, scorer(trainer, conditions, shrunk(pack.images[held_out], side), job))
     tensors, record = trainer.state()
     keep = {
         key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
@@ -121,17 +128,16 @@ def _train(job: TrainJob, context: SingleProcess, device: str) -> None:
         "asked": asked,
         "monitor": monitored(trainer),
     }
-    record |= {"init_from": Path(job.init_from).name, "seen": seen_by(pack, index, of_base)}
+    record |= {"init_from": Path(job.init_from).name, "seen": seen_by(pack, torch.cat([index, held_out]), of_base)}
     save_tensors(model, keep, record)
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
     log.write("train", "done", generator=job.name, step=trainer.step, seconds=round(trainer.seconds, 1))
 
 
-def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, conditions: Tensor) -> None:
+def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, score: Score) -> None:
     folder, log = run.out / "training" / job.name, RunLog(run.log)
-    scorer = _scorer(trainer.batches.images.cpu(), conditions, job)
-    preview_conditions = conditions.unique().repeat_interleave(8)
+    preview_conditions = trainer.batches.found.repeat_interleave(8)
     total = job.options.steps if job.minutes is None else max(1, round(60 * job.minutes))  # steps, or seconds
     with progress(f"train {job.name}", total) as bar:
         at = [0]
@@ -156,7 +162,7 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, cond
             log.write("train", "finding", generator=job.name, **asdict(finding), text=text)
 
         try:
-            trainer.run(Hooks(progress=advance, checkpoint=save, score=scorer, finding=tell), minutes=job.minutes)
+            trainer.run(Hooks(progress=advance, checkpoint=save, score=score, finding=tell), minutes=job.minutes)
         finally:  # also after a failure: the findings explain it
             write_json(folder / "monitor.json", monitored(trainer))
         save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(preview_conditions, seed=0), columns=8)
@@ -177,16 +183,28 @@ def _time_left(trainer: Trainer, minutes: float | None) -> str:
     return f"{int(max(seconds, 0)) // 60}:{int(max(seconds, 0)) % 60:02d}"
 
 
-def _scorer(real: Tensor, conditions: Tensor, job: TrainJob) -> Callable[[Trainer], dict[str, float]]:
-    """FID, KID and variety of as many samples as there are real images, of the same conditions, at most 256 of them."""
-    some = torch.randperm(len(real), generator=torch.Generator().manual_seed(job.seed))[:256]
+def scorer(trainer: Trainer, conditions: Tensor, held_out: Tensor, job: TrainJob) -> Score:
+    """Scores of as many samples as there are training images, of the same conditions, at most `MOST_SCORED` of them.
+
+    FID and KID are measured against the images `held_out` from training `uint8 [M, C, S, S]` if there are any: against
+    training images, to learn these by heart would be best. Even so copies of real images score as real ones do, and
+    authenticity, measured against all training images, detects them; not for a super-resolver, whose inputs these are.
+    """
+    real = trainer.batches.images.cpu()
+    some = torch.randperm(len(real), generator=random_stream(job.seed))[:MOST_SCORED]
     asked = conditions[some]
     extractor = Scattering.fit(real[some])
-    features = extractor(real[some])
-    modes = find_modes(features, asked, seed=job.seed)
+    features = extractor(real)
+    known = extractor(held_out) if len(held_out) else None
+    modes = find_modes(features[some], asked, seed=job.seed)
+    among = authenticity_among(features) if job.scale == 1 and len(real) > 2 else None
 
     def score(trainer: Trainer) -> dict[str, float]:
-        return training_scores(extractor(trainer.sample(asked, seed=job.seed)), features, asked, modes)
+        drawn = extractor(trainer.sample(asked, seed=job.seed))
+        row = training_scores(drawn, features[some], asked, modes, held_out=known)
+        if among is not None:
+            row |= {"authenticity": authenticity(drawn, features), "authenticity_real": among}
+        return row
 
     return score
 

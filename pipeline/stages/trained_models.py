@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ganaug.checkpoint import prefixed
 from ganaug.families import Family, get_family
 from ganaug.spec import Spec
-from ganaug.training_loop import prefixed
 from pipeline.stages.records import Trained
 from pipeline.store import load_tensors
 

@@ -7,12 +7,15 @@ from pipeline.store.atomic_files import (
     load_tensors,
     prune,
     read_json,
+    replace_folder,
     save_tensors,
     write_atomically,
+    write_csv,
     write_json,
 )
-from pipeline.store.digests import code_version, content_digest, digest, file_digest, jsonable
+from pipeline.store.digests import content_digest, digest, file_digest, jsonable
 from pipeline.store.runfolder import SPLITS, RunFolder, hold, make_writable
+from pipeline.store.sources import code_version
 
 __all__ = [
     "SPLITS",
@@ -30,7 +33,9 @@ __all__ = [
     "make_writable",
     "prune",
     "read_json",
+    "replace_folder",
     "save_tensors",
     "write_atomically",
+    "write_csv",
     "write_json",
 ]

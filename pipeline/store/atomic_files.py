@@ -1,19 +1,18 @@
 """Files that are there whole or not at all, and that are verified when they are read."""
 
 import contextlib
+import csv
+import io
 import json
 import logging
 import os
 import secrets
+import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import JobError
 from pipeline.store.digests import content_digest, jsonable
@@ -21,7 +20,11 @@ from pipeline.store.digests import content_digest, jsonable
 TEMPORARY = ".tmp-"
 SECONDS_A_DAY = 86_400
 CARD = "card"  # one metadata entry only: safetensors does not keep the order of several
-Tensors = dict[str, Tensor]
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Tensors = dict[str, Tensor]
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +68,10 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, Any] | None = None) -> None:
     """Write tensors and JSON metadata as one safetensors file that carries its own digest; equal input, equal bytes."""
+    import safetensors.torch
+
     # Cloned, because safetensors refuses tensors that share memory.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts = jsonable(dict(metadata or {}))
@@ -74,12 +79,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     write_atomically(path, safetensors.torch.save(plain, {CARD: json.dumps(card, sort_keys=True)}))
 
 
-def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def load_tensors(path: Path) -> "tuple[Tensors, dict[str, Any]]":
     """Read what `save_tensors` wrote: the tensors (on the CPU) and the metadata.
 
     Raises:
         StoreError: the file is missing, truncated, altered, or not one of ours; nothing in it is ever executed.
     """
+    import safetensors.torch
+    from safetensors import SafetensorError
+
     raw = read_whole(path)
     _note_use(path)
     try:
@@ -103,6 +111,32 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under a header; what holds a comma, a quote or a line break is quoted (RFC 4180, but lines end in LF).
+
+    Raises:
+        ValueError: a row has a key that is no column.
+    """
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def replace_folder(fresh: Path, place: Path) -> None:
+    """Put the folder `fresh` where `place` is, which is never a mixture of the two; both lie on one disk.
+
+    A crash between the two moves leaves no `place`, and the same work makes it again.
+    """
+    old = fresh.with_name(f"{place.name}-before")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.replace(old)
+    fresh.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; `StoreError` if it is missing or damaged."""
     try:
@@ -112,8 +146,8 @@ def read_json(path: Path) -> Any:
 
 
 def cached_tensors(
-    path: Path, build: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
-) -> tuple[Tensors, dict[str, Any]]:
+    path: Path, build: "Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]"
+) -> "tuple[Tensors, dict[str, Any]]":
     """The content of `path`; if it is missing or damaged, what `build` returns, saved there first."""
     if path.exists():
         try:

@@ -37,6 +37,11 @@ class RunFolder:
         return self.out / "config.yaml"
 
     @property
+    def record(self) -> Path:
+        """What the run was made from: the data set's path and its images."""
+        return self.out / "run.json"
+
+    @property
     def history(self) -> Path:
         return self.out / "history.jsonl"
 
@@ -51,6 +56,19 @@ class RunFolder:
     @property
     def manifest(self) -> Path:
         return self.dataset / "manifest.csv"
+
+    @property
+    def classifiers(self) -> Path:
+        """The trained classifiers of the two arms compared, what they said of the test images, and what changed."""
+        return self.out / "classifiers"
+
+    @property
+    def predictions(self) -> Path:
+        return self.classifiers / "predictions.csv"
+
+    @property
+    def changes(self) -> Path:
+        return self.classifiers / "changes.csv"
 
     @property
     def store(self) -> Path:
@@ -76,6 +94,12 @@ class RunFolder:
 
     def card(self, class_name: str) -> Path:
         return self.generator(class_name) / "card.json"
+
+    def classifier(self, arm: str) -> Path:
+        return self.classifiers / arm / "model.safetensors"
+
+    def classifier_card(self, arm: str) -> Path:
+        return self.classifiers / arm / "card.json"
 
     def stored(self, kind: str, key: str, suffix: str = ".safetensors") -> Path:
         """Where the result `kind` with the digest `key` belongs."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
@@ -41,10 +43,10 @@ class Added:
 def add_images(workspace: Workspace, name: str, sources: Sequence[Path], config: Config) -> Added:
     """Check the images of a folder, a ZIP archive or single files and record them as class `name`.
 
-    Every image is copied and gets its split once and for all. One that shows the same spot as an image that is there
-    joins its split; of the others, `data.test_fraction` of the class are kept for the final comparison. An image that
-    is there already gets its file back if that is damaged, and a mask if it had none. Either all of it is recorded or,
-    on an error, nothing; files that came back stay.
+    Every image is copied and gets its split once and for all. One that belongs to an image that is there, by
+    `data.group_pattern` or its looks, joins its split; of the others, `data.test_fraction` of the class are kept for
+    the final comparison. An image that is there already gets its file back if that is damaged, and a mask if it had
+    none. Either all of it is recorded or, on an error, nothing; files that came back stay.
 
     Raises:
         InputError: an unusable name or source, more bad files than `data.max_bad_fraction`, no readable image, a mask
@@ -133,7 +135,12 @@ def _stage(source: Path, staging: Path) -> None:
 
 
 def _read(folder: Path, config: Config) -> Reading:
-    reading = load(folder, max_megapixels=config.data.max_megapixels, allow_flat=True)
+    reading = load(
+        folder,
+        max_megapixels=config.data.max_megapixels,
+        allow_flat=True,
+        group_pattern=config.data.group_pattern,
+    )
     if reading.layout != "flat":
         raise InputError(f"{folder.resolve()} is a data set of its own, or holds sub-folders; give one class's folder.")
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
@@ -146,7 +153,7 @@ def _read(folder: Path, config: Config) -> Reading:
 
 class _Place(NamedTuple):
     split: str
-    spot: str
+    group: str
 
 
 def _known(rows: list[Row], name: str, reading: Reading) -> dict[str, int]:
@@ -163,7 +170,7 @@ def _known(rows: list[Row], name: str, reading: Reading) -> dict[str, int]:
 def _mend(workspace: Workspace, rows: list[Row], reading: Reading, known: dict[str, int]) -> None:
     """Give each damaged image that came again its file back, then raise DamagedError if others are damaged.
 
-    What a damaged image showed is not known, so a new image of the same spot could get into the other split.
+    What a damaged image showed is not known, so a new image of the same thing could get into the other split.
     """
     damaged = [row for row in rows if not _is_whole(workspace.images / row.path, row.sha256)]
     for row in damaged:
@@ -197,23 +204,25 @@ def _compared(
     found = find_duplicates(
         [*([] if there is None else there.images), *(reading.images[i] for i in unseen)],
         [*(row.sha256 for row in old), *reading.frame["sha256"].iloc[unseen]],
-        threshold=config.data.near_duplicate_correlation,
+        threshold=1 if config.data.group_pattern else config.data.near_duplicate_correlation,
+        known=[*(row.group for row in old), *reading.frame["group"].iloc[unseen]],
     )
     again = set()
     for pair in found.pairs:
-        if pair.identical and pair.second >= len(old):  # the same pixels in another file
+        if pair.certain and pair.second >= len(old):
             i = unseen[pair.second - len(old)]
             if pair.first < len(old):
                 _require_label(old[pair.first], name, reading.frame["path"].iloc[i])
-            again.add(i)
+            if pair.identical:  # the same pixels in another file
+                again.add(i)
     groups = found.groups.tolist()
     joined: dict[int, Row] = {}
     for row, group in zip(old, groups, strict=False):
-        # a spot that is in both splits already cannot be kept out of either: train, so that test gains nothing from it
+        # a group that is in both splits already cannot be kept out of either: train, so that test gains nothing from it
         joined[group] = min(joined.get(group, row), row, key=lambda row: SPLITS.index(row.split))
     fresh = {i: group for i, group in zip(unseen, groups[len(old) :], strict=True) if i not in again}
     own = [row for row in rows if row.label == name]
-    return _places(fresh, joined, own, workspace.former_splits(), reading.frame["sha256"].tolist(), config)
+    return _places(fresh, joined, own, workspace.former_splits(), reading.frame, config)
 
 
 def _places(
@@ -221,10 +230,11 @@ def _places(
     joined: dict[int, Row],
     own: list[Row],
     former: dict[str, str],
-    digest: list[str],
+    frame: pd.DataFrame,
     config: Config,
 ) -> dict[int, _Place]:
-    """Where each new image goes: with its spot, where it was before it was removed, or by the class's quota of test."""
+    """Where each new image goes: with its group, where it was before its removal, or by the class's quota of test."""
+    digest = frame["sha256"].tolist()
     by_group: dict[int, list[int]] = defaultdict(list)
     for i, group in fresh.items():
         by_group[group].append(i)
@@ -236,15 +246,16 @@ def _places(
     rank = ranks(list(fresh.values()), [digest[i] for i in fresh], str(config.seed))
     for group in sorted(by_group, key=rank.__getitem__):
         members = by_group[group]
+        named = frame["group"].iloc[members[0]] or digest[members[0]][:16]
         before = next((former[digest[i]] for i in members if digest[i] in former), None)
         if group in joined:
-            place = _Place(joined[group].split, joined[group].spot)
+            place = _Place(joined[group].split, joined[group].group)
         elif before:
-            place = _Place(before, digest[members[0]][:16])
+            place = _Place(before, named)
         else:
             # every other one while the quota is open: a class whose images come one at a time gets both splits too
             to_test = train > 0 and test + len(members) <= max(quota, 1)
-            place = _Place("test" if to_test else "train", digest[members[0]][:16])
+            place = _Place("test" if to_test else "train", named)
         test, train = test + len(members) * (place.split == "test"), train + len(members) * (place.split != "test")
         places |= dict.fromkeys(members, place)
     return {i: places[i] for i in sorted(places)}
@@ -276,7 +287,7 @@ def _copied(workspace: Workspace, name: str, reading: Reading, i: int, place: _P
         if source:
             _copy(reading.root / source, workspace.images / target)
     added = datetime.now(UTC).isoformat(timespec="seconds")
-    return Row(path, name, place.split, mask, place.spot, image["sha256"], added, Path(image["path"]).name)
+    return Row(path, name, place.split, mask, place.group, image["sha256"], added, Path(image["path"]).name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -33,14 +33,14 @@ gan:
 class Row:
     """One image of the workspace; `path` and `mask` are relative to its folder of images, `original` is as it came.
 
-    Images that were found to show the same `spot` when they came stay in one split for good.
+    Images of one `group`, by the user's word or found to show one thing when they came, stay in one split for good.
     """
 
     path: str
     label: str
     split: str
     mask: str
-    spot: str
+    group: str
     sha256: str
     added: str
     original: str
@@ -75,6 +75,11 @@ class Workspace:
     @property
     def run(self) -> RunFolder:
         return RunFolder(self.root / "run")
+
+    @property
+    def judged(self) -> Path:
+        """Of each folder of synthetic images that was judged by the workspace's real ones, a folder of its name."""
+        return self.root / "judged"
 
     def settings(self, overrides: Iterable[str] | None = None, *, fresh: bool = False) -> Config:
         """The workspace's own configuration with overrides, and the base that its classes share once it is trained.
@@ -167,7 +172,7 @@ class Workspace:
         base = config.gan.init_from
         own = base is not None and Path(base).resolve().parent == self.run.store.resolve()
         gan = config.gan.model_copy(update={"init_from": None}) if own else config.gan
-        return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}))
+        return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}), code="pipeline.job")
 
     def _holds_something_else(self) -> bool:
         ours = {self.config.name, self.images.name}
@@ -179,6 +184,8 @@ class Workspace:
             return []
         try:
             table = csv.DictReader(io.StringIO(self.manifest.read_text(encoding="utf-8"), newline=""))
+            if "spot" in (table.fieldnames or ()):
+                raise InputError(f"{self.manifest}: the column spot is called group now; rename it in the first line.")
             return [Row(**{column: row[column] for column in COLUMNS}) for row in table]
         except (KeyError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.manifest} is damaged ({error!r}); restore it from a copy.") from None

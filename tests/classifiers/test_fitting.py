@@ -29,8 +29,8 @@ def test_learns_textures(textures: Textures, channels: int, precision: str) -> N
 @pytest.mark.parametrize(
     "recipe",
     [
-        replace(QUICK, policy="flips_shift_light"),
-        replace(QUICK, precision="bf16"),
+        replace(QUICK, steps=10, policy="flips_shift_light"),
+        replace(QUICK, steps=10, precision="bf16"),
         Recipe("mobilenet_v3_small", steps=3, batch=8),
     ],
 )

@@ -1,4 +1,4 @@
-"""Misses, false rejects, their costs and agreement, against what counting by hand says."""
+"""Misses, false rejects and agreement, against what counting by hand says."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from classifiers.inspection_metrics import Costs, inspection_metrics, per_million
+from classifiers.inspection_metrics import inspection_metrics, per_million
 
 GOOD, TIMES = 1, 10
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2] * TIMES)
@@ -19,7 +19,7 @@ AFTER = np.array([[0, 1, 2, 0, 1, 1, 1, 1, 2, 0, 2] * TIMES, TRUTH])
 
 
 def compare(before: Any = BEFORE, after: Any = AFTER, **more: Any) -> Any:
-    options: dict[str, Any] = {"classes": 3, "good": GOOD, "prevalence": 0.02, "resamples": 200, **more}
+    options: dict[str, Any] = {"classes": 3, "good": GOOD, "resamples": 200, **more}
     groups = options.pop("groups", np.arange(len(TRUTH)))
     return inspection_metrics(TRUTH, before, after, groups, **options)
 
@@ -34,10 +34,10 @@ def test_missed_is_a_defect_called_good_and_rejected_is_a_good_part_called_defec
     assert found.false_reject.mean == pytest.approx(-0.3)
 
 
-def test_without_a_good_class_a_defect_is_missed_when_its_class_is_and_nothing_can_be_saved() -> None:
-    found = compare(good=None, costs=Costs(miss=100, false_reject=2))
+def test_without_a_good_class_a_defect_is_missed_when_its_class_is() -> None:
+    found = compare(good=None)
     assert found.before.miss.mean == pytest.approx((BEFORE != TRUTH).mean())
-    assert found.false_reject is None and found.before.false_reject is None and found.saved is None
+    assert found.false_reject is None and found.before.false_reject is None
 
 
 def test_parts_per_million_are_a_share_of_all_parts() -> None:
@@ -46,18 +46,11 @@ def test_parts_per_million_are_a_share_of_all_parts() -> None:
     assert per_million(before.false_reject, 0.98).hi == pytest.approx(1e6 * 0.98 * before.false_reject.hi)
 
 
-def test_what_a_part_costs_less() -> None:
-    found = compare(costs=Costs(miss=100, false_reject=2))
-    assert found.saved.mean == pytest.approx(0.02 * 100 * (3 / 6 - 0.5 / 6) + 0.98 * 2 * 0.3)
-    assert found.saved.lo <= found.saved.mean <= found.saved.hi
-    assert compare().saved is None
-
-
 def test_runs_that_differ_widen_a_rate_beyond_what_images_alone_would() -> None:
     truth, groups = np.repeat([0, 1], 300), np.arange(600)
     runs = np.stack([np.where(groups < missed, 1, truth) for missed in (15, 45, 60, 75, 105)])  # 20 % on average
     differing, alike = (
-        inspection_metrics(truth, p, p, groups, classes=2, good=1, prevalence=0.01, resamples=500).before.miss
+        inspection_metrics(truth, p, p, groups, classes=2, good=1, resamples=500).before.miss
         for p in (runs, np.tile(runs[2], (5, 1)))
     )
     low, high = binomtest(60, 300).proportion_ci(method="wilson")
@@ -80,7 +73,7 @@ def test_kappa_is_one_of_equal_arms_and_about_zero_of_chance() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(3, size=3000)
     arms = rng.integers(3, size=(2, 1, 3000))
-    found = inspection_metrics(truth, *arms, np.arange(3000), classes=3, good=0, prevalence=0.1, resamples=100)
+    found = inspection_metrics(truth, *arms, np.arange(3000), classes=3, good=0, resamples=100)
     assert abs(found.kappa) < 0.05
 
 
@@ -90,15 +83,9 @@ def test_arms_swapped_change_the_sign(seed: int, good: int | None) -> None:
     rng = np.random.default_rng(seed)
     truth = np.concatenate([rng.integers(3, size=100), [1]])
     arms = rng.integers(3, size=(2, 3, 101))
-    options: dict[str, Any] = {
-        "classes": 3,
-        "good": good,
-        "prevalence": 0.05,
-        "costs": Costs(7, 1),
-        "resamples": 100,
-    }
+    options: dict[str, Any] = {"classes": 3, "good": good, "resamples": 100}
     there, back = (inspection_metrics(truth, *order, np.arange(101), **options) for order in (arms, arms[::-1]))
-    for a, b in ((there.miss, back.miss), (there.false_reject, back.false_reject), (there.saved, back.saved)):
+    for a, b in ((there.miss, back.miss), (there.false_reject, back.false_reject)):
         assert (a is None) == (b is None)
         if a is not None and b is not None:
             assert [a.mean, a.lo, a.hi] == pytest.approx([-b.mean, -b.hi, -b.lo], abs=1e-9)
@@ -111,7 +98,7 @@ def test_the_interval_covers_the_true_change() -> None:
     truth = np.zeros(images, np.int64)
     for _ in range(tries):
         arms = [(rng.random(images) < share).astype(np.int64)[None] for share in (0.3, 0.2)]
-        found = inspection_metrics(truth, *arms, np.arange(images), classes=2, good=1, prevalence=0.1, resamples=200)
+        found = inspection_metrics(truth, *arms, np.arange(images), classes=2, good=1, resamples=200)
         assert found.miss is not None
         covered += found.miss.lo <= -0.1 <= found.miss.hi
     assert covered >= binom.ppf(0.001, tries, 0.95)
@@ -119,6 +106,6 @@ def test_the_interval_covers_the_true_change() -> None:
 
 def test_what_cannot_be_counted_is_refused() -> None:
     with pytest.raises(ValueError, match="no test image has a defect"):
-        inspection_metrics([1, 1], [[1, 1]], [[1, 1]], [0, 1], classes=2, good=1, prevalence=0.1)
+        inspection_metrics([1, 1], [[1, 1]], [[1, 1]], [0, 1], classes=2, good=1)
     with pytest.raises(ValueError, match="share their seeds"):
         compare(after=AFTER[:1])

@@ -35,7 +35,7 @@ def test_run_ends_with_the_verdict(ganaug: Ganaug, tmp_path: Path) -> None:
     source = tiny.write_dataset(tmp_path / "größe 1", {"blobs": 8, "grain": 8})
     before = tiny.contents(source)
     out = tmp_path / "out dir"
-    arguments = tiny.as_arguments("evaluate.seeds=1", "evaluate.arms=[real,gan]")
+    arguments = tiny.as_arguments(*tiny.TWO_ARMS)
     done = ganaug("run", "größe 1", "--out", "out dir", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))

@@ -23,11 +23,13 @@ from flows.augment import augment, report
 from flows.runners import threads
 from flows.tasks import as_tasks
 from flows.workspace import collect, retrain, update
-from ganaug.training_loop import DivergedError, Trainer
+from ganaug.rollback import DivergedError
+from ganaug.training_loop import Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.job import run_job
 from pipeline.log import read_log
+from pipeline.report.formatting import improvement
 from pipeline.stages import train as training
 from pipeline.stages.class_conditions import Conditions, conditions_of
 from pipeline.stages.jobs import TrainJob
@@ -72,7 +74,7 @@ def call(monkeypatch: MonkeyPatch, *words: str) -> int:
 @pytest.mark.parametrize("runner", ["local", pytest.param("process", marks=pytest.mark.slow)])
 def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folder: Path, runner: str) -> None:
     out = tmp_path / "run"
-    config = tiny.settings("gan.scope=per_class", f"runner={runner}", "workers=2", "evaluate.seeds=1")
+    config = tiny.settings("gan.scope=per_class", "gan.steps=4", f"runner={runner}", "workers=2", *tiny.TWO_ARMS)
     metrics = augment(str(textures_folder), str(out), config)
     assert json.loads((out / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     run = latest()
@@ -92,7 +94,9 @@ def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folde
     }
     assert json.loads(str(artifacts["ganaug-progress"].data)) == 100
     (compared,) = json.loads(str(artifacts["ganaug-compare"].data))
-    assert compared["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert compared["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert compared["endpoint"] == "balanced accuracy"
+    assert compared["better by"] == improvement("balanced_accuracy", metrics["endpoint"]["delta"])
     verdict = str(artifacts["ganaug-verdict"].data)
     assert metrics["reason"] in verdict and metrics["gain"]["augmented"] in verdict and f"{out}/report.html" in verdict
     arms = json.loads(str(artifacts["ganaug-arms"].data))
@@ -113,9 +117,8 @@ def test_a_class_that_fails_to_train_is_a_failed_task_of_a_completed_run(
         return conditions_of(job, pack)
 
     monkeypatch.setattr(training, "conditions_of", diverge_on_grain)
-    metrics = augment(
-        str(textures_folder), str(tmp_path / "run"), tiny.settings("gan.scope=per_class", "evaluate.seeds=1")
-    )
+    config = tiny.settings("gan.scope=per_class", "gan.steps=4", *tiny.TWO_ARMS)
+    metrics = augment(str(textures_folder), str(tmp_path / "run"), config)
     assert {name: row["generated"] for name, row in metrics["classes"].items()} == {
         "blobs": 12,
         "grain": 0,
@@ -169,7 +172,7 @@ def test_the_last_runs_of_a_folder_are_compared(finished: Finished, tmp_path: Pa
     missed = metrics["inspection"]["augmented"]["miss_rate"]["mean"]
     assert newest["defects missed"] == f"{100 * missed:.1f} %" != oldest["defects missed"]
     assert newest["FID"] is not None and newest["finished"] > oldest["finished"]
-    assert newest["gain, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
+    assert newest["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
 
 
 def test_every_folder_has_a_history_of_its_own(tmp_path: Path) -> None:

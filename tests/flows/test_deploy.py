@@ -22,15 +22,23 @@ def test_all_is_deployed_with_its_schedules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     with get_client(sync_client=True) as client:
         made = {one.name: one for one in client.read_deployments() if one.work_pool_name == "ganaug"}
-    assert set(made) == {"augment", "report", "add-class", "update", "retrain", "collect"}
+    assert set(made) == {"augment", "report", "judge", "judge-images", "add-class", "update", "retrain", "collect"}
     plans = {name: [schedule.schedule.cron for schedule in one.schedules] for name, one in made.items()}
     assert plans == {
         "augment": [],
         "report": [],
+        "judge": [],
+        "judge-images": [],
         "add-class": [],
         "update": ["0 3 * * sun"],
         "retrain": ["0 1 * * *"],
         "collect": ["*/5 * * * *"],
     }
+    alone = {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    for name in ("update", "retrain", "collect"):
+        limit, options = made[name].global_concurrency_limit, made[name].concurrency_options
+        assert limit is not None and options is not None
+        assert {"limit": limit.limit, "collision_strategy": options.collision_strategy.value} == alone, name
+    assert made["add-class"].parameters == {"workspace": "/data/line3"}
     assert made["collect"].parameters == {"workspace": "/data/line3", "watch": "/data/in"}
     assert made["update"].schedules[0].parameters == {"fresh": True}

@@ -11,7 +11,8 @@ import pytest
 from prefect.client.schemas.objects import State
 from pytest import CaptureFixture, MonkeyPatch
 
-from flows.workspace import collect, retrain, update
+from flows.workspace import add_class, collect, retrain, update
+from pipeline.config import Settings, parse_overrides
 from pipeline.errors import InputError
 from pipeline.log import read_log
 from pipeline.store import read_json
@@ -20,8 +21,9 @@ from pipeline.workspace.watch import arrivals
 from tests import tiny
 from tests.flows.test_augment import call
 
-QUICK = ("gan.steps=12", "gan.finetune_steps=6", "evaluate.seeds=1", "inspection.learning_curve=false")
+QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 SETTINGS, OVERRIDES = tiny.as_arguments(*QUICK), [*tiny.SETTINGS, *QUICK]
+CHOSEN = Settings.model_validate(parse_overrides(OVERRIDES))
 
 
 def trained(workspace: Workspace) -> list[str]:
@@ -35,13 +37,22 @@ def drawn(workspace: Workspace) -> dict[str, int]:
     return {name: time for name, time in tiny.times(workspace.run.out).items() if any(map(Path(name).match, kinds))}
 
 
-def two_classes(tmp_path: Path, monkeypatch: MonkeyPatch) -> Workspace:
-    """A workspace whose run is finished."""
-    workspace = Workspace(tmp_path / "workspace")
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose run is finished, and the folders its two classes came from; not to be changed."""
+    root = tmp_path_factory.mktemp("two")
     for name in ("blobs", "grain"):
-        folder = tiny.write_dataset(tmp_path / name, {name: 12}) / name
-        assert call(monkeypatch, "class", "add", name, str(folder), "--workspace", str(workspace.root), *SETTINGS) == 0
-    return workspace
+        folder = tiny.write_dataset(root / name, {name: 12}) / name
+        metrics = add_class(str(root / "workspace"), name, [str(folder)], settings=CHOSEN)
+    assert metrics["dataset"]["classes"] == ["blobs", "grain"]
+    return root
+
+
+@pytest.fixture
+def workspace(finished_once: Path, tmp_path: Path) -> Workspace:
+    """A workspace of its own whose run is finished; the images came from `tmp_path`."""
+    shutil.copytree(finished_once, tmp_path, dirs_exist_ok=True)
+    return Workspace(tmp_path / "workspace")
 
 
 def listed(monkeypatch: MonkeyPatch, capfd: CaptureFixture[str], workspace: Workspace) -> dict[str, dict[str, object]]:
@@ -95,37 +106,36 @@ def test_classes_come_and_go(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Ca
     assert {path.name for path in (workspace.run.out / "generators").iterdir()} == {"grain", "lines"}
 
 
-def test_comparing_anew_trains_no_generator(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_comparing_anew_trains_no_generator(tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch) -> None:
     models = drawn(workspace)
     more = tiny.write_dataset(tmp_path / "more", {"grain": 6}, first_seed=60) / "grain"
     assert call(monkeypatch, "class", "add", "grain", str(more), "--no-train", "--workspace", str(workspace.root)) == 0
     images = read_json(workspace.run.metrics)["dataset"]["counts"]["test"]["grain"]
-    metrics = retrain(str(workspace.root), OVERRIDES)
+    metrics = retrain(str(workspace.root), CHOSEN)
     assert metrics["dataset"]["counts"]["test"]["grain"] > images
     assert drawn(workspace) == models
 
 
-def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_what_arrives_in_a_watched_folder_is_added(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     incoming.mkdir()
-    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}
+    assert collect(str(workspace.root), str(incoming), CHOSEN) == {}
     tiny.write_dataset(incoming, {"lines": 12})
     tiny.write_dataset(incoming, {"blobs": 5}, first_seed=80)
     shutil.copy(tmp_path / "grain" / "grain" / "grain-00.png", incoming / "blobs")
     (incoming / "lines" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for file in incoming.rglob("*.png"):
         os.utime(file, (1e9, 1e9))
-    state: State[Any] = collect(str(workspace.root), str(incoming), OVERRIDES, return_state=True)
+    state: State[Any] = collect(str(workspace.root), str(incoming), CHOSEN, return_state=True)
     told = str(state.message)
     assert state.is_failed() and "is in class 'grain' already" in told and "lines: broken.png" in told
     assert Counter(row.label for row in workspace.rows()) == {"blobs": 17, "grain": 12, "lines": 12}
     assert "lines" in read_json(workspace.run.metrics)["dataset"]["classes"]
-    assert collect(str(workspace.root), str(incoming), OVERRIDES) == {}  # each file is looked at once
+    assert collect(str(workspace.root), str(incoming), CHOSEN) == {}  # each file is looked at once
 
 
-def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
     arrived = tiny.write_dataset(incoming, {"lines": 2}) / "lines"
     for file in arrived.iterdir():
         os.utime(file, (1e9, 1e9))
@@ -133,22 +143,23 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, monke
     kept = lost.rename(tmp_path / "kept.png")
     for _ in range(2):
         with pytest.raises(InputError, match=f"{lost.name} is missing or not the file that was recorded"):
-            collect(str(workspace.root), str(incoming), OVERRIDES)
+            collect(str(workspace.root), str(incoming), CHOSEN)
     kept.rename(lost)
     assert arrivals(workspace, incoming).keys() == {"lines"}
 
 
-def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace, incoming = two_classes(tmp_path, monkeypatch), tmp_path / "incoming"
+def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, workspace: Workspace) -> None:
+    incoming = tmp_path / "incoming"
+    wrong = Settings.model_validate(parse_overrides([*OVERRIDES, "inspection.good=none"]))
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
         for file in incoming.rglob("*.png"):
             os.utime(file, (1e9, 1e9))
         with pytest.raises(InputError, match=r"inspection\.good = 'none' is no class"):
-            collect(str(workspace.root), str(incoming), [*OVERRIDES, "inspection.good=none"])
-        assert collect(str(workspace.root), str(incoming), [*OVERRIDES, "inspection.good=none"]) == {}
-    assert update(str(workspace.root), OVERRIDES)["dataset"]["counts"]["train"]["blobs"] > 8
+            collect(str(workspace.root), str(incoming), wrong)
+        assert collect(str(workspace.root), str(incoming), wrong) == {}
+    assert update(str(workspace.root), settings=CHOSEN)["dataset"]["counts"]["train"]["blobs"] > 8
 
 
 @pytest.mark.parametrize("words", [("class", "list"), ("class", "remove", "grain")])
@@ -159,16 +170,16 @@ def test_no_workspace_is_said_so(
     assert "is no workspace" in capfd.readouterr().err and not (tmp_path / "none").exists()
 
 
-def test_another_setting_of_the_base_trains_a_new_one(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_another_setting_of_the_base_trains_a_new_one(workspace: Workspace) -> None:
     assert workspace.settings(OVERRIDES).gan.init_from is not None
     assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.init_from is not None
     assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.init_from is None
     assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.init_from is None
 
 
-def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    workspace = two_classes(tmp_path, monkeypatch)
+def test_images_cannot_join_or_leave_while_a_run_reads_them(
+    tmp_path: Path, workspace: Workspace, monkeypatch: MonkeyPatch
+) -> None:
     images = tiny.write_dataset(tmp_path / "lines", {"lines": 4}) / "lines"
     seen: list[int] = []
 
@@ -179,6 +190,6 @@ def test_images_cannot_join_or_leave_while_a_run_reads_them(tmp_path: Path, monk
         return {}
 
     monkeypatch.setattr("flows.workspace.run_as_tasks", run)
-    retrain(str(workspace.root), OVERRIDES)
+    retrain(str(workspace.root), CHOSEN)
     assert seen == [2, 2]
     assert {row.label for row in workspace.rows()} == {"blobs", "grain"}

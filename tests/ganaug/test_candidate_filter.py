@@ -16,6 +16,7 @@ from ganaug.candidate_filter import (
     ClassSelection,
     FilterOptions,
     RealClass,
+    Remedies,
     filter_class,
 )
 from ganaug.symmetries import SYMMETRIES
@@ -57,7 +58,7 @@ def candidates_of(images: Tensor, confidence: Tensor | None = None) -> ClassCand
 
 
 REAL = real_class()
-OTHERS = (real_class(grain=8, seed=100), real_class(grain=2, seed=200))
+OTHERS = (real_class(8, grain=8, seed=100), real_class(8, grain=2, seed=200))
 
 
 def filtered(candidates: ClassCandidates, *, wanted: int = 20, real: RealClass = REAL, seed: int = 0) -> ClassSelection:
@@ -208,6 +209,19 @@ def test_accepting_nothing_is_an_answer() -> None:
     (warning,) = found.warnings
     assert warning.startswith("0 of the 20 wanted images passed. Only 10 were drawn: raise generate.per_class.")
     assert "10 fell, most often as low confidence: the class scorer does not recognise them" in warning
+
+
+def test_what_helps_is_said_by_whom_it_is_asked_of() -> None:
+    given = Remedies(
+        few="were given: ask for more", reasons={"low_confidence": "look at their labels"}, far="ask again"
+    )
+    options = FilterOptions(wanted=20, remedies=given)
+    unsure = candidates_of(texture(10, grain=4, seed=1), torch.zeros(10))
+    (warning,) = filter_class(unsure, REAL, options, others=OTHERS, seed=0).warnings
+    assert "Only 10 were given: ask for more." in warning and "low confidence: look at their labels." in warning
+    noise = torch.randint(0, 256, (60, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    refused = filter_class(candidates_of(noise), REAL, options, others=OTHERS, seed=0).refused
+    assert refused is not None and refused.endswith("; ask again.")
 
 
 def test_where_too_few_were_drawn_no_reason_is_blamed_that_took_none() -> None:

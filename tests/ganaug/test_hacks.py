@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganaug import training_loop
 from ganaug.families import FAMILIES, Family, get_family
 from ganaug.hacks import Anchors, label_ramp
+from ganaug.losses import r1_penalty
 from ganaug.training_loop import Row, Trainer
 from tests.ganaug.families.examples import make, weights
 
 DCGAN = get_family("dcgan")
 TINY = {"steps": 20, "batch": 4, "width": 4, "latent": 12, "n_critic": 1}
+SHORT = TINY | {"steps": 8}
 PLAIN = TINY | {"r1_weight": 0.0, "diffaugment": "", "flips": False}
 HACKS: dict[str, dict[str, Any]] = {
     "smoothing": {"label_smoothing": 0.2},
@@ -48,7 +49,7 @@ def all_hacks(family: Family) -> dict[str, Any]:
 
 @functools.cache
 def without_hacks(name: str) -> dict[str, Tensor]:
-    trainer = make(FAMILIES[name], size=16, **TINY)
+    trainer = make(FAMILIES[name], size=16, **SHORT)
     trainer.run()
     return trainer.state()[0]
 
@@ -59,12 +60,12 @@ def test_every_family_trains_with_every_hack_and_heeds_it(name: str, hack: str) 
     family, options = FAMILIES[name], HACKS[hack]
     if not takes(family, options):
         with pytest.raises(ValueError, match=rf"gan\.critic_norm = spectral breaks gan\.family {name}; choose one of"):
-            make(family, size=16, **TINY | options)
+            make(family, size=16, **SHORT | options)
         return
-    trainer = make(family, size=16, **TINY | options)
+    trainer = make(family, size=16, **SHORT | options)
     trainer.run()
     tensors = trainer.state()[0]
-    assert trainer.step == 20 and trainer.rollbacks == 0
+    assert trainer.step == 8 and trainer.rollbacks == 0
     assert all(tensor.isfinite().all() for tensor in tensors.values())
     # separate batches are nothing but rounding where no layer looks at the whole batch
     if hack != "separate batches" and (name, hack) not in UNHEARD:
@@ -182,8 +183,7 @@ def test_r1_keeps_its_rhythm_through_warm_up(monkeypatch: pytest.MonkeyPatch) ->
     trainer = make(DCGAN, **TINY | {"warmup": 6, "r1_weight": 0.1, "r1_every": 4})
     updates, penalised = [0], []
     trainer.optimizer_d.register_step_post_hook(lambda *_: updates.append(1))
-    penalty = training_loop.r1_penalty
-    monkeypatch.setattr(training_loop, "r1_penalty", lambda *a: (penalised.append(sum(updates)), penalty(*a))[1])
+    monkeypatch.setattr("ganaug.updates.r1_penalty", lambda *a: (penalised.append(sum(updates)), r1_penalty(*a))[1])
     for _ in range(6):
         trainer.train_step()
     assert sum(updates) == 12 and penalised == [0, 4, 8]
@@ -226,7 +226,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(name: s
     trainer.run()
     trainer.discriminator.requires_grad_(False)
     real = (trainer.batches.images.float() / 127.5 - 1)[:4]
-    conditioning = trainer._real_batch()[1]
+    conditioning = trainer.inputs.real_batch(trainer.now)[1]
     for _ in range(100):  # the power iteration goes one round a forward pass, the weights now at rest
         trainer.discriminator(real, *conditioning)
     values = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
@@ -237,7 +237,7 @@ def test_lecam_pulls_each_score_towards_the_other_sides_average() -> None:
     def first_loss(weight: float) -> tuple[Row, tuple[Tensor, ...]]:
         spy = Spy(DCGAN)
         trainer = make(spy.family, **PLAIN | {"lecam": weight})
-        trainer.anchors = Anchors(real=2.0, fake=-3.0)
+        trainer.updates.anchors = Anchors(real=2.0, fake=-3.0)
         return trainer.train_step(), spy.given[0]
 
     plain, (real, fake, *_) = first_loss(0.0)
@@ -270,7 +270,7 @@ def test_lecam_averages_are_of_all_scores_so_far() -> None:
     for _ in range(10):
         row = trainer.train_step()
         real, fake = 0.99 * real + 0.01 * row["score_real"], 0.99 * fake + 0.01 * row["score_fake"]
-    assert (trainer.anchors.real, trainer.anchors.fake) == pytest.approx((real, fake), rel=1e-5)
+    assert (trainer.updates.anchors.real, trainer.updates.anchors.fake) == pytest.approx((real, fake), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "wgan", "infogan", "pix2pix"])

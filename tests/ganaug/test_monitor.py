@@ -26,6 +26,7 @@ from ganaug.monitor import (
     SUSTAINED_SCORES,
     Finding,
     Outcome,
+    copies,
     explain,
     has_collapsed,
     is_better,
@@ -34,13 +35,15 @@ from ganaug.monitor import (
     watch,
 )
 from ganaug.options import Options
+from ganaug.rollback import MAX_ROLLBACKS, DivergedError
 from ganaug.symptoms import CHECKS, SURE, WINDOW, Row, swings_of
-from ganaug.training_loop import DivergedError, Hooks, Trainer
+from ganaug.training_loop import Hooks, Trainer
 from tests import tiny
+from tests.ganaug.test_training_loop import with_absurd_rates
 
 DCGAN, WGAN = get_family("dcgan"), get_family("wgan_gp")
 USUAL = {"loss_d": 1.36, "loss_g": 0.72, "score_real": 0.05, "score_fake": -0.05, "accuracy": 0.6, "gradient_g": 2.0}
-GOOD = {"fid": 50.0, "kid": 20.0, "spread": 0.8, "modes": 0.7}
+GOOD = {"fid": 50.0, "kid": 20.0, "spread": 0.8, "modes": 0.7, "authenticity": 0.6, "authenticity_real": 0.5}
 
 
 def history(n: int = 250, *, seed: int = 0, noise: float = 0.1, **change: Callable[[int], float]) -> list[Row]:
@@ -83,6 +86,7 @@ ILL: dict[str, dict[str, Callable[[int], float]]] = {
     "strong_discriminator": {"accuracy": lambda i: 0.99},
     "balanced": {"accuracy": lambda i: 0.5},
     "mode_collapse": {"spread": lambda i: 0.05},
+    "copying": {"authenticity": lambda i: 0.1},
 }
 
 
@@ -91,12 +95,14 @@ def test_each_illness_is_seen(kind: str) -> None:
     rows = history(120, accuracy=lambda i: 0.8)
     assert kind not in kinds(rows)
     (finding,) = [f for f in watch(history(120, **ILL[kind])) if f.kind == kind]
-    assert finding.open and 20 <= finding.first < finding.last == (2000 if kind == "mode_collapse" else 2400)
+    assert finding.open and 20 <= finding.first < finding.last == (
+        2000 if kind in ("mode_collapse", "copying") else 2400
+    )
     assert math.isfinite(finding.figure)
 
 
 def test_every_check_can_be_said() -> None:
-    assert {*CHECKS, "mode_collapse", "not_finite", "plateau", "decline"} == set(SEEN)
+    assert {*CHECKS, "mode_collapse", "copying", "not_finite", "plateau", "decline"} == set(SEEN)
     assert set(SEEN) - set(ADVICE) == {"balanced"}
 
 
@@ -202,10 +208,18 @@ def test_patience_ends_when_neither_fid_nor_kid_gains() -> None:
     assert reason_to_stop(rows(lambda i: 9.0 if i == 224 else 10.0), [], 4000) == ""
 
 
+def test_to_learn_the_training_images_by_heart_is_no_gain() -> None:
+    rows = history(250, noise=0, fid=lambda i: 100.0 - i / 3, authenticity=lambda i: 0.6 if i < 100 else 0.1)
+    assert reason_to_stop(rows, watch(rows), 3000) == "plateau" and reason_to_stop(rows, watch(rows), 3001) == ""
+    assert reason_to_stop([row | {"authenticity": 0.1} for row in rows], [], 1) == ""
+
+
 def test_the_best_is_the_lowest_fid_that_has_not_collapsed() -> None:
     best = GOOD | {"step": 500.0}
     assert is_better(best, None) and is_better(best | {"fid": 49.0}, best)
     assert not is_better(best | {"fid": 51.0}, best)
+    assert not is_better(best | {"fid": 1.0, "authenticity": 0.2}, best) and copies(best | {"authenticity": 0.2})
+    assert is_better(best | {"fid": 1.0, "authenticity": 0.26}, best)  # half of what real images have is enough
     assert not is_better(best | {"fid": 1.0, "spread": 0.1}, best) and not is_better({"step": 520.0}, best)
 
 
@@ -221,6 +235,7 @@ DIVERGED = Finding("divergence", 4000, 5000, 99.0, 60, open=True)
         (LAST | {"fid": 110.0, "kid": 40.0}, [], "auto", True),
         (LAST | {"fid": 110.0, "kid": 19.0}, [], "auto", False),  # KID says otherwise
         (LAST | {"spread": 0.1}, [], "auto", True),
+        (LAST | {"fid": 1.0, "authenticity": 0.1}, [], "auto", True),
         (LAST, [DIVERGED], "auto", True),
         (LAST, [replace(DIVERGED, open=False)], "auto", False),
         (LAST | {"fid": 110.0, "kid": 40.0}, [DIVERGED], "last", False),
@@ -389,11 +404,12 @@ def test_too_much_momentum_without_a_penalty_oscillates(monkeypatch: pytest.Monk
 
 
 def test_numbers_that_run_away_are_told_though_training_fails(score: Callable[[Trainer], Row]) -> None:
-    trainer = make(steps=50, lr_g=1e30, lr_d=1e30)
+    trainer = make(steps=50)
+    with_absurd_rates(trainer)
     with pytest.raises(DivergedError):
         trained(trainer, score)
     (finding,) = trainer.findings()
-    assert finding.kind == "not_finite" and finding.figure == training_loop.MAX_ROLLBACKS + 1
+    assert finding.kind == "not_finite" and finding.figure == MAX_ROLLBACKS + 1
 
 
 def strike_from(trainer: Trainer, step: int) -> None:
@@ -409,9 +425,11 @@ def test_a_training_that_breaks_late_leaves_its_best_generator(monkeypatch: pyte
     trainer = make(steps=60)
     strike_from(trainer, 45)
     kept: dict[int, dict[str, Tensor]] = {}
+    judged: dict[int, dict[str, Tensor]] = {}
 
     def score(trainer: Trainer) -> Row:
         kept[trainer.step] = {key: tensor.clone() for key, tensor in trainer.ema.state_dict().items()}
+        judged[trainer.step] = {key: tensor.clone() for key, tensor in trainer.discriminator.state_dict().items()}
         return scripted({20: {"fid": 30.0}})(trainer)
 
     found = trained(trainer, score, every=10)
@@ -419,6 +437,12 @@ def test_a_training_that_breaks_late_leaves_its_best_generator(monkeypatch: pyte
     assert found["not_finite"].first == 46  # the step after
     assert all(tensor.equal(kept[20][key]) for key, tensor in trainer.ema.state_dict().items())
     assert all(tensor.equal(kept[20][key]) for key, tensor in trainer.generator.state_dict().items())
+    assert all(tensor.equal(judged[20][key]) for key, tensor in trainer.discriminator.state_dict().items())
+    assert not all(tensor.equal(judged[40][key]) for key, tensor in trainer.discriminator.state_dict().items())
+    tuned = Trainer(
+        DCGAN, IMAGES, CONDITIONS, n_conditions=2, options=trainer.options, seed=1, init_from=trainer.state()[0]
+    )
+    assert all(tensor.equal(judged[20][key]) for key, tensor in tuned.discriminator.state_dict().items())
 
 
 WORSE = {"fid": 130.0, "kid": 90.0}
@@ -484,7 +508,8 @@ def test_a_resumed_training_is_watched_and_ends_no_differently(at: int) -> None:
     assert resumed.step == at
     resumed.run(Hooks(score=scripted(table), score_every=10, finding=lambda _, f: again.append(f)))
     (ours, mine), (theirs, other) = whole.state(), resumed.state()
-    assert ours.keys() == theirs.keys() and any(key.startswith("best.") for key in ours)
+    assert ours.keys() == theirs.keys()
+    assert {key.split(".")[1] for key in ours if key.startswith("best.")} == {"generator", "discriminator"}
     assert [key for key in ours if not ours[key].equal(theirs[key])] == []
     assert mine | {"seconds": 0} == other | {"seconds": 0}
     assert first == again and whole.findings() == resumed.findings()

@@ -71,6 +71,39 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
 
 
+def test_where_costs_are_stated_they_choose(
+    finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`flips` rejects every good part; the others are right on all parts but a defect of each fold, which they pass."""
+
+    def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
+        predicted = []
+        for job in jobs:
+            said = load_pack(job.pack).labels[list(job.held_out)].numpy().copy()
+            if job.recipe.policy == "flips":
+                said[:] = 0
+            else:
+                said[np.flatnonzero(said == 0)[:1]] = 1
+            predicted.append(said)
+        return predicted
+
+    seen, choose = list[Any](), choosing.choose
+    monkeypatch.setattr(choosing, "run_fits", fits_of)
+    monkeypatch.setattr("pipeline.job.choose", lambda *arguments: seen.append(choose(*arguments)) or seen[-1])
+    costs = [
+        "inspection.good=grain",
+        "inspection.cost_miss=1000",
+        "inspection.cost_false_reject=2",
+        "inspection.prevalence=0.5",
+    ]
+    for stated in ([], costs):
+        run_job(copied, tiny.settings(POLICIES, *stated), finished.source, until="merge")
+    accurate, cheap = seen
+    assert accurate.policy == "flips_rotate" and accurate.scores["policy"]["flips"] == pytest.approx(1 / 3)
+    assert cheap.policy == "flips" and cheap.scores["policy"]["flips"] == pytest.approx(0.5 * 2)
+    assert min(cost for policy, cost in cheap.scores["policy"].items() if policy != "flips") > 20
+
+
 @pytest.mark.parametrize(("unequal", "better"), [(True, True), (True, False), (False, True)])
 def test_where_classes_differ_in_size_the_folds_say_how_they_are_drawn(
     tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch, unequal: bool, better: bool
@@ -101,9 +134,13 @@ def test_used_images_are_those_of_the_chosen_ratio(
     """The filter accepts as many as the largest ratio asks for."""
     choose = choosing.choose
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: replace(choose(*arguments), ratio=1))
-    settings = tiny.settings("evaluate.ratios=[1,2]", "evaluate.seeds=1", "inspection.learning_curve=false")
+    settings = tiny.settings(
+        "evaluate.ratios=[1,2]", "evaluate.seeds=1", "generate.per_class=16", "inspection.learning_curve=false"
+    )
+    run_job(copied, settings, finished.source, until="generate")
+    tiny.draw_well(copied)
     classes = run_job(copied, settings, finished.source)["classes"]
-    assert any(row["accepted"] > row["used"] > 0 for row in classes.values())
+    assert all(row["accepted"] > row["used"] == 8 for row in classes.values())
     frame = read_manifest(copied.manifest)
     written = Counter(frame["label"][frame["source"] == "synthetic"])
     assert written == {name: row["used"] for name, row in classes.items()}
@@ -120,13 +157,13 @@ def test_arms_of_different_augmentation_have_a_control(
     def other(*arguments: Any) -> Any:
         return replace(choose(*arguments), policy="flips", baseline=baseline, augmented="classical_gan")
 
-    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob]) -> Any:
+    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob], **named: Any) -> Any:
         fitted[stage] = list(jobs)
-        return fits.run_fits(run, config, stage, jobs)
+        return fits.run_fits(run, config, stage, jobs, **named)
 
     monkeypatch.setattr("pipeline.job.choose", other)
     monkeypatch.setattr(evaluate, "run_fits", spy)
-    metrics = run_job(copied, finished.config, finished.source)
+    metrics = run_job(copied, finished.config, finished.source, until="evaluate")
     augmented = [job for job in fitted["evaluate"] if job.recipe.policy == "flips" and job.synthetic]
     if baseline == "classical":
         assert metrics["gain"]["control"] is None and "control" not in fitted

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,35 @@ from pipeline.store import RunFolder
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["latent", "traverse", "--help"], ["run", "--sped"]])
+def test_help_and_usage_import_no_library_but_the_command_lines_own(words: list[str]) -> None:
+    look = (
+        "import sys\nfrom flows.cli import main\n"
+        f"sys.argv = {['ganaug', *words]!r}\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & "
+        "{'torch', 'numpy', 'pandas', 'scipy', 'cv2', 'prefect', 'httpx', 'yaml'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "", done.stderr
+
+
+@pytest.mark.parametrize("module", ["pipeline.config", "pipeline.store", "pipeline.errors", "flows.server"])
+def test_settings_and_files_need_no_torch(module: str) -> None:
+    look = f"import sys, {module}; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout == "False False\n", done.stderr
+
+
+def test_out_inside_the_data_set_leaves_nothing_behind(ganaug: Ganaug, tmp_path: Path) -> None:
+    source = tiny.write_dataset(tmp_path / "data", {"lines": 6, "grain": 6})
+    before = sorted(source.rglob("*"))
+    for out in (source / "out", source / "lines" / "out", source, tmp_path):
+        status, _, err = ganaug("run", source, "--out", out, *tiny.as_arguments())
+        assert status == 2 and "lie in one another" in err and "--out" in err
+    assert sorted(source.rglob("*")) == before
 
 
 def test_families_are_listed_with_paper_and_defaults(ganaug: Ganaug) -> None:

@@ -225,14 +225,17 @@ def test_the_kind_of_conditioning_input_belongs_to_the_generators_name(tmp_path:
 
 def test_an_image_that_a_mask_conditioned_is_merged_with_that_mask(tmp_path: Path) -> None:
     source, run = write_marked(tmp_path / "data", bare=("grain",)), RunFolder(tmp_path / "run")
-    run_job(run, tiny.settings(*FRAMED, "evaluate.steps=1"), source, until="merge")
+    config = tiny.settings(*FRAMED, "evaluate.steps=1")
+    run_job(run, config, source, until="generate")
+    tiny.draw_well(run)
+    run_job(run, config, source, until="merge")
     made = {}
     for tensors, card in map(load_tensors, run.store.glob("candidates-*")):
         made |= {(card["class"], seed): i for i, seed in enumerate(tensors["seeds"].tolist())}
         made |= {card["class"]: tensors}
     (pack,) = (load_pack(str(file)) for file in run.store.glob("pack-*"))
     synthetic = read_manifest(run.manifest).query("source == 'synthetic'")
-    assert (synthetic["mask"] != "").any() and pack.masks is not None
+    assert set(synthetic["label"]) == set(tiny.TEXTURES) and pack.masks is not None
     for row in synthetic.itertuples():
         assert bool(row.mask) == (row.label != "grain")
         if row.mask:

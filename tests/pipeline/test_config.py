@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.config import Config, dump_config, known_keys, load_config, mask_secrets
+from pipeline.config import (
+    Config,
+    Settings,
+    dump_config,
+    known_keys,
+    load_config,
+    mask_secrets,
+    overrides_of,
+    parse_overrides,
+)
 from pipeline.errors import InputError
 
 STABLE_KEYS = {
@@ -70,6 +79,8 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("gna.steps=64", ["'gna'", "'gan'"]),
         ("evaluate.seeds=0", ["'evaluate.seeds'", "0", "at least 1 and at most 1000"]),
         ("evaluate.seeds=true", ["'evaluate.seeds'", "True", "a whole number"]),
+        ("gan.steps=1.5", ["'gan.steps'", "1.5", "a whole number"]),
+        ("gan.steps=1e300", ["'gan.steps'", "1e+300", "a whole number"]),
         ("evaluate.seeds='5'", ["'evaluate.seeds'", "'5'", "a whole number"]),
         ("data.image_size=48", ["'data.image_size'", "48", "32, 64, 128"]),
         ("gan.scope=per-class", ["'gan.scope'", "'per-class'", "Did you mean 'per_class'?"]),
@@ -91,6 +102,40 @@ def test_wrong_values_are_explained(override: str, said: list[str]) -> None:
     for words in said:
         assert words in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@given(steps=st.integers(1, 1_000_000))
+def test_a_whole_number_may_be_written_as_a_float(steps: int) -> None:
+    for text in (str(steps), f"{float(steps)!r}", f"{steps:.6e}"):
+        read = load_config(None, [f"gan.steps={text}"]).gan.steps
+        assert read == steps and isinstance(read, int), text
+    assert load_config(None, ["evaluate.ratios=[1.0, 2e0]", "gan.minutes=1e1"]).evaluate.ratios == (1, 2)
+
+
+@given(st.integers(1, 10**6), st.none() | st.floats(0.1, 1e3), st.sampled_from([32, 64, 128]))
+def test_settings_of_one_run_hold_what_was_set_and_no_more(steps: int, minutes: float | None, size: int) -> None:
+    tree = {"gan": {"steps": steps, "minutes": minutes}, "data": {"image_size": size}}
+    overrides = overrides_of(Settings.model_validate(tree))
+    assert parse_overrides(overrides) == tree
+    assert load_config(None, overrides).model_dump(exclude_defaults=True) == {
+        "gan": {"steps": steps, **({} if minutes is None else {"minutes": minutes})},
+        **({} if size == 64 else {"data": {"image_size": size}}),
+    }
+
+
+def test_settings_of_one_run_are_described_and_bounded_and_fill_in_nothing() -> None:
+    whole, part = Config.model_json_schema(), Settings.model_json_schema()
+    for section in ("Gan", "Evaluate", "Serve"):
+        fields = part["$defs"][f"{section}Settings"]["properties"]
+        expected = whole["$defs"][f"{section}Config"]["properties"]
+        assert fields == {
+            name: {key: item for key, item in field.items() if key != "default"} for name, field in expected.items()
+        }
+    assert part["properties"].keys() == whole["properties"].keys() and "required" not in part
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        Settings.model_validate({"gan": {"steps": 0}})
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Settings.model_validate({"gan": {"stpes": 1}})
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

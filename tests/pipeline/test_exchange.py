@@ -35,6 +35,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     fsspec.filesystem("memory").rm("/", recursive=True)
 
 
+no_file_system = pytest.mark.parametrize("url", ["memory"], indirect=True)  # what holds there holds on a disk
+
+
 @pytest.fixture(autouse=True)
 def other_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where work away from the run's folder is done."""
@@ -80,6 +83,7 @@ def test_what_is_made_elsewhere_is_what_would_be_made_here(tmp_path: Path, textu
     assert sorted(done) == sorted(tiny.TEXTURES)
 
 
+@no_file_system
 def test_what_is_here_already_is_not_sent_away(tmp_path: Path, textures_folder: Path, url: str) -> None:
     run, config = RunFolder(tmp_path / "run"), tiny.settings(*SETTINGS)
     jobs = first_jobs(run, config, prepare(run, config, textures_folder))
@@ -93,6 +97,7 @@ def last_step(run: RunFolder, name: str) -> int:
     return int(last.partition(",")[0])
 
 
+@no_file_system
 def test_the_curves_are_those_of_the_last_training(tmp_path: Path, textures_folder: Path, url: str) -> None:
     run = RunFolder(tmp_path / "run")
     for steps in (2, 3):
@@ -102,6 +107,7 @@ def test_the_curves_are_those_of_the_last_training(tmp_path: Path, textures_fold
         assert {last_step(run, name) for name in tiny.TEXTURES} == {steps}
 
 
+@no_file_system
 def test_two_runs_at_one_url_do_not_meet(tmp_path: Path, textures_folder: Path, url: str) -> None:
     one, other = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "other")
     short, long = (
@@ -118,6 +124,7 @@ def test_two_runs_at_one_url_do_not_meet(tmp_path: Path, textures_folder: Path, 
     assert [last_step(run, "blobs") for run in (one, other)] == [2, 4]
 
 
+@no_file_system
 def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_folder: Path, url: str) -> None:
     settings = ("gan.family=stackgan", "gan.steps=2", "gan.lr_g=5e-4", "gan.lr_d=5e-4")
     run, config = RunFolder(tmp_path / "run"), tiny.settings(*settings)
@@ -138,6 +145,7 @@ def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_
             save_tensors(Path(job.sentences), tensors | {"mean": tensors["mean"] + 5}, record)
 
 
+@no_file_system
 def test_a_job_that_failed_elsewhere_is_answered_for_by_the_caller(
     tmp_path: Path, textures_folder: Path, url: str
 ) -> None:
@@ -156,6 +164,7 @@ class Stopped(BaseException):
     """Stands for the interruption of a training."""
 
 
+@no_file_system
 def test_an_interrupted_job_goes_on_where_it_was(
     tmp_path: Path, textures_folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Fin
         "inspection.cost_false_reject=1",
         "inspection.prevalence=0.1",
     )
-    metrics = run_job(copied, tiny.settings(*settings), finished.source)
+    metrics = run_job(copied, tiny.settings(*settings), finished.source, until="evaluate")
     assert set((copied.store / "fits").iterdir()) == fits
     inspection, arms = metrics["inspection"], metrics["arms"]
     assert inspection["good"] == "grain" and inspection["prevalence"] == 0.1
@@ -62,6 +62,29 @@ def test_costs_and_a_good_class_reach_metrics_without_new_training(finished: Fin
         assert rates["missed"].keys() == {"blobs", "lines"}
         assert rates["miss_ppm"]["mean"] == pytest.approx(1e5 * rates["miss_rate"]["mean"])
     assert set(inspection["change"].values()) == {None}  # a dozen test images are too few
+    endpoint = metrics["endpoint"]
+    assert endpoint["name"] == "expected_cost" and endpoint["better"] == "lower"
+    for role in ("baseline", "augmented"):
+        rates = inspection[role]
+        cost = 0.1 * 50 * rates["miss_rate"]["mean"] + 0.9 * rates["false_reject_rate"]["mean"]
+        assert endpoint[role] == pytest.approx(cost) == arms[metrics["gain"][role]]["expected_cost"]["mean"]
+    assert endpoint["delta"] == pytest.approx(endpoint["baseline"] - endpoint["augmented"])
+    assert "Expected cost of a part, without synthetic images" in copied.report.read_text(encoding="utf-8")
+
+
+def test_a_look_at_the_same_images_with_other_eyes_is_one_more(finished: Finished, copied: RunFolder) -> None:
+    costs = tiny.settings("inspection.good=grain", "inspection.cost_miss=50", "inspection.cost_false_reject=1")
+    comparisons = [run_job(copied, config, finished.source) for config in (costs, costs, finished.config)]
+    # the same once more is none, as is the first
+    assert [metrics["comparisons"] for metrics in comparisons] == [2, 2, 1]
+    assert comparisons[0]["alpha"] == pytest.approx(comparisons[2]["alpha"] / 4) == pytest.approx(0.0076, abs=1e-4)
+    assert {**comparisons[0], "seconds": 0} == {**comparisons[1], "seconds": 0}
+    assert {**comparisons[2], "seconds": 0} == {**finished.metrics, "seconds": 0}
+
+
+def test_costs_of_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="both 0, so nothing could be saved"):
+        tiny.settings("inspection.cost_miss=0", "inspection.cost_false_reject=0")
 
 
 def test_the_curve_ends_at_the_baseline(finished: Finished) -> None:
@@ -82,5 +105,5 @@ def test_parts_are_stratified_nested_and_differ_between_seeds(finished: Finished
 
 
 def test_the_curve_can_be_left_out(finished: Finished, copied: RunFolder) -> None:
-    metrics = run_job(copied, tiny.settings("inspection.learning_curve=false"), finished.source)
+    metrics = run_job(copied, tiny.settings("inspection.learning_curve=false"), finished.source, until="evaluate")
     assert metrics["worth"] is None

@@ -35,6 +35,8 @@ ARMS = ("real", "balanced", "classical", "gan", "gan_unfiltered", "classical_gan
 NUMBER, COUNT = {"type": "number"}, {"type": "integer", "minimum": 0}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
 NOTHING = {"type": "null"}
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
+ENDS = {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}
 SHARE_OR_NULL = SHARE | {"type": ["number", "null"]}
 
 
@@ -52,7 +54,7 @@ def each(value: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def interval(name: str, value: dict[str, Any] = NUMBER) -> dict[str, Any]:
-    return record(**{name: value, "ci95": {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}})
+    return record(**{name: value, "ci95": ENDS})
 
 
 def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
@@ -77,6 +79,22 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     )
     return record(
         schema={"const": 1},
+        task={"const": "classify"},
+        endpoint=record(
+            name={"const": "balanced_accuracy"},
+            better={"const": "higher"},
+            baseline=SHARE,
+            augmented=SHARE,
+            delta=NUMBER,
+            ci95=ENDS,
+            ci_alpha=ENDS,
+            p=SHARE,
+            detectable=SHARE,
+            control={"type": ["object", "null"]},
+        ),
+        comparison={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        comparisons={"type": "integer", "minimum": 1},
+        alpha={"type": "number", "exclusiveMinimum": 0, "maximum": 0.05},
         verdict={"enum": ["merge", "do_not_merge", "inconclusive"]},
         reason={"type": "string", "minLength": 20},
         dataset=record(
@@ -91,10 +109,9 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             **dict.fromkeys(
                 arms,
                 record(
-                    accuracy=interval("mean", SHARE),
-                    macro_f1=interval("mean", SHARE),
+                    **dict.fromkeys(SCORES, interval("mean", SHARE)),
                     recall=record(**dict.fromkeys(classes, SHARE_OR_NULL)),
-                    seeds={"type": "array", "items": record(seed=COUNT, accuracy=SHARE, macro_f1=SHARE)},
+                    seeds={"type": "array", "items": record(seed=COUNT, **dict.fromkeys(SCORES, SHARE))},
                 ),
             )
         ),
@@ -128,9 +145,14 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             share={"type": ["object", "null"]},
             images_per_class={"type": ["number", "null"]},
             most=NUMBER,
-            curve={"type": "array", "minItems": 3, "items": record(images=COUNT, accuracy=SHARE)},
+            curve={
+                "type": "array",
+                "minItems": 3,
+                "items": record(images=COUNT, accuracy=SHARE, balanced_accuracy=SHARE),
+            },
         )
         | {"type": ["object", "null"]},
+        source=record(kind={"enum": ["gan", "foreign"]}) | {"additionalProperties": {"type": "string"}},
         seconds=each({"type": "number", "minimum": 0}, ["train", "generate", "filter", "merge", "evaluate"]),
     )
 
@@ -223,7 +245,7 @@ def test_running_again_computes_nothing(finished: Finished) -> None:
 
 def test_the_same_seed_elsewhere_gives_the_same_manifest(finished: Finished, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "elsewhere" / "run")
-    metrics = run_job(run, finished.config, finished.source)
+    metrics = run_job(run, finished.config, finished.source, until="evaluate")
     assert run.manifest.read_bytes() == finished.run.manifest.read_bytes()
     assert without_seconds(metrics) == without_seconds(finished.metrics)
 
@@ -245,7 +267,7 @@ def test_more_seeds_retrain_no_generator_and_no_scorer(finished: Finished, tmp_p
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished.run.out, run.out)
     before = tiny.times(run.store)
-    metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source)
+    metrics = run_job(run, tiny.settings("evaluate.seeds=3"), finished.source, until="evaluate")
     after = tiny.times(run.store)
     new = {name for name in after if after[name] != before.get(name)} - {"comparison.json"}
     assert len(new) == len(ARMS) + len(PARTS) and all(name.startswith("fits/") for name in new)
@@ -261,13 +283,13 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
     seen: dict[str, list[fits.FitJob]] = {}
     run_fits = fits.run_fits
 
-    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[fits.FitJob]) -> Any:
+    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[fits.FitJob], **named: Any) -> Any:
         seen.setdefault(stage, []).extend(jobs)
-        return run_fits(run, config, stage, jobs)
+        return run_fits(run, config, stage, jobs, **named)
 
     monkeypatch.setattr("pipeline.stages.evaluate.run_fits", spy)
     monkeypatch.setattr("pipeline.stages.choose.run_fits", spy)
-    run_job(finished.run, finished.config, finished.source)
+    run_job(finished.run, finished.config, finished.source, until="evaluate")
     seen.pop("control", None)
     final, choosing = seen.pop("evaluate"), [job for jobs in seen.values() for job in jobs]
     pack = load_pack(final[0].pack)
@@ -300,7 +322,8 @@ def test_nothing_before_the_comparison_depends_on_the_test_images(tmp_path: Path
     found = []
     for seed in (100, 200):
         run = RunFolder(tmp_path / f"run-{seed}")
-        metrics = run_job(run, tiny.settings(), given_split(tmp_path / f"data-{seed}", test_seed=seed))
+        source = given_split(tmp_path / f"data-{seed}", test_seed=seed)
+        metrics = run_job(run, tiny.settings(), source, until="evaluate")
         frame = read_manifest(run.manifest)
         assert metrics["dataset"]["counts"]["test"] == dict.fromkeys(tiny.TEXTURES, 4)
         assert {Path(p).name for p in frame["path"][frame["split"] == "test"]} == {
@@ -367,7 +390,10 @@ def test_a_class_too_small_for_a_generator_is_said_so(
 def test_colour_images_stay_in_colour(tmp_path: Path) -> None:
     source = tiny.write_dataset(tmp_path / "data", {"blobs": 8, "grain": 8}, channels=3)
     run = RunFolder(tmp_path / "run")
-    metrics = run_job(run, tiny.settings("evaluate.seeds=1", "gan.family=wgan_gp", "gan.steps=10"), source)
+    config = tiny.settings(*tiny.TWO_ARMS, "gan.family=wgan_gp", "gan.steps=10")
+    run_job(run, config, source, until="generate")
+    tiny.draw_well(run)
+    metrics = run_job(run, config, source, until="evaluate")
     assert metrics["dataset"]["channels"] == 3
     frame = read_manifest(run.manifest)
     assert len(frame[frame["source"] == "synthetic"]) > 0
@@ -422,6 +448,6 @@ def test_secrets_do_not_reach_the_log_or_the_report(finished: Finished, tmp_path
     source = tmp_path / "token=hunter2"
     shutil.copytree(finished.source, source)
     run = RunFolder(tmp_path / "run")
-    run_job(run, tiny.settings("evaluate.seeds=1"), source)
+    run_job(run, tiny.settings(*tiny.TWO_ARMS, "gan.steps=2"), source)
     for file in (run.log, run.report, run.metrics, run.manifest, run.card("grain")):
         assert "hunter2" not in file.read_text(encoding="utf-8"), file

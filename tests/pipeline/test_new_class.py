@@ -12,12 +12,13 @@ import torch
 from pipeline.errors import InputError
 from pipeline.job import run_job
 from pipeline.log import read_log
+from pipeline.origins import Generators
 from pipeline.stages.generate import first_seed
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
 from tests import tiny
 
-PLAN = ("gan.scope=specialise", "gan.steps=20", "gan.finetune_steps=10")
+PLAN = ("gan.scope=specialise", "gan.steps=4", "gan.finetune_steps=2")
 
 
 def with_class(source: Path, folder: Path, name: str, like: str, first_seed: int) -> Path:
@@ -53,7 +54,11 @@ def shared_model(run: RunFolder) -> Path:
 
 @pytest.mark.parametrize("scope", ["per_class", "specialise"])
 def test_a_new_class_trains_one_generator(tmp_path: Path, textures_folder: Path, base: RunFolder, scope: str) -> None:
-    settings = ("gan.scope=per_class",) if scope == "per_class" else (*PLAN, f"gan.init_from={shared_model(base)}")
+    settings = (
+        ("gan.scope=per_class", "gan.steps=4")
+        if scope == "per_class"
+        else (*PLAN, f"gan.init_from={shared_model(base)}")
+    )
     run = RunFolder(tmp_path / "run")
     run_job(run, tiny.settings(*settings), textures_folder, until="generate")
     generators, candidates, before = files(run, "generator"), files(run, "candidates"), len(trained(run))
@@ -66,7 +71,8 @@ def test_a_new_class_trains_one_generator(tmp_path: Path, textures_folder: Path,
 
 
 def test_more_images_of_a_class_train_its_generator_alone(tmp_path: Path, textures_folder: Path) -> None:
-    run, settings = RunFolder(tmp_path / "run"), tiny.settings("gan.scope=per_class", "data.test_fraction=0.05")
+    run = RunFolder(tmp_path / "run")
+    settings = tiny.settings("gan.scope=per_class", "gan.steps=4", "data.test_fraction=0.05")
     run_job(run, settings, textures_folder, until="train")
     before = len(trained(run))
     more = tmp_path / "more"
@@ -144,7 +150,7 @@ def test_without_training_generators_are_asked_as_they_were_taught(
     for file in run.store.glob("candidates-*"):
         file.unlink()
     more = with_class(textures_folder, tmp_path / "more", "a new one", "grain", 50)
-    run_job(run, config, more, until="generate", train=False)
+    run_job(run, config, more, until="generate", origin=Generators(train=False))
     after = drawn(run)
     assert set(after) == set(before) == set(tiny.TEXTURES)
     assert all(after[name].equal(before[name]) for name in after)

@@ -34,7 +34,9 @@ def weights(trainer: Trainer) -> Tensor:
 def in_each_process(context: Distributed, job: tuple[str, Path]) -> None:
     """Train as a whole, and stopped half way; write down what the first process saw of both."""
     family, file = job
-    whole, stopped, resumed = make(context, family), make(context, family), make(context, family)
+    whole, stopped, resumed, fresh = (make(context, family) for _ in range(4))
+    drawn = [context.gather(draw).tolist() for draw in (fresh.batches.draw()[0], fresh.inputs.noise(4))]
+    fresh.train_step()
     whole.run()
     for _ in range(3):
         stopped.train_step()
@@ -45,7 +47,8 @@ def in_each_process(context: Distributed, job: tuple[str, Path]) -> None:
     seen = {
         "weights": context.gather(weights(whole)).tolist(),
         "resumed": context.gather(weights(resumed)).tolist(),
-        "streams": context.gather(whole.rng.get_state()).tolist(),
+        "drawn": drawn,
+        "stepped": context.gather(weights(fresh)).tolist(),
         "average": value.tolist(),
         "first": context.first(f"of {context.rank}"),
         "images": len(whole.batches.draw()[0]),
@@ -65,7 +68,8 @@ def test_two_processes_stay_one_and_go_on_from_a_state_as_if_never_stopped(
     seen = json.loads((tmp_path / "seen.json").read_text())
     first, second = seen["weights"]
     assert first == second and seen["resumed"] == [first, second]
-    assert seen["streams"][0] != seen["streams"][1]  # each draws images of its own
+    assert all(mine != others for mine, others in seen["drawn"])  # images, and noise
+    assert seen["stepped"][0] == seen["stepped"][1]
     assert seen["average"] == [1.5, 2.5] and seen["first"] == "of 0" and seen["images"] == 4
     alone = make(SingleProcess(), family)
     alone.run()

@@ -123,7 +123,7 @@ def test_inspect_tells_everything_that_is_wrong(tmp_path: Path) -> None:
     assert json.loads(json.dumps(record)) == record
     assert record["images"] == 6
     assert record["classes"]["void"]["images"] == 0
-    assert record["classes"]["dent"] == {"images": 2, "distinct_spots": 2, "with_mask": 0}
+    assert record["classes"]["dent"] == {"images": 2, "groups": 2, "with_mask": 0}
     assert record["sizes"]["largest"] == [64, 90]
     assert record["modes"] == {"L": 6}
     assert record["unreadable"][0]["path"] == "dent/bad.png"
@@ -140,4 +140,4 @@ def test_inspect_says_when_a_class_is_one_spot(tmp_path: Path) -> None:
     folder(tmp_path)
     for k in range(4):
         save(tmp_path / "crack" / f"{k}.png", (texture(300) * (1 - 0.2 * k)).astype(np.uint8))
-    assert any("class 'crack' show one spot" in warning for warning in inspect(load(tmp_path))["warnings"])
+    assert any("class 'crack' form one group" in warning for warning in inspect(load(tmp_path))["warnings"])

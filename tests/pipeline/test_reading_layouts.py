@@ -21,7 +21,7 @@ def test_class_folders_are_read_in_order_whatever_their_depth(tmp_path: Path) ->
     save(tmp_path / "dent" / "monday" / "early" / "z.png", texture(80))
     reading = read_dataset(tmp_path)
     assert (reading.layout, reading.classes) == ("class_folders", ["dent", "hole"])
-    columns = ["path", "label", "split", "sha256", "width", "height", "mode", "mask", "spot"]
+    columns = ["path", "label", "split", "sha256", "width", "height", "mode", "mask", "group"]
     assert list(reading.frame.columns) == columns
     assert reading.frame["path"].tolist()[-7:] == ["dent/monday/early/z.png", *(f"hole/{i}.png" for i in range(6))]
     assert reading.frame[["label", "path"]].equals(reading.frame[["label", "path"]].sort_values(["label", "path"]))

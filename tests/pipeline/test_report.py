@@ -1,4 +1,5 @@
 import base64
+import functools
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -43,9 +44,11 @@ def figures(html: str) -> list[ElementTree.Element]:
 
 
 def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
-    page = Page(render_report(report_data(["crazing", "patches"])))
+    html = render_report(report_data(["crazing", "patches"]))
+    page = Page(html)
     said = [
         *("Merge", "With them the classifier is right more often.", "84.0 %", "90.0 %", "+6.0", "+1.3 to +8.7"),
+        "Balanced accuracy, without synthetic images",
         *("22", "of 60 generated", "18 real test images", "3 times", "95 % interval:", "Few images a class."),
         *("Real against augmented", "p = 0.013", "70.0 to 90.0", "+2.0", "What is confused with what"),
         *("12.5", "31.8", "8.25", "0.0123", "0.0456", "\N{MINUS SIGN}0.0004"),  # accepted, unchosen, real
@@ -58,16 +61,20 @@ def test_the_verdict_comes_first_and_everything_asked_for_is_there() -> None:
     assert not missing
     assert page.text.index("With them the classifier") < page.text.index("Real against augmented")
     assert page.text.count("How to read") >= 8
-    assert len(figures(render_report(report_data(["crazing", "patches"])))) == 5
+    assert len(figures(html)) == 5
+
+
+@functools.cache
+def page_of(verdict: str) -> str:
+    return render_report(report_data(["a", "b"], verdict))
 
 
 @pytest.mark.parametrize(
     ("verdict", "word"), [("merge", "Merge"), ("do_not_merge", "Do not merge"), ("inconclusive", "Inconclusive")]
 )
 def test_each_verdict_is_said_in_words_and_by_its_own_shape(verdict: str, word: str) -> None:
-    html = render_report(report_data(["a", "b"], verdict))
-    assert f"<h1>{word}</h1>" in html
-    others = [render_report(report_data(["a", "b"], other)) for other in ("merge", "do_not_merge", "inconclusive")]
+    assert f"<h1>{word}</h1>" in page_of(verdict)
+    others = [page_of(other) for other in ("merge", "do_not_merge", "inconclusive")]
     shapes = {re.search(r"<svg viewBox.*?</svg>", page, re.DOTALL).group() for page in others}  # type: ignore[union-attr]
     assert len(shapes) == 3
 
@@ -102,7 +109,7 @@ def test_nothing_accepted_is_a_complete_page() -> None:
     for row in bare["classes"].values():
         row |= {"accepted": 0, "used": 0, "fid": None, "kid": None, "features": None}
     page = Page(render_report(ReportData(metrics=bare)))
-    assert "Do not merge" in page.text and "What became of the generated images" in page.text
+    assert "Do not merge" in page.text and "What became of the synthetic images" in page.text
     assert "with synthetic" not in page.text
 
 
@@ -134,7 +141,7 @@ def test_secrets_are_masked() -> None:
 
 
 def test_equal_data_gives_an_equal_page() -> None:
-    assert render_report(report_data(["a", "b"])) == render_report(report_data(["a", "b"]))
+    assert render_report(report_data(["a", "b"])) == page_of("merge")
 
 
 def test_what_was_seen_in_training_is_said_below_its_curves() -> None:
@@ -162,7 +169,7 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
         "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
         "(95 % interval 2 to more than 180;",
-        "If the true gain were 3.1 points, roughly 8 in 10 comparisons",
+        "If the true gain were +3.1 points, roughly 8 in 10 comparisons",
         "over real images under that same one its gain is +5.2 points",
     ):
         assert said in text, said
@@ -212,13 +219,64 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
     assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
-    assert "comparison number" not in text
-    third = spaced(render_report(replace(data, comparisons=3)))
-    assert "comparison number 3 of this folder. Each further one on the same or mostly the same test images" in third
+    assert "does not hold what chance did in the training of the generator" in text
+    assert "comparison number 1 of this folder" in text and "here p = 0.03 or less" in text
+    assert "interval that goes with it (+0.8 to +9.2) clear of zero" in text
+    third = spaced(render_report(replace(data, metrics={**data.metrics, "comparisons": 3, "alpha": 0.00338})))
+    assert "comparison number 3 of this folder" in third and "here p = 0.0034 or less" in third
     assert "test images once, for the comparison above." in text
     assert "once, for the comparison above, but earlier comparisons of this folder may have used them too." in third
     refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
     assert "How to train with it" not in spaced(render_report(refused))
+
+
+def costing(data: ReportData, cost: dict[str, Any]) -> dict[str, Any]:
+    return {arm: row | {"expected_cost": cost} for arm, row in data.metrics["arms"].items()}
+
+
+def test_where_costs_decide_the_page_leads_with_them() -> None:
+    data = report_data(["good", "scratch"])
+    endpoint = {
+        "name": "expected_cost",
+        "better": "lower",
+        "baseline": 5.07,
+        "augmented": 1.42,
+        "delta": 3.65,
+        "ci95": [2.27, 5.14],
+        "ci_alpha": [-0.021, 5.37],
+        "p": 0.0004,
+        "detectable": 6.5,
+        "control": None,
+    }
+    arms = costing(data, {"mean": 5.07, "ci95": [4, 1234.5]})
+    costly = replace(data, metrics={**data.metrics, "endpoint": endpoint, "arms": arms})
+    costly = replace(costly, choices=replace(data.choices, policies={"none": 4.25, "flips": 3.5}))
+    html, minus = render_report(costly), "\N{MINUS SIGN}"
+    text = spaced(html)
+    for said in (
+        "Expected cost of a part, without synthetic images 5.07",
+        "with synthetic images 1.42",
+        "Saved with synthetic images +3.65 a part 95 % interval +2.27 to +5.14",
+        "at 100 a miss, 2 a false reject and 2 % defective parts on the line",
+        f"that goes with it ({minus}0.021 to +5.37) clear of zero",
+        "If the true gain were +6.5 a part, roughly 8 in 10",
+        "That is more than there is to be gained here",
+        "5.07 4 to 1,234",
+        "classical augmentation expected cost of a part none 4.25 flips (chosen) 3.5",
+    ):
+        assert said in text, said
+    drawn = "".join("".join(figure.itertext()) for figure in figures(html))
+    assert "expected cost of a part (better" in drawn and "Balanced accuracy" not in drawn
+
+
+def test_a_cost_that_could_not_be_told_is_a_dash() -> None:
+    data = report_data(["good", "scratch"], "inconclusive")
+    nothing = dict.fromkeys(("baseline", "augmented", "delta", "detectable", "control"))
+    unknown = {"ci95": [None, None], "ci_alpha": [None, None], "p": 1.0, "name": "expected_cost", "better": "lower"}
+    arms = costing(data, {"mean": None, "ci95": [None, None]})
+    page = render_report(replace(data, metrics={**data.metrics, "endpoint": nothing | unknown, "arms": arms}))
+    assert "Expected cost of a part, without synthetic images \N{EN DASH}" in spaced(page)
+    assert len(figures(page)) == 4  # without that of the arms
 
 
 def test_a_rare_defect_is_not_rounded_to_none() -> None:

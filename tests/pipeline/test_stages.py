@@ -1,13 +1,10 @@
 """Single stages: training that survives everything, the three strategies, sampling and merging."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,11 +29,9 @@ from pipeline.stages.publish import publish
 from pipeline.stages.records import Prepared, load_pack
 from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors, read_json, save_tensors
-from pipeline.workers import resolve_precision, torch_threads
+from pipeline.workers import in_own_process, resolve_precision, torch_threads
 from tests import tiny
 from tests.conftest import Finished
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepared_in(folder: Path, source: Path, *overrides: str) -> tuple[RunFolder, Prepared, list[TrainJob]]:
@@ -61,41 +56,28 @@ def events(job: TrainJob, name: str) -> list[dict[str, Any]]:
     return [event for event in read_log(RunFolder(Path(job.out)).log) if event["event"] == name]
 
 
-def train_in_child(job: TrainJob) -> subprocess.Popen[str]:
-    code = (
-        "import json, sys\n"
-        "from ganaug.options import Options\n"
-        "from pipeline.stages.jobs import TrainJob\nfrom pipeline.stages.train import train\n"
-        "fields = json.loads(sys.argv[1])\n"
-        "options = fields.pop('options')\n"
-        "options['betas'] = tuple(options['betas'])\n"
-        "fields |= {name: tuple(fields[name]) for name in ('labels', 'classes')}\n"
-        "train(TrainJob(**fields, options=Options(**options)))\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(asdict(job))], stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
+def killed_at_forty(job: TrainJob) -> None:
+    """Train with a checkpoint every ten steps, in a process that is killed when it tells of step 40."""
+
+    def kill(trainer: Trainer, _: Any) -> None:
+        if trainer.step == 40:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    training.Hooks = lambda **hooks: Hooks(**{**hooks, "progress": kill, "checkpoint_every": 10})  # type: ignore[misc]
+    train(job)
 
 
 def test_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, textures_folder: Path) -> None:
-    """SIGKILL after the checkpoint at step 500; the same call resumes there."""
-    small = ("gan.steps=560", "gan.width=4", "gan.batch=4", "gan.diffaugment=cutout", "gan.ema=0.99")
+    """SIGKILL after the checkpoint at step 30; the same training resumes there, in another process."""
+    small = ("gan.steps=60", "gan.width=4", "gan.batch=4", "gan.diffaugment=cutout", "gan.ema=0.99")
     _, _, (whole,) = prepared_in(tmp_path / "whole", textures_folder, *small)
     train(whole)
     _, _, (job,) = prepared_in(tmp_path / "killed", textures_folder, *small)
-    child = train_in_child(job)
-    assert child.stderr is not None
-    for line in child.stderr:  # progress is told every tenth of the way
-        if f"train {job.name}: 520/560" in line or ": 540/560" in line:
-            child.send_signal(signal.SIGKILL)
-            break
-    assert child.wait() == -signal.SIGKILL
-    child.stderr.close()
-    again = train_in_child(job)
-    _, told = again.communicate()
-    assert again.returncode == 0, told
+    with pytest.raises(JobError, match="The process of killed_at_forty died"):
+        in_own_process(killed_at_forty, job)
+    in_own_process(train, job)
     (resumed,) = events(job, "resumed")
-    assert resumed["step"] == 500
+    assert resumed["step"] == 30
     assert_same_model(whole, job)
     assert not list((tmp_path / "killed" / "store").glob("checkpoint-*"))
 
@@ -224,7 +206,7 @@ def test_a_class_that_fails_to_train_fails_alone(
 ) -> None:
     sick_trainer(1, monkeypatch, error)
     run, until = RunFolder(tmp_path), "filter" if error else "report"
-    metrics = run_job(run, tiny.settings("gan.scope=per_class", "evaluate.seeds=1"), textures_folder, until=until)
+    metrics = run_job(run, tiny.settings("gan.scope=per_class", *tiny.TWO_ARMS), textures_folder, until=until)
     (failed,) = [event for event in read_log(run.log) if event["event"] == "failed"]
     assert failed["generator"] == "grain" and ("no memory" if error else "diverged") in failed["error"]
     assert failed["traceback"].startswith("Traceback")
@@ -255,7 +237,7 @@ def test_what_the_user_has_to_mend_is_not_taken_for_a_failed_class(
 
 
 def test_one_generator_a_class_is_conditioned_on_modes(tmp_path: Path, textures_folder: Path) -> None:
-    config = tiny.settings("gan.scope=per_class", "gan.modes=2")
+    config = tiny.settings("gan.scope=per_class", "gan.modes=2", "gan.steps=4")
     run = RunFolder(tmp_path)
     run_job(run, config, textures_folder, until="generate")
     assert len(list(run.store.glob("generator-*"))) == 3

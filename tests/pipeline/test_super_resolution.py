@@ -69,9 +69,12 @@ def test_a_merged_image_names_both_generators_and_can_be_made_again(
 ) -> None:
     settings = ("gan.family=srgan", f"gan.scope={scope}", "gan.finetune_steps=2", "evaluate.steps=1", "gan.modes=2")
     run, config = RunFolder(tmp_path), tiny.settings(*QUICK, *settings)
+    run_job(run, config, textures_folder, until="generate")
+    candidates = {m["class"]: t for t, m in map(load_tensors, run.store.glob("candidates-*"))}
+    tiny.draw_well(run)
     run_job(run, config, textures_folder, until="merge")
     synthetic = read_manifest(run.manifest).query("source == 'synthetic'")
-    assert len(synthetic) and set(synthetic["width"]) == set(synthetic["height"]) == {32}
+    assert set(synthetic["label"]) == set(tiny.TEXTURES) and set(synthetic["width"]) == set(synthetic["height"]) == {32}
     assert (tmp_path / "training" / "super_resolver" / "history.csv").exists()
     for name, rows in synthetic.groupby("label"):
         card = read_json(run.card(str(name)))
@@ -80,8 +83,7 @@ def test_a_merged_image_names_both_generators_and_can_be_made_again(
         assert (drawing.size, enlarging.size, enlarging.scale) == (16, 32, 2)
         named = f"{card['generator'][:16]}+{card['super_resolver']['generator'][:16]}"
         assert set(rows["generator"]) == {named}
-        (made,) = [t for file in run.store.glob("candidates-*") for t, m in [load_tensors(file)] if m["class"] == name]
-        drawn = None
+        made, drawn = candidates[str(name)], None
         pair = (("dcgan", drawing, run.model(str(name))), ("srgan", enlarging, run.super_resolver(str(name))))
         for family, spec, file in pair:
             generator = get_family(family).generator(spec)

@@ -1,5 +1,6 @@
 """Jobs over processes: the same results in the same order, and no process is left behind."""
 
+import inspect
 import os
 import platform
 import resource
@@ -7,7 +8,8 @@ import select
 import signal
 import subprocess
 import sys
-import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -27,44 +29,14 @@ from pipeline.workers import (
     workers,
 )
 from tests import tiny
-
-BLOCK = 2**26  # bytes: more than glibc ever learns to keep by itself
-
-
-def product(seed: int) -> tuple[int, int, bytes]:
-    """Threads in use, process, and the bits of a sum whose order of additions depends on the threads."""
-    draw = torch.randn(500, 500, generator=torch.Generator().manual_seed(seed))
-    return torch.get_num_threads(), os.getpid(), (draw @ draw).sum().numpy().tobytes()
-
-
-def fail(message: str) -> None:
-    raise ValueError(message)
-
-
-def die(status: int) -> None:
-    os._exit(status)
-
-
-def hold(fifo: str) -> None:
-    """Tell the process's number, then wait for ever; the pipe closes when the process ends."""
-    with Path(fifo).open("w") as pipe:
-        pipe.write(f"{os.getpid()}\n")
-        pipe.flush()
-        threading.Event().wait()
-
-
-def faults(times: int) -> int:
-    """Pages that the system had to bring in while blocks of `BLOCK` bytes came and went."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(times):
-        torch.ones(BLOCK, dtype=torch.uint8)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+from tests.pipeline.work import BLOCK, die, fail, faults, hold, product
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc")
 def test_a_training_process_keeps_the_memory_that_it_frees() -> None:
     once = BLOCK // resource.getpagesize()
-    assert faults(40) > 39 * once  # as it comes
+    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+        assert pool.submit(faults, 40).result() > 39 * once  # as it comes
     assert in_own_process(faults, 40) < 8 * once  # 2 to 4 until the heap has a hole of the size, then none
 
 
@@ -95,7 +67,8 @@ def test_the_process_ends_when_the_one_that_started_it_is_killed(tmp_path: Path)
     os.mkfifo(fifo)
     script = tmp_path / "start.py"
     script.write_text(
-        f"from pipeline.workers import in_own_process\nfrom {__name__} import hold\n"
+        "import os, threading\nfrom pathlib import Path\nfrom pipeline.workers import in_own_process\n"
+        f"{inspect.getsource(hold)}"
         f"if __name__ == '__main__':\n    in_own_process(hold, {str(fifo)!r})\n"
     )
     root = Path(__file__).resolve().parents[2]
@@ -126,8 +99,14 @@ def test_a_named_device_is_taken_as_it_is() -> None:
 
 def test_precision_is_the_one_asked_for_and_else_what_the_processor_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision(Config(precision="bf16")) == "bf16"
-    for able, found in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32")):
+    for able, used, found in (
+        ({"amx_bf16": True}, "AVX512", "bf16"),
+        ({"avx512_bf16": True}, "AVX512", "bf16"),
+        ({"avx512_bf16": True}, "AVX2", "fp32"),  # as by ATEN_CPU_CAPABILITY
+        ({"avx512_f": True}, "AVX512", "fp32"),
+    ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able, raising=False)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda used=used: used)
         assert resolve_precision(Config(device="cpu")) == found
         assert options_for(Config(device="cpu")).precision == recipe_for(Config(device="cpu"), 60).precision == found
         assert resolve_precision(Config(device="mps")) == "fp32"  # not measured there

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import Config, dump_config
+from pipeline.config import Config, Settings, dump_config, overrides_of
 from pipeline.errors import InputError, JobError
 from pipeline.reading import read_dataset
 from pipeline.store import read_json, write_json
@@ -209,7 +209,7 @@ def test_an_image_that_was_mended_keeps_its_spot_in_its_split(tmp_path: Path, wo
     assert image is not None
     (both / "brighter.png").write_bytes(tiny.encoded(image.astype(np.int16) + 12))
     assert add_images(workspace, "blobs", [both], CONFIG).counts == {"test": 1}
-    assert workspace.rows()[-1].spot == row.spot
+    assert workspace.rows()[-1].group == row.group
 
 
 def test_a_line_that_is_deleted_ends_the_matter(tmp_path: Path, workspace: Workspace) -> None:
@@ -425,15 +425,15 @@ def test_a_run_is_up_to_date_with_the_images_and_the_settings_it_had(tmp_path: P
 
 @pytest.fixture
 def updates(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], list[Any]]:
-    """Put in the place of the flow what leaves a finished run or raises; it tells the overrides it was called with."""
+    """Put in the place of the flow what leaves a finished run or raises; it tells the settings it was called with."""
     told: list[Any] = []
 
     def replace_by(error: BaseException | None) -> list[Any]:
-        def update(root: str, overrides: list[str] | None = None) -> dict[str, Any]:
-            told.append(overrides)
+        def update(root: str, settings: dict[str, Any]) -> dict[str, Any]:
+            told.append(settings)
             if error:
                 raise error
-            finish(workspace, *overrides or [])
+            finish(workspace, *overrides_of(Settings.model_validate(settings)))
             return {"verdict": "helped"}
 
         monkeypatch.setattr("flows.workspace.update", update)
@@ -461,7 +461,9 @@ def test_an_update_goes_on_where_a_removal_was_stopped(
 
     called = updates(None)
     called.clear()
-    assert ganaug("class", "update", *where, *setting)[0] == 0 and called == [[setting[1]]]
+    assert ganaug("class", "update", *where, *setting)[0] == 0 and called == [
+        {"evaluate": {"policies": ["flips", "none"]}}
+    ]
     status, told, _ = ganaug("class", "update", *where, *setting)
     assert status == 0 and "is up to date already" in told and str(workspace.run.report) in told and len(called) == 1
     assert ganaug("class", "update", *where)[0] == 0 and len(called) == 2

@@ -50,7 +50,7 @@ def test_tiles_are_the_same_few_parts_seen_again_and_again(tiles: Reading) -> No
     assert record["errors"] == []
     assert (record["images"], record["channels"], record["framing"]) == (466, 1, "mask")
     assert record["classes"]["free"]["with_mask"] == 0
-    assert record["classes"]["crack"] == {"images": 15, "distinct_spots": 1, "with_mask": 15}
+    assert record["classes"]["crack"] == {"images": 15, "groups": 1, "with_mask": 15}
     assert 150 < record["groups"] < 200 and record["largest_group"] == 15  # no group swallows more than crack's tile
     assert {tuple(sorted(pair["labels"])) for pair in record["in_two_classes"]} == {("blowhole", "free")}
 

@@ -17,7 +17,7 @@ def test_splits_that_were_recorded_hold_whatever_class_joins(tmp_path: Path) -> 
     workspace = Workspace(tmp_path / "tiles")
     for name in ("crack", "blowhole", "fray"):
         add_images(workspace, name, [TILES / name], Config())
-        splits = {row.sha256: (row.split, row.spot) for row in workspace.rows()}
+        splits = {row.sha256: (row.split, row.group) for row in workspace.rows()}
     by_spot: dict[str, set[str]] = {}
     for split, spot in splits.values():
         by_spot.setdefault(spot, set()).add(split)

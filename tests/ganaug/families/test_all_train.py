@@ -1,4 +1,4 @@
-"""Every family trains 200 steps at 32 pixels: no NaN, and samples that are pictures rather than one grey level."""
+"""Every family trains 100 steps at 32 pixels: no NaN, and samples that are pictures rather than one grey level."""
 
 import math
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from tests.ganaug.families.examples import make
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_two_hundred_steps_at_32_pixels(name: str) -> None:
-    trainer = make(FAMILIES[name], steps=200)
+def test_a_hundred_steps_at_32_pixels(name: str) -> None:
+    trainer = make(FAMILIES[name], steps=100)
     rows: list[Row] = []
     trainer.run(Hooks(progress=lambda _, row: rows.append(row)))
-    assert trainer.step == 200 and trainer.rollbacks == 0
-    assert len(rows) == 10 and all(math.isfinite(value) for row in rows for value in row.values())
+    assert trainer.step == 100 and trainer.rollbacks == 0
+    assert len(rows) == 5 and all(math.isfinite(value) for row in rows for value in row.values())
     assert all(tensor.isfinite().all() for tensor in trainer.state()[0].values())
     conditions = torch.tensor([0, 1, 0, 1, 0, 1])
     samples = trainer.sample(conditions, seed=0)
@@ -63,7 +63,7 @@ def test_bf16_finds_fitting_types_on_a_gpu_too(name: str, share: float) -> None:
     """GPUs round other operations than processors do; tensors without values tell whether the types fit."""
     trainer = make(FAMILIES[name], precision="bf16", steps=100)
     trainer.step = round(100 * share)
-    phase, (real, conditioning), z = trainer.phase, trainer._real_batch(), trainer._noise(8)
+    phase, (real, conditioning), z = trainer.phase, trainer.inputs.real_batch(trainer.now), trainer.inputs.noise(8)
     with FakeTensorMode(), torch.device("cuda"):
         networks = trainer.family.generator(trainer.spec), trainer.family.discriminator(trainer.spec)
         if trainer.family.phase:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganaug import training_loop
+from ganaug import updates
 from ganaug.families import get_family
 from ganaug.preconditions import check_options
 from tests.ganaug.families.examples import chain, kinds, make, spec
@@ -30,14 +30,14 @@ def test_the_critic_judges_each_image_by_itself() -> None:
 
 
 def test_every_critic_update_is_penalised_between_real_and_generated_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    penalty, mixes = training_loop.gradient_penalty, []
+    penalty, mixes = updates.gradient_penalty, []
 
     def look(critic: object, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         mixes.append(mix)
         assert real.shape == fake.shape and not fake.requires_grad
         return penalty(critic, real, fake, mix)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training_loop, "gradient_penalty", look)
+    monkeypatch.setattr(updates, "gradient_penalty", look)
     trainer = make(WGAN_GP, batch=4)
     for _ in range(2):
         trainer.train_step()

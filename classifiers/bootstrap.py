@@ -17,8 +17,7 @@ MIN_SEEDS = 3  # training runs; below, the variance between runs cannot be estim
 
 
 def spent_alpha(comparison_number: int) -> float:
-    """Significance level of the `comparison_number`-th (from 1) of any number of comparisons: 0.030, 0.0076, 0.0034,
-    ...
+    """Significance level of comparison `comparison_number` (from 1) of any number: 0.030, 0.0076, 0.0034, ...
 
         alpha_k = ALPHA 6 / (pi k)^2,   sum_k alpha_k = ALPHA
     By Bonferroni's inequality chance passes in at most `ALPHA` of all lines of comparisons, however many there are and

@@ -58,7 +58,7 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Change:
-    """What a score changes by, augmented minus baseline.
+    """Change of a score, augmented minus baseline.
 
     `p` is that of randomised sign flips over groups (two-sided, unadjusted), which unlike an interval stays honest
     where few images changed. `detectable` is the change that a test like this finds in about `POWER` of tries.
@@ -73,7 +73,7 @@ class Change:
 class Gain:
     """Augmented minus baseline; larger is better, of every score.
 
-    `endpoint` decides, at the level `alpha` of the `comparison_number`-th comparison of its line: `strict` is its
+    `endpoint` decides, at the level `alpha` of comparison number `comparison_number` of its line: `strict` is its
     interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`)
     and of `recall` hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's
     independent images. `mcnemar_p` compares the two majority votes.

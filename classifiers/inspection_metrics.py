@@ -1,4 +1,4 @@
-"""What a line cares about: defects that slip through and good parts that are thrown away.
+"""Inspection metrics: missed defects and false rejects.
 
 A part is *missed* when it has a defect and the classifier calls it good; without a class of good parts, when it is
 given a wrong class. A part is *falsely rejected* when it is good and is called defective. Both are shares of the test

@@ -36,11 +36,11 @@ def interpolate(
     name: Class, out: Out = Path("out"), seeds: Seeds = "0,1,2,3", steps: Steps = 9, condition: Condition = None
 ) -> None:
     """Walk from seed to seed on the sphere, and say how smooth and how close to real images such walks are."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     named = _seeds("--seeds", seeds)
     model = _load(out, name, condition, named[0])
-    picture, figures = explore.interpolate(model, named, steps)
+    picture, figures = latent_sheets.interpolate(model, named, steps)
     typer.echo(f"{_describe(figures, model.extractor.name)}\nPictures: {picture}")
 
 
@@ -54,11 +54,11 @@ def arithmetic(
     condition: Condition = None,
 ) -> None:
     """Draw the mean latent of one group minus that of another plus that of a third."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     groups = (_seeds("--with", plus), _seeds("--without", minus), _seeds("--target", target))
     model = _load(out, name, condition, groups[-1][0])
-    typer.echo(f"Pictures: {explore.arithmetic(model, *groups)}")
+    typer.echo(f"Pictures: {latent_sheets.arithmetic(model, *groups)}")
 
 
 @latent.command()
@@ -73,11 +73,11 @@ def traverse(
     condition: Condition = None,
 ) -> None:
     """Show what each code does, or what the directions of largest effect do."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     named = _seeds("--seeds", seeds)
     model = _load(out, name, condition, named[0])
-    typer.echo(f"Pictures: {explore.traverse(model, named, steps, directions)}")
+    typer.echo(f"Pictures: {latent_sheets.traverse(model, named, steps, directions)}")
 
 
 def _load(out: Path, name: str, condition: int | None, conditioning_seed: int) -> "Model":

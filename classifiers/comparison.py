@@ -271,8 +271,8 @@ class _Counts:
     def shares(self) -> Floats:
         """Mean over the seeds of each stratum's share, [S]; 0 where there is no image."""
         strata = self.endpoint.strata.T
-        shares: Floats = self.decides.found.sum(axis=0).mean(axis=0) @ strata
-        shares /= np.maximum(self.named.truth.sum(axis=0) @ strata, 1.0)
+        found = self.decides.found.sum(axis=0).mean(axis=0) @ strata
+        shares: Floats = found / np.maximum(self.named.truth.sum(axis=0) @ strata, 1.0)
         return shares
 
     def image_weights(self) -> Floats:

@@ -1,4 +1,9 @@
-"""The eight symmetries of the square (dihedral group D4), and the correlation of two images over all of them."""
+"""The eight symmetries of the square, and how alike two images are when any of them is allowed.
+
+This serves the filter of generated images: all of one size, in tensors, compared with the real images of their class,
+shifts included; how alike a copy must be follows from how alike those are (`ganaug.copies`). The near-duplicates of a
+data set are another question, of any size and under any light, and are found in `pipeline/reading/thumbnails.py`.
+"""
 
 from collections.abc import Callable, Iterator
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.reading.reader import progress_of
 from pipeline.reading.reencoding import is_reencoding
 from pipeline.reading.thumbnails import (
     SYMMETRIES,
@@ -31,7 +32,9 @@ REENCODED = 0.9  # correlation below which a pair is not compared at full resolu
 NEAR = 5.0  # grey levels between two pixels of the thumbnails, with which a pair may still be one picture stored again
 ENOUGH = 8  # images, to speak of how alike two of them usually are
 SAMPLE = 256  # images that stand for the data set when that is measured
-LEAST_STRUCTURE = 50  # effective pixels of a thumbnail, of 1024; a lone blob looks like any other
+MOST = 0.05  # of the data set may be near-duplicates of one image
+FEW = 4  # near-duplicates that an image may have however small the data set
+LEAST_STRUCTURE = 50  # effective pixels of a thumbnail, of 1024; two lone blobs may be alike to the pixel
 BLOCK = 512  # rows compared at a time
 
 
@@ -54,7 +57,7 @@ class Duplicates:
     """``groups`` int64 ``[N]``, numbered by first appearance, and the pairs: identical, then certain, then likely.
 
     Of many identical images each is paired with the first one. ``usual`` is how well the images of the data set
-    correlate with each other: the median over images of the upper quartile of their correlations, 0 if not measured.
+    correlate with those most like them, near-duplicates set aside: the median over all, 0 if it was not measured.
     """
 
     groups: NDArray[np.int64]
@@ -126,28 +129,29 @@ def _alike(images: Sequence[Pixels], threshold: float, identical: set[tuple[int,
     """Pairs that are not identical and more alike than chance makes them, and how alike the images usually are."""
     small = thumbnails(images)
     white = whitened(small)
-    structured = effective_pixels(white) >= LEAST_STRUCTURE
     required, usual = _required(white, threshold)
+    required[effective_pixels(white) < LEAST_STRUCTURE] = np.inf
+    required[[again for _, again in identical]] = np.inf  # the first of its kind stands for them
     pairs = []
     for i, j, correlation in _above(white, required):
-        if (i, j) in identical:
-            continue
         certain = correlation >= REENCODED and _close(small[i], small[j]) and is_reencoding(images[i], images[j])
-        if certain or (structured[i] and structured[j]):
-            pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
+        pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
     return pairs, usual
 
 
 def _above(white: Floats, required: Floats) -> Iterator[tuple[int, int, float]]:
     """Every pair i < j whose correlation is at least what both require."""
-    for start in range(0, len(white), BLOCK):
-        for other in range(start, len(white), BLOCK):
-            one, two = slice(start, start + BLOCK), slice(other, other + BLOCK)
-            values = correlate(white[one], white[two])
-            enough = values >= np.maximum(required[one, None], required[None, two])
-            for i, j in np.argwhere(enough):
-                if start + i < other + j:
-                    yield int(start + i), int(other + j), float(values[i, j])
+    with progress_of("compare", len(white)) as bar:
+        for start in range(0, len(white), BLOCK):
+            for other in range(start, len(white), BLOCK):
+                one, two = slice(start, start + BLOCK), slice(other, other + BLOCK)
+                values = correlate(white[one], white[two])
+                enough = values >= np.maximum(required[one, None], required[None, two])
+                for i, j in np.argwhere(enough):
+                    if start + i < other + j:
+                        yield int(start + i), int(other + j), float(values[i, j])
+            if bar is not None:
+                bar.advance(len(white[start : start + BLOCK]))
 
 
 def _close(one: Floats, other: Floats) -> bool:
@@ -160,7 +164,7 @@ def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
 
     It is halfway from chance to identity, (1 + m) / 2, and at least the threshold. Chance, m, is the highest of
 
-    - the upper quartile of the image's correlations with the data set: an image may have that many near-duplicates;
+    - its correlation with the next image when as many are set aside as may be its near-duplicates (`MOST`, `FEW`);
     - the median of this over all images: the ones out of the ordinary are as alike by chance as the others;
     - its self-similarity: two images of straight tracks fit as well as one fits itself further along.
     """
@@ -170,7 +174,7 @@ def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
         chosen = np.unique(np.linspace(0, len(white) - 1, SAMPLE).astype(int))
         values = correlate(white, white[chosen])
         values[chosen, np.arange(len(chosen))] = np.nan  # an image with itself
-        usual = np.nanquantile(values, 0.75, axis=1).astype(np.float32)
+        usual = np.nanquantile(values, 1 - max(MOST, FEW / (len(white) - 1)), axis=1).astype(np.float32)
     middle = max(0.0, float(np.median(usual))) if len(usual) else 0.0
     chance = np.maximum(np.maximum(usual, middle), own)
     required: Floats = np.maximum((1 + chance) / 2, np.float32(threshold))

@@ -77,9 +77,7 @@ def _require_right_level(root: Path, paths: list[str], folders: set[str]) -> Non
     """Raise InputError, naming the folder to give, when the class folders are above or below ``root``."""
     tops = _below(folders, "")
     if not tops and _holds_classes(root.parent):
-        raise InputError(
-            f"{root} holds no class folders, it looks like one class; give the folder above: {root.parent}."
-        )
+        raise InputError(f"{root} holds no class folders; if it is one class itself, give {root.parent}.")
     splits = [top for top in tops if top.lower() in SPLIT_NAMES and _below(folders, top)]
     if splits and splits == tops:
         raise InputError(
@@ -87,10 +85,10 @@ def _require_right_level(root: Path, paths: list[str], folders: set[str]) -> Non
         )
     inside = [top for top in tops if any(SPLIT_NAMES.get(name.lower()) == "train" for name in _below(folders, top))]
     if inside:
-        several = (
-            f"several data sets ({', '.join(inside)}); give one, such as" if len(inside) > 1 else "splits below; give"
+        raise InputError(
+            f"{root} holds no class folders, the splits are inside {', '.join(inside)}; give {root / inside[0]}"
+            f"{' or another of them' if len(inside) > 1 else ''}."
         )
-        raise InputError(f"{root} holds {several} {root / inside[0]}.")
     own = {str(PurePosixPath(path).parent) for path in paths}
     if len(tops) == 1 and tops[0] not in own and len(_below(folders, tops[0])) > 1:
         raise InputError(f"{root} holds one folder, the class folders are inside it; give {root / tops[0]}.")

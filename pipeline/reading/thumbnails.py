@@ -75,9 +75,9 @@ def correlate(one: Floats, other: Floats) -> Floats:
 
 def effective_pixels(white: Floats) -> NDArray[np.float64]:
     """Over how many pixels the structure is spread: (sum x^2)^2 / sum x^4 (participation ratio); ``[N]``, 0 if flat."""
-    flat = white.reshape(len(white), -1).astype(np.float64)
-    energy, fourth = (flat**2).sum(axis=1), (flat**4).sum(axis=1)
-    return np.divide(energy**2, fourth, out=np.zeros(len(flat)), where=fourth > 0)
+    squares = white.reshape(len(white), -1).astype(np.float64) ** 2
+    energy, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
+    return np.divide(energy**2, fourth, out=np.zeros(len(squares)), where=fourth > 0)
 
 
 def self_similarity(white: Floats) -> Floats:

@@ -110,7 +110,8 @@ def cost(value: float | None, sign: str = "") -> str:
     """Money a part: three significant digits, whole from 1000 on."""
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:{sign},.{0 if abs(value) >= 1000 else 3}{'f' if abs(value) >= 1000 else 'g'}}".replace("-", MINUS)
+    said = f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.3g}"
+    return said.replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

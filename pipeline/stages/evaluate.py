@@ -74,9 +74,8 @@ def evaluate(
     control_jobs = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
-    comparison = _identity(
-        endpoint, config, choices, {"truth": truth, "groups": groups} | {str(arm): p for arm, p in predictions.items()}
-    )
+    answers = {"truth": truth, "groups": groups} | {str(arm): of_arm for arm, of_arm in predictions.items()}
+    comparison = _identity(endpoint, config, choices, answers)
     comparison_number = number_of_comparison(run, comparison)
 
     def lead(over: Ints) -> Lead:

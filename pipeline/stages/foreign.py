@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.log import RunLog
 from pipeline.masking import mask_secrets
 from pipeline.reading import Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
 from pipeline.reading.faults import too_many_bad
@@ -19,7 +20,8 @@ from pipeline.reading.framing import Aspect, Framing, has_defect
 from pipeline.reading.labels_csv import read_rows
 from pipeline.stages.generate import MOST
 from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, load_pack
-from pipeline.store import RunFolder, cached_tensors, digest
+from pipeline.stages.seen import require_unseen
+from pipeline.store import RunFolder, cached_tensors, digest, load_tensors, read_json
 
 Image = NDArray[np.uint8]
 NAMED = 3  # copies of test images that the error names
@@ -33,23 +35,26 @@ BLOCK = 256  # synthetic images that are compared with the held-out ones at a ti
 def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path) -> Supply:
     """The synthetic images at `path` as candidates, one `Candidates` for each class that has some.
 
-    `path` holds class folders or is a CSV file `path,label[,mask][,generator]`; of a run's folder, or of the manifest
-    that it wrote, its synthetic images are taken. Each image is brought to the size and the channels of the run. Under
+    `path` holds class folders or is a CSV file `path,label[,mask][,generator]`; of a run's folder, its data set or its
+    manifest the synthetic images are taken. Each image is brought to the size and the channels of the run. Under
     the framing `mask` one that has a mask is cut out around it, and one that has none is taken for such a cut-out.
 
     Raises:
-        InputError: there is nothing to read, too many files are bad, a class is none of the real images', or an image
-            is a copy of a test or validation image.
+        InputError: there is nothing to read, too many files are bad, a class is none of the real images', an image is a
+            copy of a test or validation image, or the run that made the images has learned from test images.
     """
-    own = RunFolder(path).manifest
-    reading = load(own if own.is_file() else path, max_megapixels=config.data.max_megapixels, source="synthetic")
+    maker = _run_of(path)
+    place = maker.manifest if maker else path
+    reading = load(place, max_megapixels=config.data.max_megapixels, source="synthetic")
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
         raise InputError(fault)
     _require_known_classes(reading, prepared.classes, path)
     images, masks = _packed(reading, prepared, config.data.aspect)
     _require_no_copies(reading, images, load_pack(prepared.pack), path)
-    origins = _origins(reading, path)
-    candidates, remarks = [], _remarks(reading, prepared)
+    if maker:
+        _require_unseen(run, prepared, maker)
+    origins = _origins(reading, place)
+    candidates, remarks = [], [UNKNOWN, *_remarks(reading, prepared)]
     for label, name in enumerate(prepared.classes):
         mine = np.flatnonzero((reading.frame["label"] == name).to_numpy())
         if not len(mine):
@@ -131,6 +136,31 @@ def _require_no_copies(reading: Reading, images: Tensor, pack: Pack, path: Path)
     )
 
 
+def _run_of(path: Path) -> RunFolder | None:
+    """The run that made the images: `path` is its folder, its data set or its manifest."""
+    for folder in (path, path.parent, path.parent.parent):
+        run = RunFolder(folder)
+        if run.manifest.is_file() and path in (run.out, run.dataset, run.manifest):
+            return run
+    return None
+
+
+def _require_unseen(run: RunFolder, prepared: Prepared, maker: RunFolder) -> None:
+    """Raise InputError where the generators of a run have learned from what are test images here."""
+    keys = {read_json(card)["generator"] for card in maker.out.glob("generators/*/card.json")}
+    for model in sorted(maker.stored("generator", key) for key in keys):
+        if model.exists():  # the store may be deleted between runs
+            record = load_tensors(model)[1]
+            require_unseen(
+                record,
+                prepared,
+                RunLog(run.log),
+                generator=f"The generator {record['name']!r} of {maker.out}",
+                mend="judge its images by the split that it was trained on, with the same data set, seed and data.* "
+                "settings",
+            )
+
+
 def _picture(image: Tensor) -> Image:
     array: Image = image.permute(1, 2, 0).numpy()
     return array[..., 0] if array.shape[2] == 1 else array
@@ -140,7 +170,7 @@ def _origins(reading: Reading, path: Path) -> list[str]:
     """Where each image came from: the column `generator` of a CSV file, else the folder's name and the image's path."""
     stated: dict[str, str] = {}
     if reading.layout == "csv":
-        table = next(file for file in (path, path / "manifest.csv", RunFolder(path).manifest) if file.is_file())
+        table = path if path.is_file() else path / "manifest.csv"
         stated = {str(PurePosixPath(row["path"])): row.get("generator", "").strip() for _, row in read_rows(table)}
     return [mask_secrets(stated.get(name) or f"{reading.root.name}/{name}") for name in reading.frame["path"]]
 
@@ -178,8 +208,7 @@ def _stored(
 
 
 def _remarks(reading: Reading, prepared: Prepared) -> list[str]:
-    remarks = [UNKNOWN]
-    remarks += [f"Synthetic image left out: {problem.path} ({problem.detail})." for problem in reading.problems]
+    remarks = [f"Synthetic image left out: {problem.path} ({problem.detail})." for problem in reading.problems]
     remarks += [f"Synthetic images: {note}" for note in reading.notes]
     bare = sum(not has_defect(mask) for mask in reading.masks)
     if prepared.framing == "mask" and bare:

@@ -21,6 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from flows.artifacts import key_of
 from flows.serve import deployments
+from flows.server import answers
 from pipeline.config import parse_overrides
 from pipeline.errors import InputError
 from pipeline.history import history
@@ -68,9 +69,20 @@ def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subpro
     return commands.start("serve", *where, *tiny.as_arguments(*settings), home=home)
 
 
+def until(condition: Callable[[], Any]) -> Any:
+    """What the condition gives once that is true."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.5)
+    raise AssertionError("nothing came of it")
+
+
 @pytest.fixture(scope="module")
 def served(workspace: Workspace, port: int) -> Iterator[subprocess.Popen[str]]:
     process = start(workspace, port, workspace.root.parent / "home", *QUICK, f"serve.train={EVERY_MINUTE}")
+    until(lambda: answers(f"http://127.0.0.1:{port}/api"))
     yield process
     process.send_signal(signal.SIGTERM)
     try:
@@ -89,19 +101,9 @@ def ask(port: int, path: str, **body: Any) -> Any:
         return json.loads(answer.read())
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition gives once that is true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.5)
-    raise AssertionError("nothing came of it")
-
-
 def deployment(port: int, what: str) -> str:
-    """Id of the served workspace's deployment."""
-    (one,) = [row for row in ask(port, "deployments/filter") if row["name"].endswith(what)]
+    """Id of the served workspace's deployment, once it is registered."""
+    (one,) = until(lambda: [row for row in ask(port, "deployments/filter") if row["name"].endswith(what)])
     return str(one["id"])
 
 
@@ -194,10 +196,10 @@ def test_the_page_of_the_served_workspace_adds_a_class(
     steps.send_keys("14")
     press("Submit")
     (run,) = until(lambda: ask(port, "flow_runs/filter", flows={"name": {"any_": ["add-class"]}}))
+    until(lambda: run_of(port, run["id"])["state_type"] == "COMPLETED")
     browser.get(f"http://127.0.0.1:{port}/v2/runs/flow-run/{run['id']}?tab=Artifacts")
-    WebDriverWait(browser, PATIENCE).until(lambda _: "Completed" in text())
     keys = {key_of(workspace.run, what) for what in ("verdict", "arms", "classes", "compare")}
-    WebDriverWait(browser, PATIENCE).until(lambda _: all(key in text() for key in keys))
+    WebDriverWait(browser, 30).until(lambda _: all(key in text() for key in keys), text())
     gan = run_of(port, run["id"])["parameters"]["settings"]["gan"]
     assert gan == parse_overrides(GIVEN)["gan"] | {"steps": 14}  # the form has added nothing
     assert {row.label for row in workspace.rows()} == {"blobs", "grain", "lines"}

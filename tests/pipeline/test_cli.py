@@ -66,6 +66,14 @@ def test_inspect_reads_and_changes_nothing(ganaug: Ganaug, textures_folder: Path
     assert tiny.contents(textures_folder) == before
 
 
+def test_inspect_ends_with_status_2_where_a_run_would_stop(ganaug: Ganaug, tmp_path: Path) -> None:
+    tiny.write_dataset(tmp_path / "data", {"grain": 4, "lines": 4})
+    shutil.copy(next((tmp_path / "data" / "grain").iterdir()), tmp_path / "data" / "lines" / "same.png")
+    status, out, err = ganaug("inspect", str(tmp_path / "data"), "--json", "--pairs", str(tmp_path / "pairs"))
+    (error,) = json.loads(out)["errors"]  # the whole record is there all the same
+    assert status == 2 and "two classes" in error and "1 reason" in err
+
+
 @pytest.mark.parametrize("stage", ["train", "generate", "filter", "merge", "evaluate", "report"])
 def test_a_stage_of_a_finished_run_computes_nothing(ganaug: Ganaug, finished: Finished, stage: str) -> None:
     before = tiny.times(finished.run.store / "fits")

@@ -1,4 +1,4 @@
-"""Near-duplicates: what counts as the same spot, what does not, and what a run does about them."""
+"""Near-duplicates: what is certain, what is likely, what is neither, and what a run does about them."""
 
 import json
 from collections.abc import Callable
@@ -6,12 +6,29 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.duplicates import aligned_parts, binary_boards
+from pipeline.config import Config
 from pipeline.errors import InputError
-from pipeline.reading import Duplicates, find_duplicates, inspect, load, read_dataset, render, require_clean
+from pipeline.reading import (
+    Duplicates,
+    duplicates_of,
+    find_duplicates,
+    inspect,
+    likely_notes,
+    load,
+    read_dataset,
+    render,
+    require_clean,
+    write_pairs,
+)
+from pipeline.reading.reencoding import is_reencoding
+from pipeline.stages.prepare import prepare
+from pipeline.store import RunFolder
 from tests.pipeline.samples import folder, save, texture
 
 Image = np.ndarray
@@ -90,24 +107,127 @@ def test_groups_do_not_depend_on_the_order(order: list[int]) -> None:
     assert groups[0] == 0  # numbered by first appearance
 
 
-def test_near_duplicates_across_a_given_split_stop_a_run_and_are_named(tmp_path: Path) -> None:
+def jpeg(image: Image, inspection: int = 90) -> Image:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, inspection])[1], cv2.IMREAD_UNCHANGED)
+
+
+def test_likely_pairs_across_a_given_split_are_told_and_the_split_is_kept(tmp_path: Path) -> None:
     folder(tmp_path / "train")
     folder(tmp_path / "test", first_seed=900)
     save(tmp_path / "test" / "dent" / "again.png", noisy(texture(0)))
     reading = read_dataset(tmp_path)
-    found = find_duplicates(reading.images, reading.frame["sha256"].tolist())
-    with pytest.raises(InputError, match=r"test/dent/again\.png.*\(test\).*train/dent/0\.png.*\(train\)"):
-        require_clean(reading.frame, found)
+    found = duplicates_of(reading)
+    require_clean(reading.frame, found)
+    assert len(set(found.groups.tolist())) == len(reading.images)  # nothing is grouped across a given split
+    (note,) = [note for note in likely_notes(reading.frame, found) if "two of the given splits" in note]
+    assert "test/dent/again.png" in note and "train/dent/0.png" in note
     record = inspect(reading)
-    assert len(record["across_splits"]) == 1
-    assert "train/dent/0.png" in record["errors"][0]
+    assert len(record["across_splits"]) == 1 and not record["across_splits"][0]["certain"]
+    assert record["errors"] == [] and note in record["notes"]
+    prepared = prepare(RunFolder(tmp_path / "run"), Config(), tmp_path)
+    assert note in prepared.notes and sum(prepared.counts["test"].values()) == 13
+
+
+def test_the_same_picture_stored_anew_across_a_given_split_stops_a_run(tmp_path: Path) -> None:
+    folder(tmp_path / "train")
+    folder(tmp_path / "test", first_seed=900)
+    save(tmp_path / "test" / "dent" / "again.png", jpeg(texture(0))[::-1])
+    reading = read_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"test/dent/again\.png.*\(test\).*train/dent/0\.png.*\(train\)"):
+        require_clean(reading.frame, duplicates_of(reading))
+    (error,) = inspect(reading)["errors"]
+    assert "train/dent/0.png" in error
+
+
+def test_the_same_picture_stored_anew_in_two_classes_stops_a_run(tmp_path: Path) -> None:
+    folder(tmp_path)
+    save(tmp_path / "hole" / "again.png", jpeg(texture(0)))
+    reading = read_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"two classes.*dent/0\.png.*hole/again\.png"):
+        require_clean(reading.frame, duplicates_of(reading))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.integers(85, 100), st.integers(0, 7), st.booleans())
+def test_a_picture_stored_anew_is_certain_whichever_way_up(seed: int, inspection: int, turn: int, colour: bool) -> None:
+    image = texture(seed, 64, 96)
+    image = np.stack([image, image // 2, 255 - image], axis=2) if colour else image
+    turned = np.rot90(image, turn % 4)
+    assert is_reencoding(image, jpeg(np.ascontiguousarray(turned[:, ::-1] if turn > 3 else turned), inspection))
+
+
+@pytest.mark.parametrize("change", ["darker", "lit_from_the_side", "noisy", "smaller", "tilted"])
+def test_another_shot_is_not_the_same_picture(change: str) -> None:
+    image = cv2.resize(texture(3), (200, 200))
+    assert not is_reencoding(image, SAME[change](image))
+
+
+def test_another_shot_of_a_steady_scene_is_not_the_same_picture() -> None:
+    scene, rng = aligned_parts(1, noise=0, seed=0)[0], np.random.default_rng(0)
+    one, other = (np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8) for _ in range(2))
+    assert not is_reencoding(one, other)
+    assert is_reencoding(one, jpeg(one, 95))
+
+
+def test_a_small_defect_makes_another_picture() -> None:
+    image = np.full((64, 64), 255, np.uint8)
+    cv2.line(image, (0, 0), (63, 63), 0, 7)
+    nicked = image.copy()
+    nicked[30:33, 27:30] = 255
+    assert is_reencoding(image, jpeg(image, 95)) and not is_reencoding(image, nicked)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_boards_of_black_tracks_on_white_are_not_one_thing(seed: int) -> None:
+    images = [board for boards in binary_boards(per_kind=100, seed=seed).values() for board in boards]
+    found = duplicates(images)
+    assert not [pair for pair in found.pairs if pair.certain and not pair.identical]
+    assert np.bincount(found.groups).max() <= 5  # of 600; by looks alone it was 270
+    assert len(set(found.groups.tolist())) >= 0.97 * len(images)
+
+
+@pytest.mark.parametrize("noise", [0.5, 2, 6])
+def test_parts_in_a_fixture_under_a_fixed_camera_are_not_one_thing(noise: float) -> None:
+    images = aligned_parts(40, noise, seed=2)
+    assert len(set(duplicates(images).groups.tolist())) == 40
+    if noise > 1:  # the noise tells one shot from the next
+        again = duplicates([*images, jpeg(images[7], 95)])
+        assert [(pair.first, pair.second, pair.certain) for pair in again.pairs] == [(7, 40, True)]
+
+
+def test_where_all_images_are_alike_the_notes_ask_for_groups() -> None:
+    images = aligned_parts(12, 2, seed=3)
+    frame = pd.DataFrame({"path": [f"{k}.png" for k in range(12)], "label": "part", "split": "", "group": ""})
+    assert ["data.group_pattern" in note for note in likely_notes(frame, duplicates(images))] == [True]
+    textures = duplicates([texture(k) for k in range(12)])
+    assert likely_notes(frame, textures) == []
+
+
+def test_of_many_identical_images_each_is_paired_with_the_first() -> None:
+    found = duplicates([texture(0)] * 50 + [texture(1)])
+    assert [(pair.first, pair.second) for pair in found.pairs] == [(0, k) for k in range(1, 50)]
+    assert found.groups.tolist() == [0] * 50 + [1]
+
+
+def test_pairs_are_drawn_side_by_side_outside_the_data_set(tmp_path: Path) -> None:
+    data = folder(tmp_path / "data")
+    save(data / "dent" / "again.png", noisy(texture(0)))
+    reading = read_dataset(data)
+    (file,) = write_pairs(reading, duplicates_of(reading).pairs, tmp_path / "pairs")
+    drawn = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    enlarged = cv2.resize(texture(0), (256, 256), interpolation=cv2.INTER_NEAREST)
+    assert file.name == "pair-001.png" and drawn.shape == (256, 520) and np.array_equal(drawn[:, :256], enlarged)
+    for refused, words in ((data / "pairs", "inside the data set"), (tmp_path / "pairs", "not empty")):
+        with pytest.raises(InputError, match=words):
+            write_pairs(reading, [], refused)
+    assert not (data / "pairs").exists()
 
 
 def test_near_duplicates_in_two_classes_are_a_warning(tmp_path: Path) -> None:
     folder(tmp_path)
     save(tmp_path / "hole" / "again.png", noisy(texture(0)))
     reading = read_dataset(tmp_path)
-    require_clean(reading.frame, find_duplicates(reading.images, reading.frame["sha256"].tolist()))
+    require_clean(reading.frame, duplicates_of(reading))
     record = inspect(reading)
     assert record["errors"] == []
     assert "dent/0.png" in record["warnings"][0] and "hole/again.png" in record["warnings"][0]

@@ -2,8 +2,11 @@
 
 import io
 import os
+import re
 import socket
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.reading import Reading, check_class_name, check_class_names, load, read_dataset
 from pipeline.reading.decode_memory import require_memory
+from pipeline.reading.reader import MANY
 from tests.pipeline.samples import folder, save, texture
 
 
@@ -346,3 +350,41 @@ def test_grey_pictures_stored_in_colour_are_read_as_grey(tmp_path: Path) -> None
     grey = texture(1)
     pixels, mode = read_one(tmp_path, "dent/grey.jpg", cv2.imencode(".jpg", np.stack([grey] * 3, axis=2))[1].tobytes())
     assert (pixels.ndim, mode) == (2, "RGB")
+
+
+def test_a_folder_one_level_off_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    plain = folder(tmp_path / "plain")
+    folder(tmp_path / "below" / "data")
+    for place in ("one/set", "two/a", "two/b"):
+        for split in ("train", "test"):
+            folder(tmp_path / place / split)
+    for split in ("val", "test"):
+        folder(tmp_path / "unnamed" / split)
+    cases = {
+        "plain/dent": f"give {plain}",
+        "below": f"give {tmp_path / 'below' / 'data'}",
+        "one": f"splits are inside set; give {tmp_path / 'one' / 'set'}",
+        "two": f"splits are inside a, b; give {tmp_path / 'two' / 'a'} or another",
+        "unnamed": "test and val but no folder train",
+    }
+    for name, words in cases.items():
+        with pytest.raises(InputError, match=re.escape(words)):
+            load(tmp_path / name)
+
+
+@pytest.mark.parametrize("module", ["torch", "sklearn", "scipy", "ganaug", "classifiers"])
+def test_looking_at_a_data_set_needs_no_networks(tmp_path: Path, module: str) -> None:
+    program = (
+        "import sys; from pathlib import Path; from pipeline.reading import inspect, load;"
+        f"inspect(load(Path({str(folder(tmp_path))!r}))); sys.exit({module!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_large_data_set_says_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    small = np.zeros((16, 16), np.uint8)
+    for k in range(MANY):
+        small[k // 16 % 16, k % 16] = k % 251 + 1
+        save(tmp_path / ("dent", "hole")[k % 2] / f"{k}.png", small)
+    load(tmp_path)
+    assert f"read: {MANY}/{MANY}" in capfd.readouterr().err

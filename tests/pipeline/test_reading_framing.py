@@ -1,6 +1,7 @@
 """Framing: crops that show the defect at native resolution, and packing into one tensor."""
 
 import hashlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,10 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import Config
 from pipeline.errors import InputError
-from pipeline.reading import channels_of, choose_framing, frame_images, pack
+from pipeline.reading import channels_of, choose_framing, frame_images, pack, pack_masks, square
 from pipeline.reading.framing import crop_side, defect_box, defect_free
-from tests.pipeline.samples import texture
+from pipeline.stages.prepare import prepare
+from pipeline.stages.records import load_pack
+from pipeline.store import RunFolder
+from tests.pipeline.samples import save, texture
 
 
 def marked(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -101,3 +106,51 @@ def test_packing_at_the_same_size_changes_nothing() -> None:
     image = texture(4, 64, 64)
     assert np.array_equal(pack([image], 64)[0, 0].numpy(), image)
     assert pack([cv2.resize(image, (20, 20))], 64).shape == (1, 1, 64, 64)
+
+
+@pytest.mark.parametrize("aspect", ["pad", "crop"])
+@pytest.mark.parametrize("shape", [(80, 160), (160, 80)])
+def test_a_circle_in_an_oblong_image_stays_round_and_its_mask_stays_on_it(shape: tuple[int, int], aspect: str) -> None:
+    image, mask = np.full(shape, 30, np.uint8), np.zeros(shape, np.uint8)
+    centre = (shape[1] // 2, shape[0] // 2)
+    cv2.circle(image, centre, 24, 220, -1)
+    cv2.circle(mask, centre, 24, 255, -1)
+    packed, packed_mask = pack([image], 64, aspect=aspect)[0, 0].numpy(), pack_masks([mask], 64, aspect)[0, 0].numpy()
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((packed > 125).astype(np.uint8))
+    left, top, width, height, pixels = stats[parts[32, 32]]  # parts of it are reflected beyond the edges
+    if aspect == "pad":
+        assert width == height == pytest.approx(49 * 64 / 160, abs=1)
+    else:
+        assert width == height == pytest.approx(49 * 64 / 80, abs=1)
+    assert (left + width / 2, top + height / 2) == pytest.approx((32, 32), abs=1)
+    assert pixels == pytest.approx(np.pi / 4 * width * height, rel=0.06)  # as many pixels as a disc has
+    assert np.mean((packed > 125) == (packed_mask > 0)) > 0.98
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(16, 60), st.integers(1, 20), st.booleans())
+def test_padding_reflects_and_loses_nothing_cropping_keeps_the_centre(side: int, times: int, wide: bool) -> None:
+    image = texture(1, side, side * times)
+    image = image if wide else np.ascontiguousarray(image.T)
+    padded, cropped = square(image, "pad"), square(image, "crop")
+    assert padded.shape == (side * times,) * 2 and cropped.shape == (side, side)
+    height, width = image.shape
+    top, left = (side * times - height) // 2, (side * times - width) // 2
+    assert np.array_equal(padded[top : top + height, left : left + width], image)
+    if top:
+        assert np.array_equal(padded[top - 1], image[0]) and np.array_equal(padded[top + height], image[-1])
+    down, right = (height - side) // 2, (width - side) // 2
+    assert np.array_equal(cropped, image[down : down + side, right : right + side])
+
+
+@pytest.mark.parametrize(("aspect", "words"), [("pad", "extended by reflection"), ("crop", "cut off")])
+def test_a_run_says_how_many_images_were_made_square_and_how(tmp_path: Path, aspect: str, words: str) -> None:
+    for k in range(6):
+        save(tmp_path / "data" / "dent" / f"{k}.png", texture(k, 40, 80 if k < 4 else 40))
+        save(tmp_path / "data" / "hole" / f"{k}.png", texture(50 + k, 40, 40))
+    prepared = prepare(RunFolder(tmp_path / "run"), Config(data={"aspect": aspect}), tmp_path / "data")
+    (note,) = [note for note in prepared.notes if "not square" in note]
+    assert note.startswith("4 of 12 images are not square.") and words in note
+    images = load_pack(prepared.pack).images
+    wide = texture(0, 40, 80)
+    assert any(np.array_equal(image[0].numpy(), pack([wide], 64, 1, aspect)[0, 0].numpy()) for image in images)

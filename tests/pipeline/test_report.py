@@ -219,7 +219,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
     assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
-    assert "does not hold what chance did in the training of the generator" in text
+    assert "leaves out chance in the training of the generators" in text
     assert "comparison number 1 of this folder" in text and "here p = 0.03 or less" in text
     assert "interval that goes with it (+0.8 to +9.2) clear of zero" in text
     third = spaced(render_report(replace(data, metrics={**data.metrics, "comparisons": 3, "alpha": 0.00338})))

@@ -17,15 +17,15 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 
-from benchmarks.budget import JOIN, SAMPLES, distances_of, judge
+from benchmarks.budget import JOIN, SAMPLES, accuracies, distances_of
 from benchmarks.filter_stages import Labelled, images_of, prepared
 from benchmarks.runs import seed_error, stored, table
 from classifiers.scattering import Scattering
+from ganaug.batch_norm import update_batch_norm
 from ganaug.batches import Batches
 from ganaug.families import get_family
 from ganaug.sampling import to_uint8
-from ganaug.standing import stand
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from pipeline.config import Config, load_config
 from pipeline.reading import pack
 from pipeline.stages.fits import recipe_for
@@ -34,7 +34,7 @@ from pipeline.stages.prepare import framed, read
 from pipeline.store import RunFolder, load_tensors
 
 Key = tuple[int, float, float]  # steps, decay of the average, truncation
-Look = tuple[float, float, list[float]]  # FID, KID, gain in points of every seed
+Measurement = tuple[float, float, list[float]]  # FID, KID, gain in points of every seed
 
 
 class Windows(Batches):
@@ -70,7 +70,9 @@ def averaged(trainer: Trainer, decays: list[float], steps: list[int]) -> Iterato
             torch._foreach_lerp_(list(average.parameters()), list(trainer.generator.parameters()), share)
         if trainer.step in steps:
             for decay, average in averages.items():
-                stand(average, partial(_drawn, average, trainer, torch.Generator().manual_seed(trainer.step)))
+                update_batch_norm(
+                    average, partial(_drawn, average, trainer, torch.Generator().manual_seed(trainer.step))
+                )
                 yield trainer.step, decay, average
 
 
@@ -90,34 +92,34 @@ def images_for(
 ) -> tuple[Config, Labelled, Labelled, Tensor]:
     """Configuration, training images and judges of a case, and the training images at the side that windows need."""
     with prepared(dataset, word, overrides) as run:
-        config, (train, judges, _) = load_config(run.config), images_of(run)
-        return config, train, judges, larger(run, dataset, config, round(config.data.image_size / crop))
+        config, (train, held_out, _) = load_config(run.config), images_of(run)
+        return config, train, held_out, larger(run, dataset, config, round(config.data.image_size / crop))
 
 
-def looks(dataset: Path, word: str, given: argparse.Namespace) -> dict[Key, Look]:
+def measurements(dataset: Path, word: str, given: argparse.Namespace) -> dict[Key, Measurement]:
     """Of one case."""
     torch.set_num_threads(1)
-    config, train, judges, shown = images_for(dataset, word, given.overrides, given.crop)
+    config, train, held_out, windows = images_for(dataset, word, given.overrides, given.crop)
     labels, options = torch.arange(int(train[1].max()) + 1), options_for(config)
     trainer = Trainer(
         get_family(config.gan.family), *train, n_conditions=len(labels), options=options, seed=config.seed
     )
     windows = Windows(
-        shown, train[1], None, size=options.batch, flips=options.flips, rng=trainer.rng, device=trainer.device
+        windows, train[1], None, size=options.batch, flips=options.flips, rng=trainer.rng, device=trainer.device
     )
     windows.side = config.data.image_size
     trainer.inputs.batches = windows
     extractor, recipe = Scattering.fit(train[0]), recipe_for(config, len(train[1]), policy=given.policy)
-    real, plain = extractor(judges[0]).double(), judge(train, judges, None, recipe, given.seeds)
-    seen: dict[Key, Look] = {}
+    real, plain = extractor(held_out[0]).double(), accuracies(train, held_out, None, recipe, given.seeds)
+    seen: dict[Key, Measurement] = {}
     for step, decay, average in averaged(trainer, given.ema, given.steps):  # the same modules, trained on and on
         for truncation in given.truncation:
             rng, key = torch.Generator().manual_seed(0), (step, decay, truncation)
             made = [to_uint8(draw(average, torch.full((SAMPLES,), k), rng, truncation)) for k in labels.tolist()]
-            apart = [distances_of(extractor(of).double(), real[judges[1] == k]) for k, of in enumerate(made)]
+            by_class = [distances_of(extractor(of).double(), real[held_out[1] == k]) for k, of in enumerate(made)]
             joined = torch.cat([of[:JOIN] for of in made]), labels.repeat_interleave(JOIN)
-            reached = judge(train, judges, joined, recipe, given.seeds)
-            fid, kid = (fmean(of) for of in zip(*apart, strict=True))
+            reached = accuracies(train, held_out, joined, recipe, given.seeds)
+            fid, kid = (fmean(of) for of in zip(*by_class, strict=True))
             seen[key] = fid, kid, [a - b for a, b in zip(reached, plain, strict=True)]
             print(word, *key, _cell(*seen[key]), flush=True)
     return seen
@@ -137,12 +139,12 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="on one core each")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     given = parser.parse_args()
-    found = Parallel(n_jobs=given.at_once)(delayed(looks)(given.dataset, word, given) for word in given.cases)
+    found = Parallel(n_jobs=given.at_once)(delayed(measurements)(given.dataset, word, given) for word in given.cases)
     header = ["steps", "EMA", "truncation", *(f"{word}: FID, KID, gain" for word in given.cases), "mean gain"]
     print("\n".join(table(header, (_row(key, [of_case[key] for of_case in found]) for key in found[0]))))
 
 
-def _row(key: Key, cases: list[Look]) -> list[str]:
+def _row(key: Key, cases: list[Measurement]) -> list[str]:
     gains = [gains for _, _, gains in cases]
     return [
         *map(str, key),

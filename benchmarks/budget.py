@@ -20,10 +20,10 @@ from torch import Tensor
 from benchmarks.extractors import DISTANCES
 from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import row, table
+from classifiers.fitting import Recipe
 from classifiers.scattering import Scattering
-from classifiers.training import Recipe
 from ganaug.families import get_family
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from pipeline.config import Config, load_config
 from pipeline.stages.fits import recipe_for
 from pipeline.stages.jobs import options_for
@@ -33,7 +33,7 @@ SAMPLES, JOIN = 100, 40  # a class: for the distances, and of those for the clas
 
 
 @dataclass(frozen=True)
-class Look:
+class Measurement:
     """What one generator was worth after so many steps."""
 
     steps: int
@@ -46,14 +46,14 @@ class Look:
         return f"{self.steps}, {self.fid:.1f}, {self.kid:.1f}, {fmean(gains):+.1f}"
 
 
-def judge(train: Labelled, judges: Labelled, made: Labelled | None, recipe: Recipe, seeds: int) -> list[float]:
+def accuracies(train: Labelled, held_out: Labelled, made: Labelled | None, recipe: Recipe, seeds: int) -> list[float]:
     """Accuracy in percent, of every seed."""
-    return [accuracy(train, judges, made, recipe, 7000 + seed) for seed in range(seeds)]
+    return [accuracy(train, held_out, made, recipe, 7000 + seed) for seed in range(seeds)]
 
 
-def looks(
-    train: Labelled, judges: Labelled, config: Config, minutes: list[float], recipe: Recipe, seeds: int
-) -> Iterator[Look]:
+def measurements(
+    train: Labelled, held_out: Labelled, config: Config, minutes: list[float], recipe: Recipe, seeds: int
+) -> Iterator[Measurement]:
     """One after each of the `minutes`."""
     torch.set_num_threads(1)
     extractor, family = Scattering.fit(train[0]), get_family(config.gan.family)
@@ -61,17 +61,17 @@ def looks(
     options = replace(options_for(config), steps=10**6)
     trainer = Trainer(family, *train, n_conditions=len(labels), options=options, seed=0)
     trainer.minutes = minutes[-1]
-    real = extractor(judges[0]).double()
+    real = extractor(held_out[0]).double()
     for limit in minutes:
         while trainer.seconds < 60 * limit:
             started = time.process_time()
             trainer.train_step()
             trainer.seconds += time.process_time() - started
         made = [trainer.sample(torch.full((SAMPLES,), label), seed=label) for label in labels.tolist()]
-        apart = [distances_of(extractor(made[k]).double(), real[judges[1] == k]) for k in labels.tolist()]
+        by_class = [distances_of(extractor(made[k]).double(), real[held_out[1] == k]) for k in labels.tolist()]
         joined = torch.cat([images[:JOIN] for images in made]), labels.repeat_interleave(JOIN)
-        fid, kid = (fmean(of) for of in zip(*apart, strict=True))
-        yield Look(trainer.step, fid, kid, judge(train, judges, joined, recipe, seeds))
+        fid, kid = (fmean(of) for of in zip(*by_class, strict=True))
+        yield Measurement(trainer.step, fid, kid, accuracies(train, held_out, joined, recipe, seeds))
 
 
 def distances_of(made: Tensor, real: Tensor) -> tuple[float, float]:
@@ -92,16 +92,16 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=-1)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     given = parser.parse_args()
-    train, judges, _ = images_of(RunFolder(given.run))
+    train, held_out, _ = images_of(RunFolder(given.run))
     minutes = sorted(given.minutes)
 
     recipe = recipe_for(load_config(None, given.overrides), len(train[1]), policy=given.policy)
 
-    def curve(setting: str) -> list[Look]:
+    def curve(setting: str) -> list[Measurement]:
         config = load_config(None, [*given.overrides, *(f"gan.{word}" for word in setting.split())])
-        return list(looks(train, judges, config, minutes, recipe, given.seeds))
+        return list(measurements(train, held_out, config, minutes, recipe, given.seeds))
 
-    plain = judge(train, judges, None, recipe, given.seeds)
+    plain = accuracies(train, held_out, None, recipe, given.seeds)
     print("\n".join(table(["setting", *(f"{m:g} min: steps, FID, KID, gain" for m in minutes)], [])), flush=True)
     parallel = Parallel(n_jobs=given.at_once, return_as="generator")
     for setting, points in zip(given.settings, parallel(delayed(curve)(one) for one in given.settings), strict=True):

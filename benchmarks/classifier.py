@@ -13,8 +13,8 @@ from joblib import Parallel, delayed
 
 from benchmarks.filter_stages import Labelled, accuracy, images_of, prepared
 from benchmarks.runs import row, seed_error, table
+from classifiers.fitting import Recipe
 from classifiers.policies import POLICIES
-from classifiers.training import Recipe
 from pipeline.config import load_config
 from pipeline.stages.fits import recipe_for
 
@@ -24,8 +24,8 @@ Case = tuple[Labelled, Labelled]  # training images, and those that judge
 def case(dataset: Path, word: str, overrides: list[str]) -> Case:
     """The images of one `IMAGES:SPLIT`."""
     with prepared(dataset, word, overrides) as run:
-        train, judges, _ = images_of(run)
-    return train, judges
+        train, held_out, _ = images_of(run)
+    return train, held_out
 
 
 def timed(case: Case, recipe: Recipe, seed: int) -> tuple[float, float]:

@@ -42,18 +42,18 @@ RULES: dict[str, Rule] = {
 }
 
 
-def measure(train: Labelled, judges: Labelled, config: Config, seed: int) -> dict[str, tuple[float, float]]:
+def measure(train: Labelled, held_out: Labelled, config: Config, seed: int) -> dict[str, tuple[float, float]]:
     """Rule -> share of images accepted under their own label, and under another one."""
     torch.set_num_threads(1)
     classes = int(train[1].max()) + 1
     recipe = recipe_for(config, len(train[1]), policy=SCORER_POLICY)
     groups = torch.arange(len(train[1]))
     scorer = cross_fit(*train, groups, recipe, classes=classes, splits=config.evaluate.folds, seed=seed)
-    probabilities = scorer.score(judges[0])
+    probabilities = scorer.score(held_out[0])
     found = {}
     for name, rule in RULES.items():
-        under = torch.stack([rule(probabilities, torch.full_like(judges[1], label)) for label in range(classes)], 1)
-        own = torch.nn.functional.one_hot(judges[1], classes).bool()
+        under = torch.stack([rule(probabilities, torch.full_like(held_out[1], label)) for label in range(classes)], 1)
+        own = torch.nn.functional.one_hot(held_out[1], classes).bool()
         found[name] = float(under[own].float().mean()), float(under[~own].float().mean())
     return found
 
@@ -76,7 +76,7 @@ def main() -> None:
     rows: dict[str, list[tuple[str, dict[str, tuple[float, float]]]]] = {}
     for word in given.cases:
         with prepared(given.dataset, word, given.overrides) as run:
-            train, judges, names = images_of(run)
+            train, held_out, names = images_of(run)
         everything = tuple(range(len(names)))
         seed = int(word.split(":")[1])
         for labels in (
@@ -84,7 +84,7 @@ def main() -> None:
             *pairwise(everything),
             *zip(everything, everything[1:], everything[2:], strict=False),
         ):
-            found = measure(of_classes(train, labels), of_classes(judges, labels, JUDGED), config, seed)
+            found = measure(of_classes(train, labels), of_classes(held_out, labels, JUDGED), config, seed)
             rows.setdefault(f"{word}, {len(labels)} classes", []).append((word, found))
     header = ["accepted under the own / another label, %", *rows]
     lines = []

@@ -26,7 +26,7 @@ from pipeline.manifest import read_manifest
 from pipeline.reading import pack
 from pipeline.stages.arms import arms
 from pipeline.stages.fits import recipe_for
-from pipeline.stages.quality import endpoint_of
+from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.store import RunFolder
 
 FIRST_SEED = 5_000_000  # of classifiers that no run has trained
@@ -51,16 +51,16 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
     said = metrics["gain"]
     if said["baseline"] == "classical" and said["augmented"] == "gan":
         sys.exit(f"{run.out}: its metrics do not say how `classical` augmented, as `gan` does not; nothing to train.")
-    config, (train, judges, names) = load_config(run.config), images_of(run)
+    config, (train, held_out, names) = load_config(run.config), images_of(run)
     ways = arms(said["recipe"]["policy"], said["ratio"], balanced=said["recipe"]["balanced"])
     baseline, augmented = (
         recipe_for(config, len(train[1]), policy=ways[arm].policy, balanced=ways[arm].balanced)
         for arm in (said["baseline"], said["augmented"])
     )
     sides = [(None, baseline), (accepted(run, names, train[0]), augmented)]
-    jobs = [(train, judges, made, recipe, FIRST_SEED + seed) for made, recipe in sides for seed in range(seeds)]
+    jobs = [(train, held_out, made, recipe, FIRST_SEED + seed) for made, recipe in sides for seed in range(seeds)]
     found = np.stack(Parallel(n_jobs=at_once)(delayed(predicted)(*job) for job in jobs))
-    truth, alone = judges[1].numpy(), np.arange(len(judges[1]))
+    truth, alone = held_out[1].numpy(), np.arange(len(held_out[1]))
     endpoint = endpoint_of(config, names, truth)
     won = gain(truth, found[:seeds], found[seeds:], alone, classes=len(names), endpoint=endpoint)
     return won.endpoint.interval

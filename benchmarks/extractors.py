@@ -36,7 +36,7 @@ def candidates_of(run: RunFolder, classes: list[str], images: int) -> Labelled:
     return torch.cat(parts), torch.arange(len(parts)).repeat_interleave(images)
 
 
-def apart(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[str, float]]:
+def extractor_distances(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[str, float]]:
     """Mean distance over the classes of each set of generated images, by the name of the distance."""
     torch.set_num_threads(1)
     features = standardised(extractor, *train)
@@ -51,11 +51,11 @@ def apart(extractor: str, train: Labelled, made: list[Labelled]) -> list[dict[st
 
 
 def worths(
-    train: Labelled, judges: Labelled, made: list[Labelled], *, seeds: int, policy: str
+    train: Labelled, held_out: Labelled, made: list[Labelled], *, seeds: int, policy: str
 ) -> tuple[float, list[float]]:
     """Accuracy without synthetic images, and what each set of them adds, in percentage points."""
     cases, recipe = [None, *made], recipe_for(Config(), len(train[0]), policy=policy)
-    jobs = [delayed(accuracy)(train, judges, case, recipe, seed) for case in cases for seed in range(seeds)]
+    jobs = [delayed(accuracy)(train, held_out, case, recipe, seed) for case in cases for seed in range(seeds)]
     found = Parallel(n_jobs=-1)(jobs)
     plain, *reached = (fmean(found[i * seeds : (i + 1) * seeds]) for i in range(len(cases)))
     return plain, [one - plain for one in reached]
@@ -69,10 +69,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40, help="candidates a class")
     parser.add_argument("--policy", default="flips", help="augmentation of the classifier that is to gain")
     given = parser.parse_args()
-    train, judges, classes = images_of(RunFolder(given.runs[0]))
+    train, held_out, classes = images_of(RunFolder(given.runs[0]))
     made = [candidates_of(RunFolder(folder), classes, given.images) for folder in given.runs]
-    plain, gains = worths(train, judges, made, seeds=given.seeds, policy=given.policy)
-    found = Parallel(n_jobs=-1)(delayed(apart)(name, train, made) for name in EXTRACTORS)
+    plain, gains = worths(train, held_out, made, seeds=given.seeds, policy=given.policy)
+    found = Parallel(n_jobs=-1)(delayed(extractor_distances)(name, train, made) for name in EXTRACTORS)
     measured = dict(zip(EXTRACTORS, found, strict=True))
     columns = [(name, distance) for name in EXTRACTORS for distance in DISTANCES]
 

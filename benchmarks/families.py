@@ -18,9 +18,16 @@ from benchmarks.runs import run_job, table
 from ganaug.families import FAMILIES
 
 SETTINGS = (
-    "evaluate.arms=[classical,classical_gan]", "evaluate.policies=[flips]", "evaluate.ratios=[4]", "evaluate.folds=2",
-    "evaluate.repeats=1", "evaluate.seeds=3", "gan.steps=1000000", "workers=1", "device=cpu",
-)  # fmt: skip
+    "evaluate.arms=[classical,classical_gan]",
+    "evaluate.policies=[flips]",
+    "evaluate.ratios=[4]",
+    "evaluate.folds=2",
+    "evaluate.repeats=1",
+    "evaluate.seeds=3",
+    "gan.steps=1000000",
+    "workers=1",
+    "device=cpu",
+)
 HEADER = ["family", "steps", "FID", "KID", "recall", "authenticity", "accepted", "gain, points", "95 % interval"]
 
 
@@ -39,9 +46,12 @@ def main() -> None:
 
     def train(family: str) -> None:
         settings = (
-            f"gan.family={family}", f"gan.minutes={options.minutes}", f"data.train_per_class={options.per_class}",
-            *SETTINGS, *options.overrides,
-        )  # fmt: skip
+            f"gan.family={family}",
+            f"gan.minutes={options.minutes}",
+            f"data.train_per_class={options.per_class}",
+            *SETTINGS,
+            *options.overrides,
+        )
         if status := run_job(options.dataset, options.out / family, settings, {"OMP_NUM_THREADS": "1"}):
             print(f"{family}: ended with status {status}", file=sys.stderr)
 
@@ -62,9 +72,13 @@ def _cells(family: str, folder: Path) -> list[str]:
     accepted = sum(row["accepted"] for row in metrics["classes"].values())
     scores = [_mean(metrics, score) for score in ("fid", "kid", "recall", "authenticity")]
     return [
-        f"`{family}`", str(_steps(folder)), *scores,
-        str(accepted), f"{100 * gain['delta']:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}",
-    ]  # fmt: skip
+        f"`{family}`",
+        str(_steps(folder)),
+        *scores,
+        str(accepted),
+        f"{100 * gain['delta']:+.1f}",
+        f"{100 * low:+.1f} to {100 * high:+.1f}",
+    ]
 
 
 def _mean(metrics: dict[str, Any], score: str) -> str:

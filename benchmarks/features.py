@@ -11,13 +11,13 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from classifiers.models import SmallResNet, to_input
+from classifiers.architectures import SmallResNet, to_input
+from classifiers.fitting import fit
 from classifiers.policies import Augmenter
 from classifiers.scattering import Scattering
-from classifiers.training import fit
 from pipeline.config import Config
+from pipeline.stages.conditioning_inputs import shrunk
 from pipeline.stages.fits import recipe_for
-from pipeline.stages.guides import shrunk
 
 DIMENSIONS, DRAWS = 64, 4
 STEPS, BATCH, TEMPERATURE = 400, 64, 0.5  # of the contrastive training
@@ -62,8 +62,8 @@ def contrastive(images: Tensor, _labels: Tensor) -> Features:
         chosen = images[torch.randperm(len(images))[:BATCH]]
         seen = to_input(torch.cat([augment(chosen), augment(chosen)]))
         z = F.normalize(head(body.features(seen)), dim=1)
-        alike = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
-        loss = F.cross_entropy(alike, torch.arange(len(z)).roll(len(chosen)))
+        similarity = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
+        loss = F.cross_entropy(similarity, torch.arange(len(z)).roll(len(chosen)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

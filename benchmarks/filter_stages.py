@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.features import EXTRACTORS, Features, standardised
 from benchmarks.runs import seed_error, stored
-from classifiers.training import Recipe, fit, predict
+from classifiers.fitting import Recipe, fit, predict
 from ganaug.checkpoint import prefixed
 from ganaug.copies import SLACK, CopyRule
 from ganaug.metrics.neighbours import distances
@@ -32,10 +32,10 @@ from pipeline.config import load_config
 from pipeline.job import recall_job, run_job
 from pipeline.latent_model import Model, load_model
 from pipeline.reading import pack
-from pipeline.stages.filter import load_judge
+from pipeline.stages.filter import load_scorer
 from pipeline.stages.fits import recipe_for
 from pipeline.stages.prepare import framed, near_duplicates, read
-from pipeline.stages.records import Judgement
+from pipeline.stages.records import FittedScorer
 from pipeline.store import RunFolder, load_tensors
 
 CANDIDATES, FIRST_SEED = 1000, 10**9  # seeds that no run has drawn
@@ -68,7 +68,7 @@ class Drawn:
         return (self.logits - torch.log(-torch.log(uniform))).topk(size).indices
 
     def nearest(self, among: Tensor, size: int) -> Tensor:
-        """The FID-guided subset of candidates `among`, all of them where they are no more than `size`."""
+        """The FID-driven subset of candidates `among`, all of them where they are no more than `size`."""
         index = torch.nonzero(among).squeeze(1)
         if len(index) <= size:
             return index
@@ -100,7 +100,7 @@ OPTIONS: dict[str, Callable[[Drawn], Tensor]] = {
 
 def draw(run: RunFolder, names: list[str], train: Labelled, extractor: Features | None = None) -> list[Drawn]:
     """Candidates of every class with what the filter measures of them, on its own features or others."""
-    own, scorer, _ = load_judge(Judgement(str(stored(run, "judge")[-1]), ""))
+    own, scorer, _ = load_scorer(FittedScorer(str(stored(run, "scorer")[-1]), ""))
     extractor = extractor or own
     real = extractor(train[0])
     made, rule = [], CopyRule()
@@ -125,7 +125,7 @@ def _logits(run: RunFolder, model: Model, images: Tensor) -> Tensor:
     discriminator.load_state_dict(prefixed(tensors, "discriminator."))
     condition = torch.full((len(images),), model.condition)
     parts = zip(images.split(BATCH), condition.split(BATCH), strict=True)
-    return torch.cat([discriminator(to_float(some), told).flatten() for some, told in parts])
+    return torch.cat([discriminator(to_float(some), conditions).flatten() for some, conditions in parts])
 
 
 @contextmanager
@@ -157,25 +157,25 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
     return (tensors["images"][train], tensors["labels"][train]), (images, labels), reading.classes
 
 
-def score(option: str, seed: int, recipe: Recipe, train: Labelled, judges: Labelled, drawn: list[Drawn]) -> float:
+def score(option: str, seed: int, recipe: Recipe, train: Labelled, held_out: Labelled, drawn: list[Drawn]) -> float:
     """Accuracy in percent on the unused images, with what an option leaves of the candidates."""
     halves = [one.half(seed) for one in drawn]
     parts = [one.images[OPTIONS[option](one)] for one in halves]
     labels = torch.cat([torch.full((len(part),), label) for label, part in enumerate(parts)])
     synthetic = (torch.cat(parts), labels) if len(labels) else None
-    return accuracy(train, judges, synthetic, recipe, 7000 + seed)
+    return accuracy(train, held_out, synthetic, recipe, 7000 + seed)
 
 
-def accuracy(train: Labelled, judges: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> float:
+def accuracy(train: Labelled, held_out: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> float:
     """Accuracy in percent on the unused images, of a classifier that has every class in its training images."""
-    return 100 * float((predicted(train, judges, synthetic, recipe, seed) == judges[1]).float().mean())
+    return 100 * float((predicted(train, held_out, synthetic, recipe, seed) == held_out[1]).float().mean())
 
 
-def predicted(train: Labelled, judges: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
+def predicted(train: Labelled, held_out: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
     """What such a classifier calls each of the unused images, int64 [N]."""
     torch.set_num_threads(1)
     model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=seed, synthetic=synthetic)
-    return predict(model, judges[0]).argmax(1)
+    return predict(model, held_out[0]).argmax(1)
 
 
 def main() -> None:
@@ -190,10 +190,10 @@ def main() -> None:
     given = parser.parse_args()
     config, cases = load_config(None, given.overrides), []
     for folder in given.runs:
-        train, judges, names = images_of(RunFolder(folder))
+        train, held_out, names = images_of(RunFolder(folder))
         recipe = recipe_for(config, len(train[1]), policy=given.policy)
         extractor = standardised(given.features, *train) if given.features else None
-        cases.append((recipe, train, judges, draw(RunFolder(folder), names, train, extractor)))
+        cases.append((recipe, train, held_out, draw(RunFolder(folder), names, train, extractor)))
     for option in given.options:
         found = Parallel(n_jobs=-1)(
             delayed(score)(option, seed, *case) for case in cases for seed in range(given.seeds)

@@ -20,7 +20,7 @@ from joblib import Memory, Parallel, delayed
 from benchmarks.extractors import candidates_of
 from benchmarks.filter_stages import Labelled, accuracy, images_of
 from benchmarks.runs import seed_error, table
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 from pipeline.config import load_config
 from pipeline.job import run_job
 from pipeline.stages.fits import recipe_for
@@ -51,7 +51,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "per class": ("gan.scope=per_class", "gan.steps=1000"),
     "specialise": ("gan.scope=specialise", "gan.steps=3000", "gan.finetune_steps=500"),
 }
-LOOKS = ("fid", "kid", "spread")
+MEASURES = ("fid", "kid", "spread")
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
@@ -69,16 +69,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/generation"))
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     given = parser.parse_args()
-    judged = Memory(given.out / "fits", verbose=0).cache(reached)
+    remembered = Memory(given.out / "fits", verbose=0).cache(reached)
     at_once = Parallel(n_jobs=given.at_once)
 
-    def judge(case: Labelled, judges: Labelled, made: Labelled | None) -> list[float]:
+    def accuracies(case: Labelled, held_out: Labelled, made: Labelled | None) -> list[float]:
         """Accuracies: of every policy, of every seed."""
         config = load_config(None, given.overrides)
         recipes = [recipe_for(config, len(case[1]), policy=policy) for policy in given.policies]
-        data = arrays(case), arrays(judges), made and arrays(made)
+        data = arrays(case), arrays(held_out), made and arrays(made)
         jobs = [(*data, recipe, 7000 + seed) for recipe in recipes for seed in range(given.seeds)]
-        return list(at_once(delayed(judged)(*job) for job in jobs))
+        return list(at_once(delayed(remembered)(*job) for job in jobs))
 
     shared = (f"data.train_per_class={given.per_class}", f"generate.per_class={given.images}", *given.overrides)
     plain: dict[int, list[float]] = {}
@@ -86,17 +86,22 @@ def main() -> None:
     for name in given.settings:
         folders = {split: given.out / name.replace(" ", "-") / f"split-{split}" for split in given.splits}
         settings = {split: (f"seed={split}", *shared, *SETTINGS[name]) for split in given.splits}
-        looks = at_once(delayed(train)(given.dataset, folders[split], settings[split]) for split in given.splits)
+        measurements = at_once(delayed(train)(given.dataset, folders[split], settings[split]) for split in given.splits)
         gains = []
         for split, folder in folders.items():
-            case, judges, classes = images_of(RunFolder(folder))
+            case, held_out, classes = images_of(RunFolder(folder))
             if split not in plain:
-                plain[split] = judge(case, judges, None)
-            joined = judge(case, judges, candidates_of(RunFolder(folder), classes, given.images))
+                plain[split] = accuracies(case, held_out, None)
+            joined = accuracies(case, held_out, candidates_of(RunFolder(folder), classes, given.images))
             gains.append([a - b for a, b in zip(joined, plain[split], strict=True)])
-        rows.append(_row(name, looks, gains))
+        rows.append(_row(name, measurements, gains))
         print(" | ".join(rows[-1]), flush=True)
-    header = ["setting", *(look.upper() for look in LOOKS), *(f"split {split}" for split in given.splits), "gain"]
+    header = [
+        "setting",
+        *(measurement.upper() for measurement in MEASURES),
+        *(f"split {split}" for split in given.splits),
+        "gain",
+    ]
     print("\n".join(table(header, rows)))
     print(f"\nWithout synthetic images: {', '.join(f'{fmean(of):.1f} %' for of in plain.values())}.")
 
@@ -107,9 +112,9 @@ def arrays(labelled: Labelled) -> Arrays:
     return images.numpy(), labels.numpy()
 
 
-def reached(train: Arrays, judges: Arrays, made: Arrays | None, recipe: Recipe, seed: int) -> float:
+def reached(train: Arrays, held_out: Arrays, made: Arrays | None, recipe: Recipe, seed: int) -> float:
     """`accuracy` of arrays."""
-    return accuracy(_tensors(train), _tensors(judges), made and _tensors(made), recipe, seed)
+    return accuracy(_tensors(train), _tensors(held_out), made and _tensors(made), recipe, seed)
 
 
 def _tensors(labelled: Arrays) -> Labelled:
@@ -124,15 +129,15 @@ def train(dataset: Path, folder: Path, settings: tuple[str, ...]) -> list[float]
     with Path(devnull).open("w") as silent, redirect_stderr(silent):
         run_job(run, config, dataset, until="generate")
     histories = [pd.read_csv(file).dropna(subset="fid") for file in run.out.glob("training/*/history.csv")]
-    return [fmean(history[look].iloc[-1] for history in histories) for look in LOOKS]
+    return [fmean(history[measurement].iloc[-1] for history in histories) for measurement in MEASURES]
 
 
-def _row(name: str, looks: list[list[float]], gains: list[list[float]]) -> list[str]:
+def _row(name: str, measurements: list[list[float]], gains: list[list[float]]) -> list[str]:
     found = [gain for of_split in gains for gain in of_split]
     means = (f"{fmean(of_split):+.1f}" for of_split in gains)
     return [
         name,
-        *(f"{fmean(look):.3g}" for look in zip(*looks, strict=True)),
+        *(f"{fmean(measurement):.3g}" for measurement in zip(*measurements, strict=True)),
         *means,
         f"{fmean(found):+.2f} ± {seed_error(gains):.2f}",
     ]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.filter_stages import Labelled, images_of, predicted, prepared
 from benchmarks.runs import row, seed_error, table
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 from pipeline.config import load_config
 from pipeline.stages.fits import recipe_for
 
@@ -44,10 +44,10 @@ def told_by_sharpness(real: Tensor, synthetic: Tensor) -> float:
     return max(area, 1 - area)
 
 
-def balanced(train: Labelled, judges: Labelled, recipe: Recipe, seed: int) -> float:
+def balanced(train: Labelled, held_out: Labelled, recipe: Recipe, seed: int) -> float:
     """Balanced accuracy in percent on the images that judge."""
-    found = predicted(train, judges, None, recipe, 7000 + seed) == judges[1]
-    return 100 * fmean(float(found[judges[1] == label].float().mean()) for label in judges[1].unique())
+    found = predicted(train, held_out, None, recipe, 7000 + seed) == held_out[1]
+    return 100 * fmean(float(found[held_out[1] == label].float().mean()) for label in held_out[1].unique())
 
 
 def main() -> None:
@@ -66,12 +66,12 @@ def main() -> None:
     made = at_generators_size(rest[drawn])
     some = of[drawn] % 2 == 0  # synthetic images of every other class alone
     print("\n".join(table(["export", "synthetic images of", "balanced accuracy, %", "sharpness tells, AUC"], [])))
-    for export, shown in (("native", lambda x: x), ("generator", at_generators_size)):
-        judges = shown(rest[judging]), of[judging]
+    for export, windows in (("native", lambda x: x), ("generator", at_generators_size)):
+        held_out = windows(rest[judging]), of[judging]
         for which, taken in (("no class", some & ~some), ("every other class", some), ("every class", some | ~some)):
-            train = torch.cat([shown(images), made[taken]]), torch.cat([labels, of[drawn][taken]])
-            found = [balanced(train, judges, recipe, seed) for seed in range(given.seeds)]
-            tells = f"{told_by_sharpness(judges[0], made):.2f}" if taken.any() else ""
+            train = torch.cat([windows(images), made[taken]]), torch.cat([labels, of[drawn][taken]])
+            found = [balanced(train, held_out, recipe, seed) for seed in range(given.seeds)]
+            tells = f"{told_by_sharpness(held_out[0], made):.2f}" if taken.any() else ""
             print(row([export, which, f"{fmean(found):.1f} ± {seed_error([found]):.1f}", tells]), flush=True)
 
 

@@ -16,11 +16,23 @@ from pipeline.log import read_log
 
 IMAGES, SIDE = 12, 32  # of a class
 SETTINGS = (
-    f"data.image_size={SIDE}", "gan.scope=per_class", "gan.steps=20", "gan.width=8", "generate.per_class=40",
-    "filter.min_confidence=0", "filter.refuse_fid_ratio=1e12", "evaluate.arms=[classical,classical_gan]",
-    "evaluate.policies=[flips]", "evaluate.ratios=[2]", "evaluate.folds=2", "evaluate.repeats=1", "evaluate.seeds=2",
-    "evaluate.steps=100", "quality.learning_curve=false", "device=cpu",
-)  # fmt: skip
+    f"data.image_size={SIDE}",
+    "gan.scope=per_class",
+    "gan.steps=20",
+    "gan.width=8",
+    "generate.per_class=40",
+    "filter.min_confidence=0",
+    "filter.refuse_fid_ratio=1e12",
+    "evaluate.arms=[classical,classical_gan]",
+    "evaluate.policies=[flips]",
+    "evaluate.ratios=[2]",
+    "evaluate.folds=2",
+    "evaluate.repeats=1",
+    "evaluate.seeds=2",
+    "evaluate.steps=100",
+    "inspection.learning_curve=false",
+    "device=cpu",
+)
 STAGES = ("prepare", "train", "generate", "filter", "choose", "merge", "evaluate", "report")
 
 

@@ -36,10 +36,10 @@ from pipeline.config import Config, load_config
 from pipeline.stages.arms import arms, fit_of
 from pipeline.stages.choose import choose
 from pipeline.stages.evaluate import evaluate
-from pipeline.stages.filter import filter_candidates, fit_judge
+from pipeline.stages.filter import filter_candidates, fit_scorer
 from pipeline.stages.fits import run_fits
+from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.stages.prepare import prepare
-from pipeline.stages.quality import endpoint_of
 from pipeline.stages.records import Candidates, Choices, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, digest, save_tensors
 
@@ -50,16 +50,26 @@ CLASSES = sorted(set(DEFECTS) - {OTHER})
 Sizes = Mapping[str, tuple[int, int]]  # class -> images to train and to test on
 EQUAL = dict.fromkeys(CLASSES, (8, 120))
 UNEQUAL = EQUAL | dict(zip(CLASSES, [(8, 120), (8, 60), (6, 40), (4, 30)], strict=False)) | {"good": (16, 240)}
-PRICES = ("quality.cost_miss=250", "quality.cost_false_reject=1.5", "quality.prevalence=0.05")
+PRICES = ("inspection.cost_miss=250", "inspection.cost_false_reject=1.5", "inspection.prevalence=0.05")
 CASES: dict[str, tuple[Sizes, tuple[str, ...]]] = {
-    "equal": (EQUAL, ()), "unequal": (UNEQUAL, ()), "costs": (UNEQUAL, PRICES),
-}  # fmt: skip
+    "equal": (EQUAL, ()),
+    "unequal": (UNEQUAL, ()),
+    "costs": (UNEQUAL, PRICES),
+}
 USED = max(map(sum, UNEQUAL.values()))  # images of a class that any case trains or tests on
 SETTINGS = (
-    f"data.image_size={SIDE}", "workers=1", "device=cpu", "evaluate.arms=[classical,classical_gan]",
-    "evaluate.policies=[flips,flips_light]", "evaluate.ratios=[2,4]", "evaluate.folds=2",
-    "evaluate.repeats=1", "evaluate.seeds=5", "evaluate.steps=240", "quality.learning_curve=false",
-)  # fmt: skip
+    f"data.image_size={SIDE}",
+    "workers=1",
+    "device=cpu",
+    "evaluate.arms=[classical,classical_gan]",
+    "evaluate.policies=[flips,flips_light]",
+    "evaluate.ratios=[2,4]",
+    "evaluate.folds=2",
+    "evaluate.repeats=1",
+    "evaluate.seeds=5",
+    "evaluate.steps=240",
+    "inspection.learning_curve=false",
+)
 
 
 def population(label: str) -> Tensor:
@@ -137,13 +147,13 @@ def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -
         run.prepare()
         prepared = prepare(run, config, Path(folder) / "data")
         candidates = list(_stand_in(run, prepared, images, sizes, kind, seed))
-        judgement = fit_judge(run, config, prepared)
-        selected = filter_candidates(run, config, prepared, judgement, candidates)
+        fitted_scorer = fit_scorer(run, config, prepared)
+        selected = filter_candidates(run, config, prepared, fitted_scorer, candidates)
         row["accepted"] = sum(one.accepted for one in selected)
         if not row["accepted"]:
             return row | {"verdict": "do_not_merge", "gain": None, "reason": "nothing accepted"}
         choices = choose(run, config, prepared, selected)
-        metrics = evaluate(run, config, prepared, judgement, selected, choices)
+        metrics = evaluate(run, config, prepared, fitted_scorer, selected, choices)
         if metrics["verdict"] == "merge":
             unseen = {name: images[name][USED + DRAWN :] for name in prepared.classes}
             row["confirmed"] = true_gain(run, config, prepared, selected, choices, unseen)
@@ -225,10 +235,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
         f"- merged of those that showed no gain on unseen images or were not tried there: {_share(harm, useless)}",
     ]
     if merged:
-        told, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))
+        reported, found = (100 * fmean(gains) for gains in zip(*map(_gains, merged), strict=True))
         better = _share(sum(row["confirmed"] > 0 for row in merged), len(merged))
         lines.append(
-            f"- merged and better on unseen images: {better}; {told:+.1f} points were said, {found:+.1f} found"
+            f"- merged and better on unseen images: {better}; {reported:+.1f} points were said, {found:+.1f} found"
         )
     return "\n".join(lines)
 

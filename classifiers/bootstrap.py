@@ -1,4 +1,4 @@
-"""Redrawing images and seeds, and the intervals that come of it."""
+"""Bootstrap over images and training seeds, and its confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ Ints = NDArray[np.int64]
 ALPHA = 0.05  # intervals are 95 %
 MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
 FEWEST_BEYOND = 5  # draws beyond either end of an interval; with fewer the end is not known
-MIN_SEEDS = 3  # training runs; below, nobody can say how far runs differ
+MIN_SEEDS = 3  # training runs; below, the variance between runs cannot be estimated
 
 
-def spent_alpha(look: int) -> float:
-    """Significance level of the `look`-th (from 1) of any number of comparisons: 0.030, 0.0076, 0.0034, ...
+def spent_alpha(comparison_number: int) -> float:
+    """Significance level of comparison `comparison_number` (from 1) of any number: 0.030, 0.0076, 0.0034, ...
 
         alpha_k = ALPHA 6 / (pi k)^2,   sum_k alpha_k = ALPHA
     By Bonferroni's inequality chance passes in at most `ALPHA` of all lines of comparisons, however many there are and
     however alike their images: alpha spending without an end (Foster and Stine 2008, "Alpha-investing").
     """
-    return ALPHA * 6 / (np.pi * look) ** 2
+    return ALPHA * 6 / (np.pi * comparison_number) ** 2
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Change:
-    """What a score changes by, augmented minus baseline.
+    """Change of a score, augmented minus baseline.
 
     `p` is that of randomised sign flips over groups (two-sided, unadjusted), which unlike an interval stays honest
     where few images changed. `detectable` is the change that a test like this finds in about `POWER` of tries.
@@ -73,16 +73,16 @@ class Change:
 class Gain:
     """Augmented minus baseline; larger is better, of every score.
 
-    `endpoint` decides, at the level `alpha` of the `look`-th comparison of its line: `strict` is its interval at level
-    1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`) and of `recall`
-    hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's independent
-    images. `mcnemar_p` compares the two majority votes.
+    `endpoint` decides, at the level `alpha` of comparison number `comparison_number` of its line: `strict` is its
+    interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`)
+    and of `recall` hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's
+    independent images. `mcnemar_p` compares the two majority votes.
     """
 
     name: EndpointName
     endpoint: Change
     strict: Interval
-    look: int
+    comparison_number: int
     by_class: dict[int, Change]
     accuracy: Change
     macro_f1: Interval
@@ -96,7 +96,7 @@ class Gain:
     @property
     def alpha(self) -> float:
         """The significance level of this comparison."""
-        return spent_alpha(self.look)
+        return spent_alpha(self.comparison_number)
 
 
 def summarise(
@@ -147,13 +147,14 @@ def gain(
     *,
     classes: int,
     endpoint: Endpoint | None = None,
-    look: int = 1,
+    comparison_number: int = 1,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Gain:
     """Compare two arms on the same images and seeds: both int64 [seeds, N], row s of each trained with the same seed.
 
-    `look` is the number of this comparison, from 1, in its line of comparisons: the later, the more it takes to decide.
+    `comparison_number` is the number of this comparison, from 1, in its line of comparisons: the later, the more it
+    takes to decide.
 
     Raises:
         ValueError: shapes or labels that do not fit, or arms with different numbers of seeds.
@@ -162,7 +163,7 @@ def gain(
     truth, augmented, groups = _checked(truth, augmented, groups, classes)
     if baseline.shape != augmented.shape:
         raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
-    endpoint, alpha = endpoint or balanced_accuracy(truth, classes), spent_alpha(look)
+    endpoint, alpha = endpoint or balanced_accuracy(truth, classes), spent_alpha(comparison_number)
     before, after = (_Counts(truth, predictions, groups, endpoint) for predictions in (baseline, augmented))
     weights = draw(before.groups, resamples, seed)
     point, draws = after.scores()[:, 0] - before.scores()[:, 0], after.scores(weights) - before.scores(weights)
@@ -182,7 +183,7 @@ def gain(
         name=endpoint.name,
         endpoint=change(2, 1, ALPHA, endpoint.most),
         strict=between(2, alpha, endpoint.most),
-        look=look,
+        comparison_number=comparison_number,
         by_class={
             label: change(3 + k + i, 2 + i, ALPHA / classes, float(row.sum()))
             for i, (label, row) in enumerate(endpoint.by_class.items())

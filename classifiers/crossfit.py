@@ -1,4 +1,4 @@
-"""Cross-fitting: every image is judged by a model that has seen neither it nor its near-duplicates."""
+"""Cross-fitting: every image is scored by a model that was trained on neither it nor its near-duplicates."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 
-from classifiers.models import build_model
-from classifiers.training import Recipe, fit, predict
+from classifiers.architectures import build_model
+from classifiers.fitting import Recipe, fit, predict
 
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]  # (indices trained on, indices held out)
@@ -22,7 +22,7 @@ def folds(labels: ArrayLike, groups: ArrayLike, *, splits: int, seed: int) -> li
     """Stratified folds that keep each group whole: every image is held out exactly once.
 
     There are at most as many folds as groups, and as images in the largest class. A class with fewer groups than folds
-    is held out in some folds only; one with a single group is unknown to the model that judges it, so its held-out
+    is held out in some folds only; one with a single group is unknown to the model that scores it, so its held-out
     probabilities are near 0 and are no evidence about its labels.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a gain is worth in labelled images: how many more real ones would have brought it.
+"""The gain as a number of labelled images: how many more real images would have brought it.
 
 A classifier's error falls as a power of the number of training images n (Cortes et al. 1993, "Learning curves"):
     error(n) = a n^-b,   so   error(n') = e   at   n' = n (error(n) / e)^(1/b)

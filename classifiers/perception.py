@@ -1,4 +1,4 @@
-"""Features that a generator can be trained through: the pixels, and how strongly each place answers to each wavelet.
+"""Differentiable perceptual features: the pixels, and the modulus of each wavelet's response at each position.
 
     | x * psi_{j,l} |(u)    (first layer of the scattering transform before its mean, see classifiers/scattering.py)
 

@@ -1,4 +1,4 @@
-"""The verdict: whether the accepted synthetic images should be merged into the training set. The rule stands here only.
+"""The verdict: whether the accepted synthetic images should be merged into the training set. This is the only rule.
 
 One figure decides, the endpoint (`classifiers.endpoint`): the expected cost of a part where costs were stated, else
 balanced accuracy. In words, for real test images that no generator, filter or feature extractor has seen:
@@ -50,7 +50,7 @@ import numpy as np
 
 from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
 from classifiers.comparison import Change, Gain
-from classifiers.quality import Quality
+from classifiers.inspection_metrics import InspectionMetrics
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01
@@ -60,11 +60,11 @@ F1_TOLERANCE = 0.01
 class Lead:
     """The arm with synthetic images over one of real images alone: in scores, and in misses and false rejects.
 
-    `quality` is None where no test image has a defect.
+    `inspection` is None where no test image has a defect.
     """
 
     gain: Gain
-    quality: Quality | None = None
+    inspection: InspectionMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -101,23 +101,27 @@ def decide(
         return Verdict("do_not_merge", f"{result}{harm}.")
     if doubt := _doubt(lead, class_names, control, rivals or {}):
         return Verdict("inconclusive", f"{result}{doubt}.")
-    untold = [class_names[k] for k in gain.by_class if not _can_be_harmed(gain, gain.class_groups[k])]
-    rest = f"; {_list(untold)} had too few test images to tell" if untold else ""
-    alike = "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
-    return Verdict("merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{alike}.")
+    undecided = [class_names[k] for k in gain.by_class if not _can_be_harmed(gain, gain.class_groups[k])]
+    rest = f"; {_list(undecided)} had too few test images to tell" if undecided else ""
+    beside_control = (
+        "" if control is None else f"; beside real images under the same augmentation {_brought(control.gain)}"
+    )
+    return Verdict(
+        "merge", f"{result}: the gain is more than chance, and no class was found harmed{rest}{beside_control}."
+    )
 
 
 def _harm(lead: Lead, class_names: Sequence[str]) -> str:
     """What speaks against merging (points 2 to 5), empty if nothing does."""
-    gain, quality = lead.gain, lead.quality
+    gain, inspection = lead.gain, lead.inspection
     if gain.endpoint.interval.mean < 0 and _significant(gain.endpoint):
         return ": the synthetic images do harm"
     if harmed := _harmed_class(gain, class_names):
         return f", but {harmed}"
     if gain.endpoint.interval.mean <= 0:
         return ": no gain was measured"
-    if not _priced(gain) and quality and quality.miss and quality.miss.lo > 0:
-        return f", but {_missed(quality)}"
+    if not _priced(gain) and inspection and inspection.miss and inspection.miss.lo > 0:
+        return f", but {_missed(inspection)}"
     return ""
 
 
@@ -127,9 +131,10 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
     if unfit := _unfit(lead):
         return f", but {unfit}"
     if not _is_gain(gain):
-        if gain.look > 1 and _significant(gain.endpoint):
+        if gain.comparison_number > 1 and _significant(gain.endpoint):
             return (
-                f": a single comparison would call that more than chance, but this is number {gain.look} of its line, "
+                f": a single comparison would call that more than chance, but this is number {gain.comparison_number} "
+                "of its line, "
                 f"which needs p = {gain.alpha:.2g} or less and an interval clear of zero at that level; "
                 "more real test images or seeds could decide it"
             )
@@ -151,14 +156,14 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
 
 def _unfit(lead: Lead) -> str:
     """What the test lacks (point 7), empty if nothing."""
-    gain, quality = lead.gain, lead.quality
+    gain, inspection = lead.gain, lead.inspection
     if gain.groups < MIN_GROUPS:
         return f"only {gain.groups} of these are independent of one another and a verdict needs at least {MIN_GROUPS}"
     if np.count_nonzero(gain.class_groups) < 2:
         return "all of these are of one class"
-    if quality and quality.good is not None and not gain.class_groups[quality.good]:
-        return "none of these is a good part, so nobody knows how many of those would be rejected"
-    if _priced(gain) and (quality is None or quality.miss is None or quality.false_reject is None):
+    if inspection and inspection.good is not None and not gain.class_groups[inspection.good]:
+        return "none of these is a good part, so false rejects cannot be measured"
+    if _priced(gain) and (inspection is None or inspection.miss is None or inspection.false_reject is None):
         return f"to weigh the stated costs takes {MIN_GROUPS} independent images of good and of defective parts each"
     if gain.seeds < MIN_SEEDS:
         return f"a verdict needs at least {MIN_SEEDS} runs to see how far they differ; raise evaluate.seeds"
@@ -179,10 +184,10 @@ def _priced(gain: Gain) -> bool:
 
 def _more_missed(lead: Lead) -> str:
     """Where more defects are called good (point 9); empty where none are, or where misses have their price."""
-    quality = lead.quality
-    if quality is None or quality.good is None or _priced(lead.gain):
+    inspection = lead.inspection
+    if inspection is None or inspection.good is None or _priced(lead.gain):
         return ""
-    return _missed(quality) if quality.after.miss.mean > quality.before.miss.mean else ""
+    return _missed(inspection) if inspection.after.miss.mean > inspection.before.miss.mean else ""
 
 
 def _significant(change: Change, alpha: float = ALPHA) -> bool:
@@ -205,9 +210,9 @@ def _brought(gain: Gain) -> str:
     )
 
 
-def _missed(quality: Quality) -> str:
-    more = 100 * (quality.after.miss.mean - quality.before.miss.mean)
-    known = f"95 % interval {_range(quality.miss)}" if quality.miss else "too few test images for an interval"
+def _missed(inspection: InspectionMetrics) -> str:
+    more = 100 * (inspection.after.miss.mean - inspection.before.miss.mean)
+    known = f"95 % interval {_range(inspection.miss)}" if inspection.miss else "too few test images for an interval"
     return f"{more:.1f} percentage points more of the defects are missed ({known})"
 
 
@@ -252,9 +257,11 @@ def _result(gain: Gain) -> str:
         )
     if np.isnan(interval.mean):
         return f"What a part costs with the synthetic images cannot be told ({tested})"
-    saved = "as much as without" if interval.mean == 0 else (
-        f"{_amount(abs(interval.mean))} {'less' if interval.mean > 0 else 'more'}"
-    )  # fmt: skip
+    saved = (
+        "as much as without"
+        if interval.mean == 0
+        else (f"{_amount(abs(interval.mean))} {'less' if interval.mean > 0 else 'more'}")
+    )
     return (
         f"With the synthetic images a part costs {saved} at the stated costs (95 % interval of what is saved "
         f"{_amounts(interval)}; {tested})"

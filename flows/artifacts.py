@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect: the verdict as markdown, arms, classes and the last runs as tables."""
+"""Prefect artifacts of a run: the verdict as markdown; arms, classes and the last runs as tables."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from pipeline.history import history
-from pipeline.report import words
+from pipeline.report import formatting
 from pipeline.store import RunFolder
 
 LAST = 20  # runs in the comparison
@@ -36,21 +36,22 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         description="Whether the synthetic images are worth merging",
         markdown=(
             f"# {VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
-            f"{words.ENDPOINTS[name]}, `{gain['augmented']}` over `{gain['baseline']}`: "
-            f"{words.improvement(name, endpoint['delta'])} better "
-            f"(95 % interval {words.improvement_range(name, *endpoint['ci95'])}; comparison {metrics['looks']} of this "
+            f"{formatting.ENDPOINTS[name]}, `{gain['augmented']}` over `{gain['baseline']}`: "
+            f"{formatting.improvement(name, endpoint['delta'])} better "
+            f"(95 % interval {formatting.improvement_range(name, *endpoint['ci95'])}; comparison "
+            f"{metrics['comparisons']} of this "
             f"folder, significant at p = {metrics['alpha']:.2g} or less).\n\n"
             f"Report: `{run.report}`\n"
         ),
     )
     create_table_artifact(
         key=key_of(run, "arms"),
-        description=f"{words.ENDPOINTS[name]} and accuracy of every arm on the untouched real test images",
+        description=f"{formatting.ENDPOINTS[name]} and accuracy of every arm on the untouched real test images",
         table=[
             {
                 "arm": arm,
-                words.ENDPOINTS[name].lower(): words.figure(name, row[name]["mean"]),
-                "its 95 % interval": words.figure_range(name, *row[name]["ci95"]),
+                formatting.ENDPOINTS[name].lower(): formatting.figure(name, row[name]["mean"]),
+                "its 95 % interval": formatting.figure_range(name, *row[name]["ci95"]),
                 "accuracy": _percent(row["accuracy"]["mean"]),
                 "macro F1": _percent(row["macro_f1"]["mean"]),
             }
@@ -97,9 +98,9 @@ def _compared(endpoint: dict[str, Any] | None) -> dict[str, str | None]:
         return dict.fromkeys(("endpoint", "better by", "95 % interval"))
     name = endpoint["name"]
     return {
-        "endpoint": words.ENDPOINTS[name].lower(),
-        "better by": words.improvement(name, endpoint["delta"]),
-        "95 % interval": words.improvement_range(name, *endpoint["ci95"]),
+        "endpoint": formatting.ENDPOINTS[name].lower(),
+        "better by": formatting.improvement(name, endpoint["delta"]),
+        "95 % interval": formatting.improvement_range(name, *endpoint["ci95"]),
     }
 
 

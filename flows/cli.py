@@ -1,7 +1,7 @@
 """The `ganaug` command: pipeline's commands, and `run`, which is a Prefect flow run.
 
-Commands import what they need when they run, as in `pipeline/cli.py`; Prefect reads its settings at import, so that
-`quiet_prefect` comes before.
+Commands import what they need when they run, as in `pipeline/commands.py`; Prefect reads its settings at import, so
+that `quiet_prefect` comes before.
 """
 
 import shlex
@@ -14,7 +14,7 @@ import typer
 
 from flows.server import quiet_prefect, require_server
 from pipeline.class_commands import Where, classes
-from pipeline.cli import SAMPLE, ConfigFile, Out, Overrides, app
+from pipeline.commands import SAMPLE, ConfigFile, Out, Overrides, app
 from pipeline.errors import InputError, JobError
 from pipeline.masking import mask_secrets
 

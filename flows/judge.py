@@ -1,4 +1,4 @@
-"""The flows on synthetic images that somebody else made: judge them, on a data set or on a workspace."""
+"""The flows that judge external synthetic images, on a data set or on a workspace."""
 
 from pathlib import Path
 from typing import Any

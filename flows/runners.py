@@ -1,4 +1,4 @@
-"""Where the tasks that are many (a generator each, a class each) run: threads that start processes, Dask, or Ray."""
+"""Task runners of the tasks that are one a generator or class: threads that start processes, Dask, or Ray."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pipeline.workers import usable_cores, workers
 
 
 def threads(config: Config) -> Any:
-    """As many at a time as there are workers; `pipeline/stages/train.py` gives each a process."""
+    """As many tasks at a time as there are workers; `pipeline/stages/train.py` gives each a process."""
     return ThreadPoolTaskRunner(max_workers=workers(config))
 
 

@@ -28,7 +28,7 @@ from pipeline.store import hold
 from pipeline.workspace import Workspace
 
 STARTUP = 120  # seconds; the first start makes a database
-ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+SINGLE_PROCESS = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] | None, port: int) -> None:
@@ -78,12 +78,16 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
     ]
     made = [
         flow.to_deployment(
-            f"{name}-{key}", schedule=_cron(key, cron, when.timezone), parameters=parameters, paused=False,
-            entrypoint_type=EntrypointType.MODULE_PATH, concurrency_limit=ALONE,
+            f"{name}-{key}",
+            schedule=_cron(key, cron, when.timezone),
+            parameters=parameters,
+            paused=False,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            concurrency_limit=SINGLE_PROCESS,
         )
         for flow, key, cron, parameters in plans
         if cron
-    ]  # fmt: skip
+    ]
     by_hand = add_class.to_deployment(
         f"{name}-add-class", parameters=common, entrypoint_type=EntrypointType.MODULE_PATH
     )

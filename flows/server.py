@@ -1,4 +1,4 @@
-"""How Prefect runs here: its embedded server on loopback, quiet, unless the user has set one up."""
+"""Prefect's defaults: its embedded server on loopback, without telemetry, unless the user has configured one."""
 
 import contextlib
 import logging
@@ -27,8 +27,8 @@ PATIENCE = 10  # seconds for a server that is configured to say that it is there
 def quiet_prefect(*, tracebacks: bool = False) -> None:
     """Set the defaults that the environment leaves open; call before Prefect is imported.
 
-    A failure is told in one line by the command and in full by `log.jsonl`. Prefect would print its traceback once a
-    task and once a flow besides: `tracebacks` lets it. Its server gets them either way. SIGTERM becomes a
+    The command reports a failure in one line, `log.jsonl` in full. Prefect would also print its traceback once for the
+    task and once for the flow: `tracebacks` allows that. Its server gets them either way. SIGTERM becomes a
     KeyboardInterrupt where nobody handles it: at its default, the embedded server would be left behind.
     """
     for name, value in DEFAULTS.items():

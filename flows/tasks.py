@@ -27,9 +27,17 @@ Place = Annotated[str, Field(min_length=1)]  # of a file or folder: an empty one
 
 # Per cent of a run's time, about, that is over after each step, and from where to where the fan-outs take it.
 REACHED = {
-    "prepare": 2, "publish generators": 50, "generate": 52, "read synthetic": 10, "fit scorer": 54, "filter": 56,
-    "choose": 78, "merge": 79, "evaluate": 99, "report": 100,
-}  # fmt: skip
+    "prepare": 2,
+    "publish generators": 50,
+    "generate": 52,
+    "read synthetic": 10,
+    "fit scorer": 54,
+    "filter": 56,
+    "choose": 78,
+    "merge": 79,
+    "evaluate": 99,
+    "report": 100,
+}
 SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 
 
@@ -59,7 +67,7 @@ def as_tasks(
     rescue: Rescue = give_up,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Any]:
-    """Run one task a job, several at a time; once all have ended, `rescue` has its say about those that failed."""
+    """Run one task a job, several at a time; then `rescue` replaces the results of those that failed."""
     futures = [runner.submit(_task(f"{name} {job.name}", function), {"job": job}) for job in jobs]
     for count, _ in enumerate(as_completed(futures), start=1):
         done(count)
@@ -113,11 +121,11 @@ class _Bar:
 
 
 def _tell(what: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Tell Prefect; a server that does not answer must not end hours of work, whose results are in the run's folder."""
+    """Report to Prefect. A server that does not answer must not end a run: its results are in the run's folder."""
     try:
         return what(*arguments, **named)
     except Exception as error:
-        print(f"Prefect could not be told ({what.__name__}): {error}", file=sys.stderr)
+        print(f"Prefect could not be reached ({what.__name__}): {error}", file=sys.stderr)
         return None
 
 

@@ -12,14 +12,14 @@ from pipeline.config import Config, Settings, overrides_of
 from pipeline.errors import BusyError, InputError, JobError
 from pipeline.exchange import Exchange
 from pipeline.origins import Generators
-from pipeline.reading.checks import FEWEST_CLASSES
+from pipeline.reading.faults import FEWEST_CLASSES
 from pipeline.store import prune
 from pipeline.workspace import Added, Workspace, add_images
 from pipeline.workspace.classes import DamagedError
 from pipeline.workspace.watch import State, arrivals, halves, mark
 
 ATTEMPTS = 50  # to record the files of a class that were refused together
-TOLD = 5  # of the images that were refused
+MOST_NAMED = 5  # of the images that were refused
 
 ClassName = Annotated[str, Field(min_length=1, max_length=100)]
 Paths = Annotated[list[str], Field(min_length=1)]
@@ -91,7 +91,7 @@ def collect(workspace: Place, watch: Place, settings: Settings | None = None) ->
         settings: For this run alone; what is left out is as the workspace's own settings say.
     """
     place, overrides = Workspace(Path(workspace)), overrides_of(settings)
-    # bad files are left out, and told of at the end
+    # bad files are left out, and reported at the end
     config = place.settings([*overrides, "data.max_bad_fraction=1"])
     with turn(place):
         return _arrived(place, Path(watch), config, overrides)
@@ -112,8 +112,8 @@ def _arrived(place: Workspace, watch: Path, config: Config, overrides: list[str]
             place.mark_failed()  # or the same training would fail again a few minutes later
             raise
     if refused:
-        more = f" And {len(refused) - TOLD} more." if len(refused) > TOLD else ""
-        raise InputError(" ".join(refused[:TOLD]) + more)
+        more = f" And {len(refused) - MOST_NAMED} more." if len(refused) > MOST_NAMED else ""
+        raise InputError(" ".join(refused[:MOST_NAMED]) + more)
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""Blocks of networks that are told a sentence or draw a picture from a picture (arXiv 1612.03242, section 3)."""
+"""Blocks of networks conditioned on text or on another image (Zhang et al. 2016, arXiv 1612.03242, section 3)."""
 
 import torch
 import torch.nn.functional as F

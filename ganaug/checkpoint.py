@@ -9,7 +9,7 @@ from ganaug.hacks import Anchors
 from ganaug.optimizers import load_optimizer, optimizer_tensors
 
 if TYPE_CHECKING:
-    from ganaug.training import Trainer
+    from ganaug.training_loop import Trainer
 
 NETWORKS = ("generator", "discriminator", "ema")
 OPTIMIZERS = ("optimizer_g", "optimizer_d")
@@ -19,8 +19,8 @@ State = tuple[dict[str, Tensor], dict[str, Any]]  # tensors, and a JSON-able rec
 
 def state_of(trainer: "Trainer") -> State:
     """Copies of all tensors, on the CPU, and the record of a training. All processes have to ask for it."""
-    weights, kept = trainer.keeper.state()
-    tensors = {"rng": trainer.ranks.gather(trainer.rng.get_state())} | with_prefix(weights, "best.")
+    weights, kept = trainer.best_checkpoint.state()
+    tensors = {"rng": trainer.context.gather(trainer.rng.get_state())} | with_prefix(weights, "best.")
     for name in NETWORKS:
         tensors |= with_prefix(getattr(trainer, name).state_dict(), f"{name}.")
     for name in OPTIMIZERS:
@@ -31,7 +31,7 @@ def state_of(trainer: "Trainer") -> State:
         "options": asdict(trainer.options),
         "step": trainer.step,
         "seconds": trainer.seconds,
-        "keeper": kept,
+        "best_checkpoint": kept,
         "rates": [getattr(trainer, name).param_groups[0]["lr"] for name in OPTIMIZERS],
         "anchors": asdict(trainer.updates.anchors),
         "history": list(trainer.history),
@@ -42,14 +42,14 @@ def state_of(trainer: "Trainer") -> State:
 def restore(trainer: "Trainer", state: State) -> None:
     """Bring a trainer of the same family, data and options to a state."""
     tensors, record = state
-    trainer.rng.set_state(tensors["rng"][trainer.ranks.rank].clone())  # of a view, torch crashes
+    trainer.rng.set_state(tensors["rng"][trainer.context.rank].clone())  # of a view, torch crashes
     for name in NETWORKS:
         load_network(getattr(trainer, name), tensors, name)
     for name, rate in zip(OPTIMIZERS, record["rates"], strict=True):
         load_optimizer(getattr(trainer, name), prefixed(tensors, f"{name}."), rate)
     trainer.step, trainer.seconds = record["step"], record["seconds"]
     trainer.average.n_averaged.fill_(trainer.step)  # one update a step
-    trainer.keeper.load(prefixed(tensors, "best."), record["keeper"])
+    trainer.best_checkpoint.load(prefixed(tensors, "best."), record["best_checkpoint"])
     trainer.updates.anchors = Anchors(**record["anchors"])
     trainer.history = list(record["history"])
 

@@ -1,4 +1,4 @@
-"""When two images are so alike that one is a copy of the other, judged by what real images have among themselves."""
+"""Copy detection: pixel correlation and feature distance, with thresholds from the real images of the class."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ SLACK = 2  # 64ths of the side by which a copy may be shifted
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike different real images of a class get: their highest correlation and smallest feature distance."""
+    """Extremes between different real images of a class: highest correlation and smallest feature distance."""
 
     correlation: float
     distance: float
@@ -43,22 +43,22 @@ class CopyRule:
 
     def likeness(self, images: Tensor, features: Tensor) -> Likeness:
         """Measure different real images of one class, ``[N, C, H, W]`` and ``[N, D]``; a lone image sets no limit."""
-        alike = correlation(images, images, slack=SLACK)
-        different = torch.triu(alike < self.ceiling, diagonal=1)
+        correlations = correlation(images, images, slack=SLACK)
+        different = torch.triu(correlations < self.ceiling, diagonal=1)
         if not different.any():
             return Likeness(correlation=0.0, distance=0.0)
-        apart = distances(features, features)
-        return Likeness(alike[different].max().item(), apart[different].min().item())
+        feature_distances = distances(features, features)
+        return Likeness(correlations[different].max().item(), feature_distances[different].min().item())
 
-    def copies(self, alike: Tensor, apart: Tensor, real: Likeness) -> Tensor:
+    def copies(self, correlations: Tensor, feature_distances: Tensor, real: Likeness) -> Tensor:
         """Apply the rule to correlations and distances ``[N, M]``; returns ``bool [N, M]``."""
         bar = min(self.ceiling, max(self.floor, (1 + real.correlation) / 2))
         return (
-            (alike >= bar)
-            | (apart < self.near * real.distance)
-            | ((alike > (real.correlation + bar) / 2) & (apart < real.distance))
+            (correlations >= bar)
+            | (feature_distances < self.near * real.distance)
+            | ((correlations > (real.correlation + bar) / 2) & (feature_distances < real.distance))
         )
 
-    def repeats(self, alike: Tensor, apart: Tensor, real: Likeness) -> Tensor:
-        """Tell which generated images show the same, from correlations and distances ``[N, N]``; ``bool [N, N]``."""
-        return (alike >= self.repeat) | (apart < self.near / 2 * real.distance)
+    def repeats(self, correlations: Tensor, feature_distances: Tensor, real: Likeness) -> Tensor:
+        """Mark generated images that repeat each other, from correlations and distances ``[N, N]``; ``bool [N, N]``."""
+        return (correlations >= self.repeat) | (feature_distances < self.near / 2 * real.distance)

@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what the discriminator sees (Zhao et al. 2020, arXiv 2006.10738)."""
+"""Differentiable augmentation of the discriminator's inputs (Zhao et al. 2020, arXiv 2006.10738)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How much memory a training step needs, told before it is taken."""
+"""Estimate of the memory that a training step needs, made before training."""
 
 from typing import Any
 
@@ -15,18 +15,21 @@ PASSES = 1.5  # activations are kept for the backward pass and meet gradients of
 PENALTY_PASSES = 0.5  # a gradient penalty keeps a backward pass as well
 
 
-def training_bytes(family: Family, spec: Spec, options: Options, guide: tuple[int, ...] = ()) -> int:
+def training_bytes(family: Family, spec: Spec, options: Options, conditioning_shape: tuple[int, ...] = ()) -> int:
     """Estimate the memory of one training step in bytes, from the shapes alone: nothing of that size is allocated.
 
     Weights with gradients and moments, and the activations of a generator and a discriminator update over
-    `options.batch` images; `guide` is the shape of one guide. Meant for "does it fit at all": good to a factor of two.
+    `options.batch` images; `conditioning_shape` is that of one conditioning input. Meant for "does it fit at all": good
+    to a factor of two.
     """
     with torch.device("meta"), torch.no_grad():
         generator, discriminator = family.generator(spec), family.discriminator(spec)
         z = family.latents(1, spec, family.codes, torch.Generator("cpu")).to("meta")
-        told = [torch.zeros(1, dtype=torch.int64)] + ([torch.zeros(1, *guide)] if guide else [])
-        images, of_generator = _activations(generator, z, *told)
-        _, of_discriminator = _activations(discriminator, images, *told)
+        conditioning = [torch.zeros(1, dtype=torch.int64)] + (
+            [torch.zeros(1, *conditioning_shape)] if conditioning_shape else []
+        )
+        images, of_generator = _activations(generator, z, *conditioning)
+        _, of_discriminator = _activations(discriminator, images, *conditioning)
     weights = sum(p.numel() for network in (generator, discriminator) for p in network.parameters())
     passes = PASSES + (PENALTY_PASSES if options.gp_weight or options.r1_weight else 0)
     return int(FLOAT * (COPIES * weights + passes * options.batch * (of_generator + 2 * of_discriminator)))

@@ -1,4 +1,4 @@
-"""Training hacks that any family can take; each is an option of `ganaug/options.py`, off unless it is asked for."""
+"""Training techniques for any family; each is an option of `ganaug/options.py` and off by default."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def instance_noise(images: Tensor, deviation: float, rng: Generator) -> Tensor:
 
 
 def label_ramp(progress: float, delay: float) -> float:
-    """Share of labels that are told as they are: 0 until `delay` of training, 1 from `2 delay` on (arXiv 2201.06578).
+    """Share of labels that are used as they are: 0 until `delay` of training, 1 from `2 delay` on (arXiv 2201.06578).
 
     The others are replaced by a random class for both networks, which trains them as if there were no classes.
     """

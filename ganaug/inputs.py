@@ -1,4 +1,4 @@
-"""What the two networks are fed: real batches, noise and conditions, augmented as the options ask."""
+"""Inputs of the two networks: real batches, noise and conditioning, augmented as configured."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from ganaug.batches import Batches
 from ganaug.diffaugment import diffaugment, parse_policy
-from ganaug.families import Family, Phase, Told
+from ganaug.families import Conditioning, Family, Phase
 from ganaug.hacks import flip_labels, instance_noise, label_ramp
 from ganaug.options import Options
 from ganaug.spec import Spec
 
 
 class Moment(NamedTuple):
-    """Where training stands: the share that is over, in [0, 1], and the phase of a pair that grows."""
+    """Progress of the training in [0, 1], and the phase of a growing pair."""
 
     progress: float
     phase: Phase
@@ -24,7 +24,7 @@ class Moment(NamedTuple):
 
 @dataclass
 class Inputs:
-    """Draws everything random of an update from the random stream of its batches."""
+    """Draws the random inputs of an update from the random stream of its batches."""
 
     family: Family
     spec: Spec
@@ -40,20 +40,21 @@ class Inputs:
 
     def conditions(self, now: Moment) -> Tensor:
         """Conditions alone of one batch, `int64 [size]`."""
-        return self._blurred(now, self.batches.conditions(self.batches.size, self.batches.rng))
+        return self._masked_conditions(now, self.batches.conditions(self.batches.size, self.batches.rng))
 
-    def real_batch(self, now: Moment) -> tuple[Tensor, Told]:
-        """Images of one batch at the size of the phase, and what both networks are told about them."""
-        real, conditions, *guide = self.batches.draw()
-        return self._at_phase(now.phase, real), (self._blurred(now, conditions), *guide)
+    def real_batch(self, now: Moment) -> tuple[Tensor, Conditioning]:
+        """Images of one batch at the size of the phase, and their conditioning."""
+        real, conditions, *conditioning_input = self.batches.draw()
+        return self._at_phase(now.phase, real), (self._masked_conditions(now, conditions), *conditioning_input)
 
-    def augment(self, now: Moment, x: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
-        """What the discriminator gets to see of float images and is told: a picture moves with its image."""
+    def augment(self, now: Moment, x: Tensor, *conditioning: Tensor) -> tuple[Tensor, ...]:
+        """Augment float images for the discriminator; conditioning pictures of their size move with them."""
         if self.options.instance_noise:
             x = instance_noise(x, self.options.instance_noise * (1 - now.progress), self.batches.rng)
-        moving = [t for t in told if t.shape[2:] == x.shape[2:]]  # pictures of the image's side; sentences do not move
+        # pictures of the image's side; sentences do not move
+        moving = [t for t in conditioning if t.shape[2:] == x.shape[2:]]
         x, *moved = diffaugment(self.policy, self.batches.rng, x, *moving)
-        still = told[: len(told) - len(moved)]
+        still = conditioning[: len(conditioning) - len(moved)]
         return x.contiguous(memory_format=torch.channels_last), *still, *moved
 
     def targets(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,12 +65,12 @@ class Inputs:
             real, fake = (flip_labels(targets, o.label_noise, self.batches.rng) for targets in (real, fake))
         return real, fake
 
-    def _blurred(self, now: Moment, conditions: Tensor) -> Tensor:
-        """The conditions as the networks are told them: early on, with `delay_condition`, they say nothing."""
+    def _masked_conditions(self, now: Moment, conditions: Tensor) -> Tensor:
+        """The conditions, some replaced by random ones early in training with `delay_condition` (see `label_ramp`)."""
         if not self.options.delay_condition:
             return conditions
-        told = label_ramp(now.progress, self.options.delay_condition)
-        hidden = torch.rand(len(conditions), generator=self.batches.rng) >= told
+        share = label_ramp(now.progress, self.options.delay_condition)
+        hidden = torch.rand(len(conditions), generator=self.batches.rng) >= share
         others = self.batches.conditions(len(conditions), self.batches.rng)
         return torch.where(hidden.to(conditions.device), others, conditions)
 

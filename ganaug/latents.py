@@ -1,4 +1,4 @@
-"""What generators start from: noise, and codes that stand for something."""
+"""Latents: noise, and InfoGAN's codes."""
 
 from typing import NamedTuple
 

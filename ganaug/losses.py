@@ -37,10 +37,10 @@ def lecam_penalty(real: Tensor, fake: Tensor, anchor_real: float, anchor_fake: f
     return (real - anchor_fake).square().mean() + (fake - anchor_real).square().mean()
 
 
-def consistency_penalty(seen: Tensor, plain: Tensor) -> Tensor:
+def consistency_penalty(augmented: Tensor, plain: Tensor) -> Tensor:
     """E[(D(T(x)) - D(x))^2] for images x and their augmentation T(x), real or generated ones (Zhao et al. 2020,
     arXiv 2002.04724, algorithm 1: balanced consistency regularisation)."""
-    return (seen - plain).square().mean()
+    return (augmented - plain).square().mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:

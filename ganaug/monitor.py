@@ -1,4 +1,4 @@
-"""Watching training: what its history says, what is done about it, and how that is told to a QA engineer.
+"""Training monitor: findings from the history, the actions they trigger, and their explanation for a QA engineer.
 
 The losses say nothing about quality, so FID, KID and the variety of samples, measured now and then, join the rows.
 All of it is a function of the history, which a checkpoint holds: a resumed training is watched no differently.
@@ -37,14 +37,14 @@ class Outcome:
 
 
 def watch(history: Rows, failures: Sequence[int] = (), *, wasserstein: bool = False) -> list[Finding]:
-    """Find everything worth a word in a history, in order of its first step.
+    """Findings in a history, in order of their first step.
 
     Args:
         history: rows with `step`, `loss_d`, `loss_g`, `score_real`, `score_fake`, `accuracy`, `gradient_g`, some of
             them with `fid`, `kid`, `spread`, `modes`, `authenticity`, `authenticity_real`. Rows with `settling` are
-            passed over: there the networks still grow, or are not told the labels yet.
+            passed over: there the networks still grow, or are not conditioned on the labels yet.
         failures: steps at which the losses or weights were no longer finite.
-        wasserstein: scores and the generator's loss have no zero, and a sure critic is what the paper wants.
+        wasserstein: scores and the generator's loss have no zero, and an accurate critic is intended.
     """
     rows = [row for row in history if not row.get("settling")]
     scored = [row for row in rows if "fid" in row or "spread" in row]
@@ -69,7 +69,7 @@ def _overlap(swinging: Finding, other: Finding) -> bool:
 
 
 def has_collapsed(row: Row) -> bool:
-    """Whether samples vary far too little, or show few of the looks that real images have."""
+    """Whether samples vary far too little, or show few of the appearance modes of real images."""
     return row.get("spread", 1.0) < COLLAPSED or row.get("modes", 1.0) < FEW_MODES
 
 
@@ -79,7 +79,7 @@ def copies(row: Row) -> bool:
 
 
 def reason_to_stop(history: Rows, findings: Sequence[Finding], patience: int) -> str:
-    """Name the finding that makes it useless to go on, if any; `plateau` after `patience` steps without gain."""
+    """Kind of the finding that ends training early, empty for none; `plateau` after `patience` steps without gain."""
     for finding in findings:
         if finding.kind == "divergence" and finding.open and finding.rows >= SUSTAINED_ROWS:
             return finding.kind
@@ -121,10 +121,10 @@ SEEN = {
     "oscillation": "The two networks chased one another: a score of theirs swung to and fro by {figure:.2g}.",
     "vanishing_gradients": "The generator got next to no signal to learn from: {figure:.2%} of that at the start.",
     "mode_collapse": "The generator drew nearly the same images again and again: they vary {figure:.0%} as much as "
-    "real ones, or show few of their looks.",
+    "real ones, or show few of their appearance modes.",
     "copying": "The generated images came close to single training images: {figure:.0%} of them kept their distance, "
     "far fewer than of real images among each other.",
-    "strong_discriminator": "The discriminator told generated images from real ones in {figure:.1%} of all pairs; "
+    "strong_discriminator": "The discriminator was right in {figure:.1%} of all pairs of a real and a generated image; "
     "the generator learns little from that.",
     "balanced": "The two networks were well matched (the discriminator was right in {figure:.0%} of all pairs, and 50% "
     "is guessing). How good the images are, only FID, KID and a look at them tell.",
@@ -132,16 +132,16 @@ SEEN = {
     "decline": "FID ended at {figure:.2g} times its best value.",
 }
 ADVICE = {
-    "not_finite": "Halve gan.rate_g and gan.rate_d.",
-    "divergence": "Halve gan.rate_g and gan.rate_d, and raise gan.r1_weight (of a wgan family: set gan.gp_weight to "
+    "not_finite": "Halve gan.lr_g and gan.lr_d.",
+    "divergence": "Halve gan.lr_g and gan.lr_d, and raise gan.r1_weight (of a wgan family: set gan.gp_weight to "
     "10, or gan.clip to 0.01).",
-    "oscillation": "If the images suffer, halve gan.rate_g and gan.rate_d, or raise gan.r1_weight or gan.lecam.",
-    "vanishing_gradients": "Set gan.saturating to false, halve gan.rate_d, or set gan.instance_noise to 0.1.",
-    "mode_collapse": "More images of the class help most; else halve gan.rate_g, set gan.lecam to 0.1, or use "
+    "oscillation": "If the images suffer, halve gan.lr_g and gan.lr_d, or raise gan.r1_weight or gan.lecam.",
+    "vanishing_gradients": "Set gan.saturating to false, halve gan.lr_d, or set gan.instance_noise to 0.1.",
+    "mode_collapse": "More images of the class help most; else halve gan.lr_g, set gan.lecam to 0.1, or use "
     "gan.scope=shared.",
     "copying": "More images of the class help most; else take fewer gan.steps or a smaller gan.width, and keep "
     "gan.diffaugment on.",
-    "strong_discriminator": "Keep gan.diffaugment on; halve gan.rate_d, raise gan.r1_weight, or set "
+    "strong_discriminator": "Keep gan.diffaugment on; halve gan.lr_d, raise gan.r1_weight, or set "
     "gan.label_smoothing or gan.instance_noise to 0.1.",
     "plateau": "Fewer gan.steps will do; a larger gan.patience lets it go on.",
     "decline": "Fewer gan.steps will do.",

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 
-def build_optimizer(kind: str, network: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+def build_optimizer(kind: str, network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
     """Adam, fused where that exists, or RMSprop (`kind`: adam, rmsprop)."""
     if kind == "rmsprop":
-        return torch.optim.RMSprop(network.parameters(), lr=rate)
+        return torch.optim.RMSprop(network.parameters(), lr=lr)
     fused = next(network.parameters()).device.type in ("cpu", "cuda")
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused)
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=fused)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -18,7 +18,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{index}.{key}": tensor for index, slots in found.items() for key, tensor in slots.items()}
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], rate: float) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], lr: float) -> None:
     """Put back what `optimizer_tensors` gave, and the learning rate."""
     (group,) = optimizer.param_groups
     slots: dict[int, dict[str, Tensor]] = {}
@@ -29,5 +29,5 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor],
         moment = torch.empty_like(parameter, requires_grad=False).copy_(tensor) if tensor.ndim else tensor.clone()
         slots.setdefault(int(index), {})[name] = moment
     groups = optimizer.state_dict()["param_groups"]
-    groups[0]["lr"] = rate
+    groups[0]["lr"] = lr
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

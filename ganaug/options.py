@@ -1,6 +1,6 @@
-"""Every knob of GAN training, declared once: default, bounds, meaning and paper; families give other defaults.
+"""Every option of GAN training, declared once: default, bounds, meaning and paper; families give other defaults.
 
-The configuration's keys `gan.*` are made from these fields (`pipeline/config/models.py`).
+The configuration's keys `gan.*` are made from these fields (`pipeline/config/schema.py`).
 """
 
 from collections.abc import Callable
@@ -10,8 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 # Bounds as pydantic and JSON schema know them: how they hold, and in words.
 BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
-    "gt": (gt, "above"), "ge": (ge, "at least"), "lt": (lt, "below"), "le": (le, "at most"),
-}  # fmt: skip
+    "gt": (gt, "above"),
+    "ge": (ge, "at least"),
+    "lt": (lt, "below"),
+    "le": (le, "at most"),
+}
 
 
 def option(default: Any, description: str, **bounds: float) -> Any:
@@ -34,11 +37,11 @@ class Options:
     latent: int = option(128, "Dimensions of the noise.", ge=2, le=1024)
     variant: str = option("", "Architecture; `ganaug families` lists each family's.")
     # two time-scale updates: Heusel et al. 2017, arXiv 1706.08500
-    rate_g: float = option(5e-4, "Learning rate of the generator.", gt=0, le=0.1)
-    rate_d: float = option(5e-4, "Learning rate of the discriminator.", gt=0, le=0.1)
+    lr_g: float = option(5e-4, "Learning rate of the generator.", gt=0, le=0.1)
+    lr_d: float = option(5e-4, "Learning rate of the discriminator.", gt=0, le=0.1)
     betas: tuple[float, float] = option((0.5, 0.99), "Decay of Adam's averages of gradients and their squares.")
     optimizer: Literal["adam", "rmsprop"] = option("adam", "Optimiser.")
-    critic_steps: int = option(1, "Discriminator steps a generator step.", ge=1, le=100)
+    n_critic: int = option(1, "Discriminator steps a generator step.", ge=1, le=100)
     warmup: int = option(0, "Discriminator steps before the generator's first.", ge=0, le=10_000)
     # Zhao et al. 2020, arXiv 2006.10738
     diffaugment: str = option(
@@ -61,7 +64,7 @@ class Options:
     # spectral: Miyato et al. 2018, arXiv 1802.05957
     critic_norm: Literal["none", "batch", "spectral"] = option("none", "Normalisation in the discriminator.")
     # so that batch statistics do not mix
-    separate_batches: bool = option(False, "Show real and generated images in separate batches.")
+    separate_batches: bool = option(False, "Real and generated images pass the discriminator in separate batches.")
     # real targets become 1 - label_smoothing: Salimans et al. 2016, arXiv 1606.03498
     label_smoothing: float = option(0.0, "One-sided label smoothing.", ge=0, lt=0.5)
     label_noise: float = option(0.0, "Share of the discriminator's labels that are flipped.", ge=0, lt=0.5)
@@ -72,7 +75,7 @@ class Options:
     # Zhao et al. 2020, arXiv 2002.04724
     consistency: float = option(0.0, "Weight of balanced consistency regularisation.", ge=0, le=1000)
     # then as long to ramp them in: Shahbazi et al. 2022, arXiv 2201.06578
-    delay_condition: float = option(0.0, "Share of training before labels are told.", ge=0, lt=0.5)
+    delay_condition: float = option(0.0, "Share of training without label conditioning.", ge=0, lt=0.5)
     auxiliary_weight: float = option(1.0, "Weight of a family's loss on both networks (infogan).", ge=0, le=1000)
     content_weight: float = option(1.0, "Weight of a family's loss on the generator (pix2pix, srgan).", ge=0, le=1000)
     early_stop: bool = option(True, "Stop training that collapses, diverges or gains nothing for `patience` steps.")

@@ -1,4 +1,4 @@
-"""When nothing of a class may be merged: its generated images are not images of that class."""
+"""Refusal of a whole class: its generated images are too far from its real ones, or nearer to another class."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -28,7 +28,7 @@ def refusal(
 ) -> str | None:
     """Say why a whole class is refused, or return None.
 
-    ``generated [M, D]`` (before the FID-guided choice, which hides what the generator does), ``real [N, D]`` and the
+    ``generated [M, D]`` (before the FID-driven choice, which hides what the generator does), ``real [N, D]`` and the
     real features of every other class. FID and KID must agree that the generated images
 
     - are far from their class: more than ``ratio`` times what real images have among themselves, and farther than the

@@ -19,7 +19,7 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """`uint8` images to floats in [-1, 1]; what is float already (text guides) stays as it is."""
+    """`uint8` images to floats in [-1, 1]; float tensors (text embeddings) pass unchanged."""
     return images if images.is_floating_point() else images.float().div(127.5).sub(1.0)
 
 
@@ -41,21 +41,24 @@ def generate(
     seeds: Tensor,
     conditions: Tensor,
     *,
-    guides: Tensor | None = None,
+    conditioning_inputs: Tensor | None = None,
     z: Tensor | None = None,
     device: str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Images `uint8 [N, C, S, S]`, one for each seed `int64 [N]` and condition `int64 [N]`.
 
-    `guides` `[N, ...]` are pictures (uint8) or vectors for families that take them; `z` replaces the seeds' latents.
+    `conditioning_inputs` `[N, ...]` are pictures (uint8) or vectors for families that take them; `z` replaces the
+    seeds' latents.
     """
     generator = generator.eval().to(device).to(memory_format=torch.channels_last)
     out = []
     for start in range(0, len(seeds), BATCH):
         part = slice(start, start + BATCH)
         noise = latents(family, spec, seeds[part]) if z is None else z[part]
-        given = [noise, conditions[part]] + ([] if guides is None else [to_float(guides[part])])
+        given = [noise, conditions[part]] + (
+            [] if conditioning_inputs is None else [to_float(conditioning_inputs[part])]
+        )
         missing = BATCH - len(noise)  # the last batch is padded to the fixed size
         padded = [torch.cat([t, t[-1:].expand(missing, *t.shape[1:])]).to(device) for t in given]
         out.append(to_uint8(full_size(generator(*padded), spec))[: BATCH - missing])

@@ -1,4 +1,4 @@
-"""Random streams that heed every bit of their seed.
+"""Random streams that depend on every bit of their seed.
 
 torch's CPU generator takes the low 32 bits of a seed and drops the others without a word, so seeds are hashed into
 32 bits before they get there.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganaug.metrics.checks import feature_pair
+from ganaug.metrics.feature_pair import feature_pair
 from ganaug.metrics.frechet import covariance_factor
 
 BATCH_SHARE = 4  # the first passes swap up to this fraction (1 / 4) of the subset at once
@@ -86,7 +86,7 @@ def _search(features: Tensor, target: _Target, inside: Tensor, outside: Tensor) 
 
 
 def _proposals(leave: Tensor, enter: Tensor, batch: int) -> list[tuple[Tensor, Tensor]]:
-    """List the swaps worth an exact look: shrinking batches of the most promising, then single pairs further down."""
+    """List the swaps to evaluate exactly: shrinking batches of the most promising, then single pairs further down."""
     sizes = []
     while batch >= 1:
         sizes.append(batch)

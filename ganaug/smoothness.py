@@ -1,5 +1,4 @@
-"""Does a generator generalise or memorise? How evenly its images change between two latents, and how far from the
-real ones they lie.
+"""Smoothness of the latent space: perceptual path length, evenness of a path, and distance to the real images.
 
 A generator that learned its training images by heart jumps from one to the next and draws nothing in between.
 """
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganaug.explore import Draw, Features, Layout, interpolate
+from ganaug.latent_space import Draw, Features, Layout, interpolate
 from ganaug.metrics.neighbours import distances, nearest
 from ganaug.seeding import random_stream
 
@@ -93,8 +92,8 @@ def real_distances(real: Tensor, groups: Tensor) -> Tensor:
 
     Empty where there is only one group.
     """
-    apart = distances(real, real).masked_fill(groups[:, None] == groups[None], torch.inf)
-    found = apart.min(1).values
+    pairwise_distances = distances(real, real).masked_fill(groups[:, None] == groups[None], torch.inf)
+    found = pairwise_distances.min(1).values
     return found[found.isfinite()]
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 class Spec:
     """Shape of a pair: images `[N, channels, size, size]`, `conditions` classes or modes, `latent` noise dimensions.
 
-    `guide` is the number of channels of a picture guide or of dimensions of a text guide, 0 for none; `variant` one of
-    the architectures that the family offers; `critic_norm` the discriminator's normalisation, `none` or `batch` or
-    `spectral`; `noise` the distribution of the latents, `normal` or `uniform`; `scale` the images' side over that of
-    picture guides.
+    `conditioning_channels` is the number of channels of a conditioning picture or of dimensions of a text-embedding, 0
+    for none; `variant` one of the architectures that the family offers; `critic_norm` the discriminator's
+    normalisation, `none` or `batch` or `spectral`; `noise` the distribution of the latents, `normal` or `uniform`;
+    `scale` the images' side over that of conditioning pictures.
     """
 
     size: int
@@ -18,7 +18,7 @@ class Spec:
     conditions: int
     latent: int
     width: int
-    guide: int = 0
+    conditioning_channels: int = 0
     variant: str = ""
     critic_norm: str = "none"
     noise: str = "normal"

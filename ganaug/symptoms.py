@@ -1,4 +1,4 @@
-"""What a training's history can show: checks of its rows, each a generator of the spans where it holds.
+"""Symptoms in a training's history: checks of its rows, each a generator of the spans where it holds.
 
 A span once found stays as rows are added, at most it grows.
 """

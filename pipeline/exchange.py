@@ -1,4 +1,4 @@
-"""Work on machines that do not see the run's folder: its files travel through a store behind a URL (fsspec).
+"""Jobs on machines without access to the run's folder: files are exchanged through a store at a URL (fsspec).
 
 A job names the files that it needs by their paths in the run's folder. Elsewhere they stand in a folder of that
 machine, so paths are moved with the job, and moved back with its result.
@@ -20,7 +20,7 @@ from fsspec.core import url_to_fs
 
 from pipeline.errors import JobError
 from pipeline.store import RunFolder, prune, write_atomically
-from pipeline.store.files import TEMPORARY
+from pipeline.store.atomic_files import TEMPORARY
 
 OF_DIGEST = re.compile(r"(^|/)store/[a-z-]+-[0-9a-f]{24}\.[^/]+$")
 OF_SESSION = re.compile(r"/sessions/[0-9a-f]{16}/")
@@ -107,7 +107,7 @@ def _deleted(system: AbstractFileSystem, name: str, old: datetime) -> bool:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a job elsewhere: its result, the names of the files that it left, and what it logged."""
+    """The outcome of a remote job: its result, the names of its files, and its log."""
 
     result: Any
     files: list[str]
@@ -140,9 +140,9 @@ class Away:
         left = [file for file in own.rglob("*") if file.is_file() and not file.name.startswith(TEMPORARY)]
         names = Exchange(self.url, own, self.session).put(file for file in left if file.name != "log.jsonl")
         log = own / "log.jsonl"
-        told = log.read_bytes() if log.exists() else b""
+        log_lines = log.read_bytes() if log.exists() else b""
         log.unlink(missing_ok=True)
-        return Delivery(_moved(result, str(own), self.out), names, told)
+        return Delivery(_moved(result, str(own), self.out), names, log_lines)
 
 
 def work_away(

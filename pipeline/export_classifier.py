@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from classifiers.models import to_input
+from classifiers.architectures import to_input
 from pipeline.errors import InputError, JobError
 from pipeline.kept_classifier import KeptClassifier
 from pipeline.store import write_atomically

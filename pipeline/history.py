@@ -19,7 +19,7 @@ def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
     write_atomically(run.history, before + line.encode() + b"\n")
 
 
-def look_number(run: RunFolder, comparison: str) -> int:
+def number_of_comparison(run: RunFolder, comparison: str) -> int:
     """The number, from 1, of a comparison among the different ones that the folder remembers or is about to.
 
     One that was made before (same images, same answers) keeps its number. All others count, since a class or an image
@@ -41,7 +41,7 @@ def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
 def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The figures to follow: endpoint and gain in accuracy with their intervals, mean FID, share of defects missed."""
     fids = [row["fid"] for row in metrics["classes"].values() if row["fid"] is not None]
-    missed = (metrics.get("quality") or {}).get("augmented")
+    missed = (metrics.get("inspection") or {}).get("augmented")
     return {
         "comparison": metrics["comparison"],
         "verdict": metrics["verdict"],

@@ -1,4 +1,4 @@
-"""The whole job in order. Who runs a step (plainly, or as a Prefect task) is the caller's to say."""
+"""The whole job in order. The caller chooses how a step runs: as a function call or as a Prefect task."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from classifiers.models import build_model
+from classifiers.architectures import build_model
 from ganaug.families import get_family
 from pipeline.config import Config, dump_config, load_config
 from pipeline.errors import InputError
@@ -14,17 +14,17 @@ from pipeline.history import remember
 from pipeline.log import RunLog
 from pipeline.origins import Foreign, Generators, Origin
 from pipeline.stages.choose import choose, policies
+from pipeline.stages.conditioning_inputs import asked_kind
 from pipeline.stages.evaluate import evaluate
-from pipeline.stages.filter import filter_candidates, fit_judge
-from pipeline.stages.guides import asked_kind
+from pipeline.stages.filter import filter_candidates, fit_scorer
+from pipeline.stages.inspection_comparison import require_good_class
 from pipeline.stages.jobs import options_for
 from pipeline.stages.merge import merge
 from pipeline.stages.prepare import prepare, read
-from pipeline.stages.quality import require_good_class
 from pipeline.stages.records import Prepared, load_pack
 from pipeline.stages.report import report
 from pipeline.stages.seen import SHORT, short_digest
-from pipeline.stages.upscale import scale_of
+from pipeline.stages.super_resolution import scale_of
 from pipeline.steps import Clock, FanOut, Step, Work, directly, one_by_one
 from pipeline.store import RunFolder, jsonable, read_json, write_atomically, write_json
 from pipeline.workers import require_device, require_main_guard
@@ -72,8 +72,8 @@ def run_job(
         if until in ("train", "generate"):
             return {}
         with clock("filter"):
-            judgement = step("fit scorer", fit_judge, run, config, prepared)
-            selected = step("filter", filter_candidates, run, config, prepared, judgement, supply.candidates)
+            fitted_scorer = step("fit scorer", fit_scorer, run, config, prepared)
+            selected = step("filter", filter_candidates, run, config, prepared, fitted_scorer, supply.candidates)
         if until == "filter":
             return {}
         with clock("choose"):
@@ -83,7 +83,7 @@ def run_job(
         if until == "merge":
             return {}
         with clock("evaluate"):
-            compared = step("evaluate", evaluate, run, config, prepared, judgement, selected, choices)
+            compared = step("evaluate", evaluate, run, config, prepared, fitted_scorer, selected, choices)
         metrics: dict[str, Any] = jsonable(compared | {"source": origin.describe(work), "seconds": clock.seconds})
         write_json(run.metrics, metrics)
         remember(run, metrics)

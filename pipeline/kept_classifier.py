@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifiers.models import build_model
-from classifiers.training import predict
+from classifiers.architectures import build_model
+from classifiers.fitting import predict
 from pipeline.errors import InputError, JobError
 from pipeline.reading import frame_images, pack
 from pipeline.reading.decode import Pixels, to_eight_bits
@@ -38,7 +38,7 @@ class KeptClassifier:
         """A decoded image, uint8 or uint16 `[H, W]` or `[H, W, 3]` RGB -> uint8 `[C, S, S]`, made as the run's were.
 
         Raises:
-            BadFile: it has 16 bits, and the run saw none of that kind, so that nobody knows which level is white.
+            BadFile: it has 16 bits, and the run had no such images, so that the white level is unknown.
         """
         size, channels = self.preprocessing["image_size"], self.preprocessing["channels"]
         white = self.preprocessing["white_of_16_bit"]
@@ -85,9 +85,9 @@ def load_classifier(run: RunFolder, arm: str | None = None) -> KeptClassifier:
 
 
 def require_whole(classifier: KeptClassifier, *, cut_outs: bool) -> None:
-    """Raise InputError where the run learned from cut-outs around marked defects and nobody says that images are such.
+    """Raise InputError where the run was trained on cut-outs around marked defects and `cut_outs` is false.
 
-    A photograph has no mask, so nobody knows where to cut; what a close-up taught says nothing of the whole picture.
+    A photograph has no mask, so the place to cut is unknown, and the classifier was not trained on whole images.
     """
     if classifier.preprocessing["framing"] == "mask" and not cut_outs:
         raise InputError(

@@ -23,7 +23,7 @@ READS = {
 latent = typer.Typer(no_args_is_help=True, help="Look into the latent space of a trained generator.")
 
 Out = Annotated[Path, typer.Option("--out", help="The run's folder.")]
-Class = Annotated[str, typer.Option("--class", help="The class whose generator is looked into.")]
+Class = Annotated[str, typer.Option("--class", help="The class whose generator is explored.")]
 Condition = Annotated[
     int | None, typer.Option("--condition", help="Appearance mode, with gan.scope=per_class; the first by default.")
 ]
@@ -36,11 +36,11 @@ def interpolate(
     name: Class, out: Out = Path("out"), seeds: Seeds = "0,1,2,3", steps: Steps = 9, condition: Condition = None
 ) -> None:
     """Walk from seed to seed on the sphere, and say how smooth and how close to real images such walks are."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     named = _seeds("--seeds", seeds)
     model = _load(out, name, condition, named[0])
-    picture, figures = explore.interpolate(model, named, steps)
+    picture, figures = latent_sheets.interpolate(model, named, steps)
     typer.echo(f"{_describe(figures, model.extractor.name)}\nPictures: {picture}")
 
 
@@ -54,11 +54,11 @@ def arithmetic(
     condition: Condition = None,
 ) -> None:
     """Draw the mean latent of one group minus that of another plus that of a third."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     groups = (_seeds("--with", plus), _seeds("--without", minus), _seeds("--target", target))
     model = _load(out, name, condition, groups[-1][0])
-    typer.echo(f"Pictures: {explore.arithmetic(model, *groups)}")
+    typer.echo(f"Pictures: {latent_sheets.arithmetic(model, *groups)}")
 
 
 @latent.command()
@@ -73,18 +73,18 @@ def traverse(
     condition: Condition = None,
 ) -> None:
     """Show what each code does, or what the directions of largest effect do."""
-    from pipeline import explore
+    from pipeline import latent_sheets
 
     named = _seeds("--seeds", seeds)
     model = _load(out, name, condition, named[0])
-    typer.echo(f"Pictures: {explore.traverse(model, named, steps, directions)}")
+    typer.echo(f"Pictures: {latent_sheets.traverse(model, named, steps, directions)}")
 
 
-def _load(out: Path, name: str, condition: int | None, guided_by: int) -> "Model":
+def _load(out: Path, name: str, condition: int | None, conditioning_seed: int) -> "Model":
     from pipeline.latent_model import load_model  # loads torch, which `--help` need not
     from pipeline.store import RunFolder
 
-    return load_model(RunFolder(out), name, condition, guided_by=guided_by)
+    return load_model(RunFolder(out), name, condition, conditioning_seed=conditioning_seed)
 
 
 def _seeds(option: str, text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""The generator of one class of a run, loaded to be looked into."""
+"""The generator of one class of a run, loaded for exploring its latent space."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.scattering import Scattering
-from ganaug.explore import Layout, layout_of
 from ganaug.families import Family
+from ganaug.latent_space import Layout, layout_of
 from ganaug.sampling import BATCH, generate, latents, to_float
 from ganaug.spec import Spec
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 from pipeline.job import recall_job
-from pipeline.stages import guides
-from pipeline.stages.models import generator_of
+from pipeline.stages import conditioning_inputs
 from pipeline.stages.publish import sentence_embedding
 from pipeline.stages.records import Pack, load_pack
+from pipeline.stages.trained_models import generator_of
 from pipeline.store import RunFolder, load_tensors, read_json
 
 
 @dataclass(frozen=True)
 class Model:
-    """The generator of one class of a run, the condition that it is asked by, and the guide that it is shown.
+    """The generator of one class of a run, with the condition and the conditioning input that it draws from.
 
-    A family with guides makes every picture of a sheet from the same one, that of the seed `guided_by`: what differs is
-    then the latent's doing. An enlarger of the run is left out.
+    With a family that takes one, every picture of a sheet has the same conditioning input, that of the seed
+    `conditioning_seed`, so that only the latent differs. The run's super-resolver, if any, is not applied.
     """
 
     run: RunFolder
@@ -40,7 +40,7 @@ class Model:
     spec: Spec
     generator: nn.Module
     condition: int
-    guided_by: int
+    conditioning_seed: int
 
     @property
     def layout(self) -> Layout:
@@ -51,34 +51,44 @@ class Model:
         return latents(self.family, self.spec, torch.tensor(seeds))
 
     def pictures(self, z: Tensor, condition: int | None = None) -> Tensor:
-        """Images `uint8 [N, C, S, S]`; without guides the same pixels as the candidates'."""
+        """Images `uint8 [N, C, S, S]`; without conditioning inputs the same pixels as the candidates'."""
         asked = torch.full((len(z),), self.condition if condition is None else condition)
-        shown = None if self.guide is None else self.guide.expand(len(z), *self.guide.shape[1:])
-        return generate(self.family, self.generator, self.spec, asked, asked, guides=shown, z=z)
+        conditioning = (
+            None
+            if self.conditioning_input is None
+            else self.conditioning_input.expand(len(z), *self.conditioning_input.shape[1:])
+        )
+        return generate(self.family, self.generator, self.spec, asked, asked, conditioning_inputs=conditioning, z=z)
 
     @torch.no_grad()
     def draw(self, z: Tensor) -> Tensor:
         """Float images `[N, C, S, S]` in [-1, 1]."""
         self.generator.eval()
-        guide = [] if self.guide is None else [to_float(self.guide)]
+        conditioning_input = [] if self.conditioning_input is None else [to_float(self.conditioning_input)]
         parts = []
         for part in torch.split(z, BATCH):
-            told = [t.expand(len(part), *t.shape[1:]) for t in (torch.tensor([self.condition]), *guide)]
-            parts.append(self.generator(part, *told))
+            conditioning = [
+                t.expand(len(part), *t.shape[1:]) for t in (torch.tensor([self.condition]), *conditioning_input)
+            ]
+            parts.append(self.generator(part, *conditioning))
         return torch.cat(parts)
 
     @cached_property
-    def guide(self) -> Tensor | None:
-        """The guide `[1, ...]`, as `ganaug generate` draws it for the seed; None where the family takes none."""
-        if not self.spec.guide:
+    def conditioning_input(self) -> Tensor | None:
+        """The conditioning input `[1, ...]`, as `ganaug generate` draws it for the seed; None for other families."""
+        if not self.spec.conditioning_channels:
             return None
-        kind, asked = self.card["guide"]["kind"], self.config.generate.description
-        label, seed = int(self.pack.labels[self.real[0]]), torch.tensor([self.guided_by])
+        kind, asked = self.card["conditioning_input"]["kind"], self.config.generate.description
+        label, seed = int(self.pack.labels[self.real[0]]), torch.tensor([self.conditioning_seed])
         if kind == "text":
             embedding = sentence_embedding(self.run.sentences(self.name))
-            return embedding([asked]) if asked else guides.draw_sentences(self.pack, label, seed, embedding).guides
+            return (
+                embedding([asked])
+                if asked
+                else conditioning_inputs.draw_sentences(self.pack, label, seed, embedding).conditioning_inputs
+            )
         side = self.spec.size // self.spec.scale
-        return guides.draw(kind, self.pack, label, seed, side).guides
+        return conditioning_inputs.draw(kind, self.pack, label, seed, side).conditioning_inputs
 
     @cached_property
     def pack(self) -> Pack:
@@ -111,11 +121,11 @@ class Model:
         return self.extractor((images + 1) * 127.5)
 
     def _at_side(self, index: Tensor) -> Tensor:
-        """Images of the pack at the side that is drawn: an enlarger would follow where it is smaller."""
-        return guides.shrunk(self.pack.images[index], self.spec.size)
+        """Images of the pack at the side that the generator draws, before super-resolution."""
+        return conditioning_inputs.shrunk(self.pack.images[index], self.spec.size)
 
 
-def load_model(run: RunFolder, name: str, condition: int | None = None, *, guided_by: int = 0) -> Model:
+def load_model(run: RunFolder, name: str, condition: int | None = None, *, conditioning_seed: int = 0) -> Model:
     """The generator of a class, as `generators/CLASS/` has it.
 
     Raises:
@@ -135,7 +145,7 @@ def load_model(run: RunFolder, name: str, condition: int | None = None, *, guide
             f"{run.model(name)} is of another version; `ganaug train --out {run.out}` trains it anew."
         ) from None
     asked = known[0] if condition is None else condition
-    return Model(run, config, name, card, family, spec, generator, asked, guided_by)
+    return Model(run, config, name, card, family, spec, generator, asked, conditioning_seed)
 
 
 def _check_class(run: RunFolder, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a run's candidates come from: GANs that it trains, or images that somebody else made."""
+"""Sources of candidates: GANs that the run trains, or external images."""
 
 import sys
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from pipeline.masking import mask_secrets
 from pipeline.stages import train as training
 from pipeline.stages.foreign import merged_bytes, read_foreign
 from pipeline.stages.generate import generate, generate_class, generate_jobs, planned_bytes
-from pipeline.stages.jobs import enlarging_jobs, fine_tune_jobs, first_jobs, given_base, without_generator
-from pipeline.stages.memory import require_memory
+from pipeline.stages.jobs import fine_tune_jobs, first_jobs, given_base, super_resolution_jobs, without_generator
 from pipeline.stages.publish import publish, published
 from pipeline.stages.records import Prepared, Supply, Trained
+from pipeline.stages.training_memory import require_memory
 from pipeline.steps import Work
 
 
 class Origin(Protocol):
-    """Candidates of the classes from one kind of source; all that follows is the same for every kind."""
+    """A source of candidates; the later stages are the same for every source."""
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -70,7 +70,7 @@ class Generators:
 
 @dataclass(frozen=True)
 class Foreign:
-    """Images that somebody else made, in class folders or a CSV file at `path`; nothing but classifiers is trained."""
+    """External images, in class folders or a CSV file at `path`; only classifiers are trained."""
 
     path: Path
 
@@ -105,4 +105,4 @@ def _train(work: Work, prepared: Prepared) -> list[Trained]:
     trained = [base] if base else fan_out("train", one, first_jobs(run, config, prepared), training.failed)
     if config.gan.scope == "specialise" and trained and trained[0].model:
         trained = fan_out("fine-tune", one, fine_tune_jobs(run, config, prepared, trained[0]), training.failed)
-    return trained + fan_out("train", one, enlarging_jobs(run, config, prepared), training.failed)
+    return trained + fan_out("train", one, super_resolution_jobs(run, config, prepared), training.failed)

@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.kept_classifier import KeptClassifier
 from pipeline.reading.candidate import decode_entry, open_entry
 from pipeline.reading.decode import BACKGROUND
-from pipeline.reading.files import list_files, printable
+from pipeline.reading.file_listing import list_files, printable
 from pipeline.reading.header import own_pixel_cap
 from pipeline.reading.layouts import Entry, flat_folder
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem

@@ -1,4 +1,4 @@
-"""How a job runs its steps, here and now unless the caller has another way, and how long they take."""
+"""How a job runs its steps (by default one after another in this process), and how long they take."""
 
 import time
 import traceback
@@ -17,22 +17,22 @@ FanOut = Callable[..., list[Any]]  # (name, function of a job, jobs, rescue) -> 
 
 
 def directly(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it, here and now."""
+    """Call the function in this process."""
     return function(*arguments)
 
 
 def give_up(job: Any, error: Exception) -> Any:
-    """The rescue that rescues nothing."""
+    """The default rescue: raise the error."""
     raise error
 
 
 def one_by_one(name: str, function: Callable[[Any], Any], jobs: Sequence[Any], rescue: Rescue = give_up) -> list[Any]:
-    """The jobs in order, here and now."""
+    """The jobs one after another in this process."""
     return [attempt(partial(function, job), job, rescue) for job in jobs]
 
 
 def attempt(work: Callable[[], Any], job: Any, rescue: Rescue) -> Any:
-    """What the work gives, or, where it fails, what the rescue puts in its place."""
+    """The result of the work or, if it raises, that of the rescue."""
     try:
         return work()
     except Exception as error:
@@ -64,7 +64,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Work:
-    """A run that is under way: its folder and settings, where it ends, and how its steps are run and timed."""
+    """A run in progress: its folder and settings, its last stage, and how its steps are run and timed."""
 
     run: RunFolder
     config: Config

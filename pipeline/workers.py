@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from joblib import Parallel, delayed
 
-from ganaug.ranks import Together
+from ganaug.distributed import Distributed
 from pipeline.config import Config
 from pipeline.errors import InputError, JobError
 
@@ -30,7 +30,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-ENDING = threading.Event()  # this process was told to end
+ENDING = threading.Event()  # set when this process is to end
 
 for chatty in ("distributed", "rank_zero"):  # Fabric's greetings; these names' levels outlive its import in the ranks
     logging.getLogger(f"lightning_fabric.utilities.{chatty}").setLevel(logging.WARNING)
@@ -208,15 +208,15 @@ def _end_children() -> None:
 
 
 def stop_if_ending() -> None:
-    """Raise KeyboardInterrupt in a thread of a process that was told to end; only the main thread hears of it else."""
+    """Raise KeyboardInterrupt in any thread once the process is to end; signals reach the main thread only."""
     if ENDING.is_set():
         raise KeyboardInterrupt
 
 
 def launch(function: Callable[..., None], job: Any, *, processes: int, device: str) -> None:
-    """`function(ranks, job)` in processes that train together, with a GPU each or on the CPU.
+    """`function(context, job)` in distributed processes, with a GPU each or on the CPU.
 
-    Results go through files: what Fabric hands back has to fit into a pipe that nobody empties meanwhile.
+    Results go through files: Fabric's return values have to fit into the buffer of a pipe.
 
     Raises:
         InputError: Lightning Fabric, which starts them, is not installed.
@@ -234,9 +234,9 @@ def launch(function: Callable[..., None], job: Any, *, processes: int, device: s
     fabric.launch(_as_rank, partial(function, job=job))  # as it is, Fabric would take a job apart
 
 
-def _as_rank(fabric: Any, work: Callable[[Together], None]) -> None:
-    work(Together(str(fabric.device)))
-    dist.barrier()  # whoever leaves first would abort those that still talk
+def _as_rank(fabric: Any, work: Callable[[Distributed], None]) -> None:
+    work(Distributed(str(fabric.device)))
+    dist.barrier()  # a process that leaves early would abort the others' communication
     dist.destroy_process_group()
 
 

@@ -22,10 +22,12 @@ def score(mean: float) -> dict[str, Any]:
 
 def rates(miss: float) -> dict[str, Any]:
     return {
-        "miss_rate": score(miss), "false_reject_rate": score(2 * miss), "missed": {},
+        "miss_rate": score(miss),
+        "false_reject_rate": score(2 * miss),
+        "missed": {},
         "miss_ppm": {"mean": 20_000 * miss, "ci95": [900.0, 3100.0]},
         "false_reject_ppm": {"mean": 1_960_000 * miss, "ci95": [90_000.0, 310_000.0]},
-    }  # fmt: skip
+    }
 
 
 def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
@@ -33,12 +35,19 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         "schema": 1,
         "task": "classify",
         "endpoint": {
-            "name": "balanced_accuracy", "better": "higher", "baseline": 0.84, "augmented": 0.9,
-            "delta": 0.06, "ci95": [0.013, 0.087], "ci_alpha": [0.008, 0.092], "p": 0.0109,
-            "detectable": 0.031, "control": {"delta": 0.052, "ci95": [0.004, 0.1]},
+            "name": "balanced_accuracy",
+            "better": "higher",
+            "baseline": 0.84,
+            "augmented": 0.9,
+            "delta": 0.06,
+            "ci95": [0.013, 0.087],
+            "ci_alpha": [0.008, 0.092],
+            "p": 0.0109,
+            "detectable": 0.031,
+            "control": {"delta": 0.052, "ci95": [0.004, 0.1]},
         },
         "comparison": "c0ffee" * 5,
-        "looks": 1,
+        "comparisons": 1,
         "alpha": 0.0304,
         "verdict": verdict,
         "reason": "With them the classifier is right more often.",
@@ -51,18 +60,31 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
         },
         "classes": {
             name: {
-                "generated": 30, "accepted": 11, "used": 11, "rejected": {"copy": 4, "low_confidence": 15},
-                "fid": 12.5, "kid": 0.0123, "fid_real_vs_real": 8.25, "kid_real_vs_real": -0.0004,
-                "fid_unfiltered": 31.75, "kid_unfiltered": 0.0456,
-                "precision": 0.91, "recall": 0.72, "density": 0.88, "coverage": 0.83, "authenticity": 0.47,
+                "generated": 30,
+                "accepted": 11,
+                "used": 11,
+                "rejected": {"copy": 4, "low_confidence": 15},
+                "fid": 12.5,
+                "kid": 0.0123,
+                "fid_real_vs_real": 8.25,
+                "kid_real_vs_real": -0.0004,
+                "fid_unfiltered": 31.75,
+                "kid_unfiltered": 0.0456,
+                "precision": 0.91,
+                "recall": 0.72,
+                "density": 0.88,
+                "coverage": 0.83,
+                "authenticity": 0.47,
                 "features": "scattering-64",
             }
             for name in classes
         },
         "arms": {
             arm: {
-                "balanced_accuracy": score(0.8 + place / 50), "accuracy": score(0.81 + place / 50),
-                "macro_f1": score(0.79), "recall": dict.fromkeys(classes, 0.8),
+                "balanced_accuracy": score(0.8 + place / 50),
+                "accuracy": score(0.81 + place / 50),
+                "macro_f1": score(0.79),
+                "recall": dict.fromkeys(classes, 0.8),
                 "seeds": [
                     {"seed": seed, "accuracy": 0.8, "macro_f1": 0.79, "balanced_accuracy": 0.8} for seed in range(3)
                 ],
@@ -70,14 +92,24 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
             for place, arm in enumerate(ARMS)
         },
         "gain": {
-            "baseline": "classical", "augmented": "classical_gan", "accuracy": {"delta": 0.05, "ci95": [0.002, 0.077]},
-            "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]}, "mcnemar_p": 0.0132,
-            "randomisation_p": 0.0209, "detectable": 0.041, "control": {"delta": 0.042, "ci95": [0.001, 0.09]},
-            "ratio": 2, "recipe": {"policy": "flips", "balanced": True, "steps": 1200, "batch": 16},
+            "baseline": "classical",
+            "augmented": "classical_gan",
+            "accuracy": {"delta": 0.05, "ci95": [0.002, 0.077]},
+            "macro_f1": {"delta": 0.05, "ci95": [0.01, 0.09]},
+            "mcnemar_p": 0.0132,
+            "randomisation_p": 0.0209,
+            "detectable": 0.041,
+            "control": {"delta": 0.042, "ci95": [0.001, 0.09]},
+            "ratio": 2,
+            "recipe": {"policy": "flips", "balanced": True, "steps": 1200, "batch": 16},
         },
-        "quality": {
-            "good": classes[0], "prevalence": 0.02, "costs": {"miss": 100.0, "false_reject": 2.0}, "kappa": 0.87,
-            "baseline": rates(0.1), "augmented": rates(0.06),
+        "inspection": {
+            "good": classes[0],
+            "prevalence": 0.02,
+            "costs": {"miss": 100.0, "false_reject": 2.0},
+            "kappa": 0.87,
+            "baseline": rates(0.1),
+            "augmented": rates(0.06),
             "change": {
                 "miss_rate": {"delta": -0.04, "ci95": [-0.07, -0.01]},
                 "false_reject_rate": {"delta": 0.01, "ci95": [-0.02, 0.04]},
@@ -87,11 +119,13 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
             },
         },
         "worth": {
-            "share": {"mean": 0.71, "ci95": [0.105, 9.0]}, "most": 9.0, "images_per_class": 20,
+            "share": {"mean": 0.71, "ci95": [0.105, 9.0]},
+            "most": 9.0,
+            "images_per_class": 20,
             "curve": [{"images": n, "accuracy": 0.7, "balanced_accuracy": 0.7} for n in (10, 20, 40)],
         },
         "seconds": {"train": 1731.0, "filter": 4.2},
-    }  # fmt: skip
+    }
 
 
 def report_data(classes: list[str], verdict: str = "merge") -> ReportData:

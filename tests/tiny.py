@@ -16,16 +16,33 @@ from pipeline.store import RunFolder, load_tensors, save_tensors
 
 TEXTURES = {"blobs": (2.5, 2.5), "grain": (0.6, 0.6), "lines": (4.0, 0.4)}  # blur along x and y
 SETTINGS = (
-    "data.image_size=32", "device=cpu", "runner=local",
-    "gan.steps=40", "gan.width=8", "gan.batch=8", "gan.latent=16", "gan.rate_g=0.02", "gan.rate_d=0.005", "gan.ema=0",
-    "gan.diffaugment=none", "generate.per_class=12",
+    "data.image_size=32",
+    "device=cpu",
+    "runner=local",
+    "gan.steps=40",
+    "gan.width=8",
+    "gan.batch=8",
+    "gan.latent=16",
+    "gan.lr_g=0.02",
+    "gan.lr_d=0.005",
+    "gan.ema=0",
+    "gan.diffaugment=none",
+    "generate.per_class=12",
     # a generator of forty steps makes rubbish: let some of it through
-    "filter.min_confidence=0", "filter.copy_correlation=1.0", "filter.refuse_fid_ratio=1e12",
-    "evaluate.steps=4", "evaluate.batch=8", "evaluate.seeds=2", "evaluate.folds=2", "evaluate.repeats=1",
-    "evaluate.policies=[flips]", "evaluate.ratios=[1]", "evaluate.resamples=100",
+    "filter.min_confidence=0",
+    "filter.copy_correlation=1.0",
+    "filter.refuse_fid_ratio=1e12",
+    "evaluate.steps=4",
+    "evaluate.batch=8",
+    "evaluate.seeds=2",
+    "evaluate.folds=2",
+    "evaluate.repeats=1",
+    "evaluate.policies=[flips]",
+    "evaluate.ratios=[1]",
+    "evaluate.resamples=100",
     f"precision={os.environ.get('TEST_PRECISION', 'auto')}",
-)  # fmt: skip
-TWO_ARMS = ("evaluate.arms=[real,gan]", "evaluate.seeds=1", "quality.learning_curve=false")  # as short as a run gets
+)
+TWO_ARMS = ("evaluate.arms=[real,gan]", "evaluate.seeds=1", "inspection.learning_curve=false")  # as short as a run gets
 
 
 def settings(*overrides: str) -> Config:

@@ -105,10 +105,10 @@ def _worth(runs: Sequence[Metrics]) -> str:
 
 def _rate(runs: Sequence[Metrics], rate: str) -> str:
     """Before and after, mean over the splits; empty where no class holds the good parts or none of a kind is tested."""
-    if any(run["quality"]["good"] is None or not run["quality"].get("baseline", {}).get(rate) for run in runs):
+    if any(run["inspection"]["good"] is None or not run["inspection"].get("baseline", {}).get(rate) for run in runs):
         return ""
-    before, after = (fmean(run["quality"][side][rate]["mean"] for run in runs) for side in SIDES)
-    changes = [run["quality"]["change"][rate] for run in runs]
+    before, after = (fmean(run["inspection"][side][rate]["mean"] for run in runs) for side in SIDES)
+    changes = [run["inspection"]["change"][rate] for run in runs]
     if None in changes:  # too few of a kind in a split for an interval
         return f"{_percent(before)} → {_percent(after)} %"
     mean, half = _change(changes)

@@ -1,6 +1,6 @@
 """The registry of GAN families: one row each."""
 
-from ganaug.families.base import Family, Made, Objective, Phase, Told
+from ganaug.families.base import Conditioning, Family, Made, Objective, Phase
 from ganaug.families.cgan import CGAN
 from ganaug.families.dcgan import DCGAN
 from ganaug.families.gan import GAN
@@ -18,7 +18,7 @@ FAMILIES: dict[str, Family] = {
     for family in (GAN, DCGAN, WGAN, WGAN_GP, CGAN, INFOGAN, PROGAN, STYLEGAN, PIX2PIX, SRGAN, STACKGAN)
 }
 
-__all__ = ["FAMILIES", "Family", "Made", "Objective", "Phase", "Told", "get_family"]
+__all__ = ["FAMILIES", "Conditioning", "Family", "Made", "Objective", "Phase", "get_family"]
 
 
 def get_family(name: str) -> Family:

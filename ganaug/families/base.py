@@ -1,4 +1,4 @@
-"""What a GAN family is: data, two builders and an objective."""
+"""A GAN family: data, two network builders and an objective."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from ganaug.spec import Spec
 DiscriminatorLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 # fake logits [N, ...] -> scalar
 GeneratorLoss = Callable[[Tensor], Tensor]
-# What the networks are told beside noise or image: the condition [N], and a guide [N, ...] where the family has one.
-Told = tuple[Tensor, ...]
+# Inputs of both networks beside noise or image: condition [N] and, for some families, a conditioning input [N, ...].
+Conditioning = tuple[Tensor, ...]
 
 
 class Made(NamedTuple):
-    """What the generator just made, out of what, and the real images of the same condition and guide.
+    """A generated batch, its inputs, and the real images of the same conditioning.
 
     `fake` and `real` are floats `[N, C, S, S]` in [-1, 1] before augmentation; `perceive` turns such images into
-    features `[N, D]` and can be differentiated through; `shown` augments them as the discriminator gets to see them
-    (without moving pictures that they were made from).
+    features `[N, D]` and is differentiable; `augment` augments them as for the discriminator (conditioning pictures are
+    not moved with them).
     """
 
     fake: Tensor
     z: Tensor
-    told: Told
+    conditioning: Conditioning
     real: Tensor
     perceive: Callable[[Tensor], Tensor]
-    shown: Callable[[Tensor], Tensor] = lambda images: images
+    augment: Callable[[Tensor], Tensor] = lambda images: images
 
 
 ExtraLoss = Callable[[nn.Module, nn.Module, Made], Tensor]  # generator, discriminator, what was made -> scalar
@@ -63,9 +63,9 @@ class Phase(NamedTuple):
 class Family:
     """One row of the registry: a paper, network builders, an objective and the defaults that go with them.
 
-    The generator maps `(z, condition[, guide])` to images, the discriminator `(images, condition[, guide])` to logits.
-    Of a family with `phase` (progress in [0, 1], spec -> Phase) both have an attribute `phase`, set before each step,
-    and start at the last one.
+    The generator maps `(z, *conditioning)` to images, the discriminator `(images, *conditioning)` to logits. Of a
+    family with `phase` (progress in [0, 1], spec -> Phase) both have an attribute `phase`, set before each step, and
+    start at the last one.
     """
 
     name: str
@@ -77,24 +77,27 @@ class Family:
     defaults: Options
     min_images: int = 4  # a class with fewer training images gets no generator
     variants: tuple[str, ...] = ("",)  # architectures to choose from
-    guides: tuple[str, ...] = ("none",)  # none, edges, mask, small, text: what it can be told; the first is the default
+    # kinds it takes of: none, edges, mask, small, text; the first is the default
+    conditioning_inputs: tuple[str, ...] = ("none",)
     critic_norms: tuple[str, ...] = ("none", "spectral")  # those that leave the paper's rules intact
     codes: Codes | None = None
     latents: Callable[[int, Spec, Codes | None, Generator], Tensor] = draw_noise
     phase: Callable[[float, Spec], Phase] | None = None
     truncates: bool = False  # its generator has an attribute `truncation`: 1 full variety, 0 one image a condition
 
-    def spec(self, options: Options, *, size: int, channels: int, conditions: int, guide: tuple[int, ...] = ()) -> Spec:
-        """The shape of the pair that `options` ask for; `guide` is the shape of one guide, empty for none."""
+    def spec(
+        self, options: Options, *, size: int, channels: int, conditions: int, conditioning_shape: tuple[int, ...] = ()
+    ) -> Spec:
+        """The shape of the pair; `conditioning_shape` is that of one conditioning input, empty for none."""
         return Spec(
             size=size,
             channels=channels,
             conditions=conditions,
             latent=options.latent,
             width=options.width,
-            guide=guide[0] if guide else 0,
+            conditioning_channels=conditioning_shape[0] if conditioning_shape else 0,
             variant=options.variant or self.variants[0],
             critic_norm=options.critic_norm,
             noise=options.noise,
-            scale=size // guide[-1] if len(guide) > 1 else 1,  # a vector has no side
+            scale=size // conditioning_shape[-1] if len(conditioning_shape) > 1 else 1,  # a vector has no side
         )

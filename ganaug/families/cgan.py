@@ -28,29 +28,29 @@ LABEL = 64  # dimensions of an embedded label
 QUIET = 0.1
 
 
-class GuideEncoder(nn.Module):
+class ConditioningEncoder(nn.Module):
     """A picture `[N, P, S, S]` to maps `[N, width, s, s]` for s = 4, 8, ... S/2, coarsest first."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        channels = [spec.guide] + [spec.width] * len(generator_widths(spec))
+        channels = [spec.conditioning_channels] + [spec.width] * len(generator_widths(spec))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(channels))
 
-    def forward(self, guide: Tensor) -> list[Tensor]:
+    def forward(self, conditioning_input: Tensor) -> list[Tensor]:
         maps: list[Tensor] = []
         for down in self.downs:
-            guide = F.leaky_relu(down(guide), 0.2)
-            maps.insert(0, guide)
+            conditioning_input = F.leaky_relu(down(conditioning_input), 0.2)
+            maps.insert(0, conditioning_input)
         return maps
 
 
 class ConditionalGenerator(nn.Module):
-    """Noise `[N, latent]`, condition `[N]` and, with `spec.guide`, a picture `[N, P, S, S]` to images in [-1, 1]."""
+    """Noise `[N, latent]`, condition `[N]` and, if conditioned on it, a picture `[N, P, S, S]` to images in [-1, 1]."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         widths = generator_widths(spec)
-        joined = spec.width if spec.guide else 0
+        joined = spec.width if spec.conditioning_channels else 0
         self.label = nn.Embedding(spec.conditions, LABEL)
         self.first = nn.ConvTranspose2d(spec.latent + LABEL, widths[0], 4, bias=False)  # the joint hidden layer
         self.ups = nn.ModuleList(doubling(spec.variant, a + joined, b) for a, b in pairwise(widths))
@@ -58,34 +58,34 @@ class ConditionalGenerator(nn.Module):
         self.last = doubling(spec.variant, widths[-1] + joined, spec.channels, bias=True)
         init_normal(self)
         nn.init.normal_(self.label.weight, 0.0, QUIET)
-        self.encoder = GuideEncoder(spec) if spec.guide else None
+        self.encoder = ConditioningEncoder(spec) if spec.conditioning_channels else None
         if self.encoder:
             init_kaiming(self.encoder)
 
-    def forward(self, z: Tensor, condition: Tensor, guide: Tensor | None = None) -> Tensor:
-        maps = [None] * len(self.norms) if self.encoder is None else self.encoder(guide)
+    def forward(self, z: Tensor, condition: Tensor, conditioning_input: Tensor | None = None) -> Tensor:
+        maps = [None] * len(self.norms) if self.encoder is None else self.encoder(conditioning_input)
         noise_and_label = torch.cat([z, self.label(condition)], dim=1)
         x = F.relu(self.norms[0](self.first(noise_and_label[:, :, None, None])))
-        for up, norm, told in zip(self.ups, self.norms[1:], maps[:-1], strict=True):
-            x = F.relu(norm(up(_joined(x, told))))
+        for up, norm, conditioning in zip(self.ups, self.norms[1:], maps[:-1], strict=True):
+            x = F.relu(norm(up(_joined(x, conditioning))))
         images: Tensor = self.last(_joined(x, maps[-1])).tanh()
         return images
 
 
 class ConditionalDiscriminator(nn.Module):
-    """Images `[N, C, S, S]`, condition `[N]` and, with `spec.guide`, a picture `[N, P, S, S]` to logits `[N]`."""
+    """Images `[N, C, S, S]`, condition `[N]` and, if conditioned on it, a picture `[N, P, S, S]` to logits `[N]`."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.downs, self.norms = critic_layers(spec, spec.channels + spec.guide)
+        self.downs, self.norms = critic_layers(spec, spec.channels + spec.conditioning_channels)
         features = int(self.downs[-1].out_channels)  # type: ignore[arg-type]
         self.label = nn.Embedding(spec.conditions, LABEL)
         self.joint = nn.Conv2d(features + LABEL, features, 1)
         self.last = nn.Conv2d(features, 1, 4)  # 4x4 -> 1x1
         init_kaiming(self.joint)
 
-    def forward(self, x: Tensor, condition: Tensor, guide: Tensor | None = None) -> Tensor:
-        x = _joined(x, guide)
+    def forward(self, x: Tensor, condition: Tensor, conditioning_input: Tensor | None = None) -> Tensor:
+        x = _joined(x, conditioning_input)
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), 0.2)
         label = self.label(condition)[:, :, None, None].expand(-1, -1, 4, 4)
@@ -94,8 +94,8 @@ class ConditionalDiscriminator(nn.Module):
         return logits
 
 
-def _joined(x: Tensor, told: Tensor | None) -> Tensor:
-    return x if told is None else torch.cat([x, told], dim=1)
+def _joined(x: Tensor, conditioning: Tensor | None) -> Tensor:
+    return x if conditioning is None else torch.cat([x, conditioning], dim=1)
 
 
 CGAN = Family(
@@ -107,5 +107,5 @@ CGAN = Family(
     objective=Objective(bce_discriminator, non_saturating_generator, saturating=saturating_generator),
     defaults=Options(r1_weight=0.05),
     variants=("transposed", "resize"),
-    guides=("none", "edges", "mask"),
+    conditioning_inputs=("none", "edges", "mask"),
 )

@@ -1,8 +1,8 @@
-"""The original GAN, told the class (Goodfellow et al. 2014, arXiv 1406.2661).
+"""The original GAN, conditioned on the class (Goodfellow et al. 2014, arXiv 1406.2661).
 
 Section 5 and the authors' code: a generator of rectified layers, a discriminator of maxout layers, either dense or with
 a simple convolution. `D(x)` is the sigmoid of the logit; the losses take the logit, because log(sigmoid(.)) of a sure
-discriminator underflows. The class, of which the paper knows nothing, is one more one-hot input of both networks: a
+discriminator underflows. The class, which is not in the paper, is one more one-hot input of both networks: a
 dense layer on a one-hot input is an embedding, added here to the first hidden layer.
 """
 

@@ -21,7 +21,7 @@ def levels(size: int) -> int:
 
 
 def grow(progress: float, spec: Spec) -> Phase:
-    """Where the networks stand at `progress` in [0, 1]: every resolution fades in for as long as it then stays.
+    """Resolution and fade-in at `progress` in [0, 1]: every resolution fades in for as long as it then stays.
 
     4x4 has nothing to fade in from and takes half of a share (section 2 and appendix A).
     """
@@ -51,13 +51,13 @@ class Growing(nn.Module):
 
 
 class GrowingGenerator(Growing):
-    """Turns the features of the last two resolutions into images `[N, C, S', S']`, S' the side of the phase."""
+    """Maps the features of the last two resolutions to images `[N, C, S', S']`, S' the side of the phase."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.to_rgb = nn.ModuleList(EqualConv2d(c, spec.channels, 1, gain=1) for c in channels_of(spec))
 
-    def paint(self, features: list[Tensor]) -> Tensor:
+    def to_images(self, features: list[Tensor]) -> Tensor:
         """Fade the newest resolution into the one before (figure 2); `features` of all resolutions, 4x4 first.
 
         The output is linear, as in the paper (table 2). Averaged generators, which make the images, keep to [-1, 1].

@@ -2,7 +2,7 @@
 
 Networks and adversarial loss are those of `dcgan`; the codes c are the last dimensions of z, and the condition says
 the class as in every family, so that the codes are left with what differs within a class. A head on the body of the
-discriminator is Q(c|x); it is not told the class, so that a code has to look alike in all of them.
+discriminator is Q(c|x); it is not conditioned on the class, so that a code means the same in all of them.
 """
 
 import math
@@ -19,7 +19,7 @@ from ganaug.networks import ConvGenerator, ProjectionCritic
 from ganaug.options import Options
 from ganaug.spec import Spec
 
-CODES = Codes(categorical=4, continuous=2)  # ten and two for MNIST; tens of images a class do not show ten looks
+CODES = Codes(categorical=4, continuous=2)  # ten and two for MNIST; tens of images a class do not have ten modes
 HIDDEN = 128  # of the head: appendix C, table 1
 CONTINUOUS_WEIGHT = 0.1  # of lambda: a differential entropy has no bound, so it weighs less (section 6)
 # Of the deviation of a continuous code. Without it the likelihood of a code that is recovered well outgrows every

@@ -2,8 +2,9 @@
 
 Network shapes: appendix 6.1; objective: equations 1 to 4 with lambda = 100. The paper trains with batches of one, where
 batch normalisation with the statistics of the test batch is instance normalisation (section 3.3); here it is instance
-normalisation at any batch size, so that each image depends on its own input alone. Beside the guide both networks are
-told the class: by the gains and biases of the decoder's normalisation, and by projection in the discriminator.
+normalisation at any batch size, so that each image depends on its own input alone. Both networks are also
+conditioned on the class: by the gains and biases of the decoder's normalisation, and by projection in the
+discriminator.
 """
 
 import math
@@ -42,7 +43,7 @@ class NoiseDropout(nn.Module):
 
 
 class UNet(nn.Module):
-    """Noise `[N, latent]`, condition `[N]` and guide `[N, P, S, S]` to images `[N, C, S, S]` in [-1, 1].
+    """Noise `[N, latent]`, condition `[N]` and conditioning input `[N, P, S, S]` to images `[N, C, S, S]` in [-1, 1].
 
     4x4 convolutions of stride 2 down to 1x1 and up again, skip connections from layer i to layer n - i (section 3.2.1).
     Encoder leaky ReLU, decoder ReLU; no normalisation on the first encoder layer, nor at 1x1, where it would leave 0.
@@ -55,7 +56,7 @@ class UNet(nn.Module):
         widths = [spec.width * min(2**i, 8) for i in range(depth)]  # C64-C128-C256-C512-C512-...
         ups = list(reversed(widths[:-1]))
         self.downs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise([max(1, spec.guide), *widths])
+            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise([max(1, spec.conditioning_channels), *widths])
         )
         inputs = [widths[-1], *(2 * width for width in ups)]  # skip connections double all but the innermost
         self.ups = nn.ModuleList(
@@ -65,8 +66,8 @@ class UNet(nn.Module):
         self.dropouts = nn.ModuleList(NoiseDropout(spec.latent, width) for width in ups[:DROPPED])
         init_normal(self)
 
-    def forward(self, z: Tensor, condition: Tensor, guide: Tensor) -> Tensor:
-        x, skips = guide, []
+    def forward(self, z: Tensor, condition: Tensor, conditioning_input: Tensor) -> Tensor:
+        x, skips = conditioning_input, []
         for i, down in enumerate(self.downs):
             x = down(x)
             if 0 < i < len(self.downs) - 1:
@@ -84,17 +85,18 @@ class UNet(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """Images `[N, C, S, S]`, condition `[N]` and guide `[N, P, S, S]` to a logit for each patch, `[N, 1, h, w]`.
+    """Images `[N, C, S, S]`, condition `[N]` and picture `[N, P, S, S]` to a logit for each patch, `[N, 1, h, w]`.
 
-    Sees image and guide together and judges every patch by itself (section 3.2.2). As the 70x70 patches of the paper's
-    256x256 images, the patches measure about a quarter of the side: 70 pixels of 256, 34 of 128, 16 of 64 or less.
+    Image and conditioning picture are concatenated, and every patch is scored by itself (section 3.2.2). As the 70x70
+    patches of the paper's 256x256 images, the patches measure about a quarter of the side: 70 pixels of 256, 34 of 128,
+    16 of 64 or less.
     """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         _require_same_side(spec)
         halvings = max(1, int(math.log2(spec.size)) - 5)
-        widths = [spec.channels + spec.guide, *(spec.width * min(2**i, 8) for i in range(halvings + 1))]
+        widths = [spec.channels + spec.conditioning_channels, *(spec.width * min(2**i, 8) for i in range(halvings + 1))]
         strides = [2] * halvings + [1]
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, 4, stride=stride, padding=1)
@@ -105,8 +107,8 @@ class PatchCritic(nn.Module):
         init_normal(self)
         nn.init.zeros_(self.embedding.weight)
 
-    def forward(self, x: Tensor, condition: Tensor, guide: Tensor) -> Tensor:
-        x = torch.cat([x, guide], dim=1)
+    def forward(self, x: Tensor, condition: Tensor, conditioning_input: Tensor) -> Tensor:
+        x = torch.cat([x, conditioning_input], dim=1)
         for i, layer in enumerate(self.layers):
             x = layer(x)
             x = F.leaky_relu(F.instance_norm(x) if i else x, 0.2)  # none on the first C64
@@ -117,7 +119,9 @@ class PatchCritic(nn.Module):
 
 def _require_same_side(spec: Spec) -> None:
     if spec.scale != 1:
-        raise ValueError(f"pix2pix makes images of its guides' side, not {spec.scale} times it; resize the guides")
+        raise ValueError(
+            f"pix2pix: images have the side of the conditioning inputs, not {spec.scale} times it; resize these"
+        )
 
 
 def halved_discriminator(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
@@ -137,18 +141,17 @@ PIX2PIX = Family(
     summary="U-Net and PatchGAN: from a mask or an edge map to an image, for data sets whose defects are outlined",
     generator=UNet,
     discriminator=PatchCritic,
-    objective=Objective(
-        halved_discriminator, non_saturating_generator, saturating=saturating_generator, content=l1
-    ),
+    objective=Objective(halved_discriminator, non_saturating_generator, saturating=saturating_generator, content=l1),
     defaults=Options(
         steps=3000,
         batch=16,
-        rate_g=2e-4,
-        rate_d=2e-4,
+        lr_g=2e-4,
+        lr_d=2e-4,
         betas=(0.5, 0.999),
-        diffaugment="brightness,saturation,contrast,translation",  # image and guide move together: the paper's jitter
+        # image and conditioning input move together: the paper's jitter
+        diffaugment="brightness,saturation,contrast,translation",
         r1_weight=0.05,
         content_weight=100.0,
     ),
-    guides=("mask", "edges"),
-)  # fmt: skip
+    conditioning_inputs=("mask", "edges"),
+)

@@ -41,12 +41,12 @@ class ProganGenerator(GrowingGenerator):
         )
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        told = torch.cat([pixel_norm(z), pixel_norm(self.embedding(condition))], dim=1)
-        x = pixel_norm(activate(self.dense(told).unflatten(1, (-1, 4, 4))))
+        latent = torch.cat([pixel_norm(z), pixel_norm(self.embedding(condition))], dim=1)
+        x = pixel_norm(activate(self.dense(latent).unflatten(1, (-1, 4, 4))))
         features = [_convolved(x, [self.first])]
         for block in list(self.blocks)[: levels(self.phase.size) - 1]:
             features.append(_convolved(enlarge(features[-1]), list(block.children())))
-        return self.paint(features)
+        return self.to_images(features)
 
 
 def _convolved(x: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
@@ -75,8 +75,8 @@ PROGAN = Family(
     defaults=Options(
         batch=16,
         width=16,
-        rate_g=1e-3,
-        rate_d=5e-3,  # 1e-3 in the paper; in a short training the critic must not fall behind
+        lr_g=1e-3,
+        lr_d=5e-3,  # 1e-3 in the paper; in a short training the critic must not fall behind
         betas=(0.0, 0.99),
         gp_weight=10.0,
         separate_batches=True,  # the minibatch's deviation is of real or of generated images, never of both

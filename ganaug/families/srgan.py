@@ -2,7 +2,7 @@
 
 Network shapes: figure 4; losses: equations 3 to 6. Departures: fewer residual blocks; the class by conditional batch
 normalisation and by projection; no batch normalisation in the discriminator, so that R1 and DiffAugment act on one
-image at a time; tanh on the output, as everywhere here. The generator takes no noise: the small image says it all.
+image at a time; tanh on the output, as everywhere here. The generator takes no noise, as in the paper.
 """
 
 import math
@@ -52,7 +52,7 @@ class TransposedDense(nn.Module):
 
 
 class TiedBottleneck(nn.Module):
-    """Adds to features `[N, width, s, s]` what all their positions together say, through `latent` numbers."""
+    """Adds a global context to features `[N, width, s, s]`: an autoencoder over all positions."""
 
     def __init__(self, width: int, latent: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class TiedBottleneck(nn.Module):
 
 
 class SRResNet(nn.Module):
-    """Noise (unused), condition `[N]` and guide `[N, C, S/scale, S/scale]` to images `[N, C, S, S]` in [-1, 1].
+    """Noise (unused), condition `[N]` and small image `[N, C, S/scale, S/scale]` to images `[N, C, S, S]` in [-1, 1].
 
     Residual blocks under one long skip connection, then a sub-pixel convolution for each doubling (figure 4).
     """
@@ -75,9 +75,9 @@ class SRResNet(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         if spec.scale not in (2, 4):
-            raise ValueError(f"srgan enlarges 2 or 4 times, not {spec.scale} times; give guides of half or a quarter")
+            raise ValueError(f"srgan enlarges 2 or 4 times, not {spec.scale} times; give images of half or a quarter")
         width = spec.width
-        self.first = nn.Sequential(nn.Conv2d(spec.guide, width, 9, padding=4), nn.PReLU())
+        self.first = nn.Sequential(nn.Conv2d(spec.conditioning_channels, width, 9, padding=4), nn.PReLU())
         self.blocks = nn.ModuleList(ResidualBlock(width, spec.conditions) for _ in range(BLOCKS))
         self.middle = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm = ConditionalBatchNorm2d(width, spec.conditions)
@@ -90,8 +90,8 @@ class SRResNet(nn.Module):
         )
         self.last = nn.Conv2d(width, spec.channels, 9, padding=4)
 
-    def forward(self, _z: Tensor, condition: Tensor, guide: Tensor) -> Tensor:
-        first = self.first(guide)
+    def forward(self, _z: Tensor, condition: Tensor, conditioning_input: Tensor) -> Tensor:
+        first = self.first(conditioning_input)
         x = first
         for block in self.blocks:
             x = block(x, condition)
@@ -101,7 +101,7 @@ class SRResNet(nn.Module):
 
 
 class SRCritic(nn.Module):
-    """Images `[N, C, S, S]` and condition `[N]` to logits `[N]`; the guide is not shown to it.
+    """Images `[N, C, S, S]` and condition `[N]` to logits `[N]`; the small image is not used.
 
     Eight 3x3 convolutions from 64 to 512 channels, every second one strided, leaky ReLU, two dense layers (figure 4).
     """
@@ -122,7 +122,7 @@ class SRCritic(nn.Module):
             init_kaiming(layers)
         nn.init.zeros_(self.embedding.weight)
 
-    def forward(self, x: Tensor, condition: Tensor, _guide: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, _conditioning_input: Tensor) -> Tensor:
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
         x = F.leaky_relu(self.dense(self.pool(x).flatten(1)), 0.2)
@@ -154,7 +154,7 @@ SRGAN = Family(
     generator=SRResNet,
     discriminator=SRCritic,
     objective=Objective(bce_discriminator, adversarial, saturating=saturating_adversarial, content=content),
-    defaults=Options(steps=2000, batch=12, rate_g=5e-4, rate_d=5e-4, betas=(0.9, 0.999), r1_weight=0.05),
+    defaults=Options(steps=2000, batch=12, lr_g=5e-4, lr_d=5e-4, betas=(0.9, 0.999), r1_weight=0.05),
     variants=("plain", "tied"),
-    guides=("small",),
+    conditioning_inputs=("small",),
 )

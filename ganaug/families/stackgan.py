@@ -53,7 +53,7 @@ class StageOne(nn.Module):
         super().__init__()
         doublings = int(math.log2(stage_one_size(spec) // 4))
         widths = [spec.width * min(2 ** (doublings - i), WIDEST) for i in range(doublings + 1)]
-        self.augmentation = ConditioningAugmentation(spec.guide, N_G)
+        self.augmentation = ConditioningAugmentation(spec.conditioning_channels, N_G)
         self.first = nn.Linear(spec.latent + N_G, widths[0] * 16, bias=False)
         self.norm = ConditionalBatchNorm2d(widths[0], spec.conditions)
         self.ups = nn.ModuleList(NormalisedConv(a, b, spec, doubles=True) for a, b in pairwise(widths))
@@ -79,7 +79,7 @@ class StageTwo(nn.Module):
         super().__init__()
         width, doublings = spec.width, int(math.log2(spec.size // (stage_one_size(spec) // 4)))
         widths = [width * max(4 // 2**i, 1) for i in range(doublings + 1)]
-        self.augmentation = ConditioningAugmentation(spec.guide, N_G)
+        self.augmentation = ConditioningAugmentation(spec.conditioning_channels, N_G)
         self.first = nn.Conv2d(spec.channels, width, 3, padding=1)
         self.downs = nn.ModuleList(NormalisedConv(a * width, 2 * a * width, spec, halves=True) for a in (1, 2))
         self.join = NormalisedConv(4 * width + N_G, 4 * width, spec)
@@ -112,7 +112,7 @@ class StackGenerator(Growing):
 
     @property
     def drawing(self) -> StageOne | StageTwo:
-        """The stage that makes the images of this phase, and alone learns."""
+        """The stage that makes the images of this phase; the other one is frozen."""
         return self.one if self.phase.size == self.small else self.two
 
     def forward(self, latents: Tensor, condition: Tensor, phi: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class StageCritic(nn.Module):
         halvings = int(math.log2(size // 4))
         widths = [spec.channels] + [spec.width * min(2**i, WIDEST) for i in range(halvings)]
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
-        self.compress = nn.Linear(spec.guide, N_D)
+        self.compress = nn.Linear(spec.conditioning_channels, N_D)
         self.join = nn.Conv2d(widths[-1] + N_D, widths[-1], 1)
         self.score = nn.Linear(widths[-1] * 16, 1)
         self.embedding = nn.Embedding(spec.conditions, widths[-1])
@@ -184,19 +184,19 @@ def mismatch_loss(_generator: nn.Module, discriminator: nn.Module, made: Made) -
 
     The class stays the image's own, so that the sentence is what does not fit.
     """
-    condition, phi = made.told
+    condition, phi = made.conditioning
     wrong = phi.roll(1, dims=0)
     differs = (wrong != phi).any(1)
     if made.fake.requires_grad or not differs.any():  # the generator has no part in such a pair
         return made.fake.new_zeros(())
-    logits = discriminator(made.shown(made.real), condition, wrong)[differs]
+    logits = discriminator(made.augment(made.real), condition, wrong)[differs]
     return 0.5 * F.softplus(logits).mean()
 
 
 def augmentation_loss(generator: nn.Module, _discriminator: nn.Module, made: Made) -> Tensor:
     """Equation 2 of the stage that is being trained; `gan.content_weight` is lambda of equations 4 and 6."""
     drawing = cast(StackGenerator, generator).drawing
-    return kl_to_standard_normal(*drawing.augmentation.moments(made.told[1]))
+    return kl_to_standard_normal(*drawing.augmentation.moments(made.conditioning[1]))
 
 
 STACKGAN = Family(
@@ -216,7 +216,7 @@ STACKGAN = Family(
     # The paper's lambda of 1 is of a mean over 128 dimensions in its code: 1/128 of equation 2. No flips, since a
     # mirrored image would keep the sentence that says "left".
     defaults=Options(r1_weight=0.05, r1_every=4, flips=False, content_weight=1 / 128),
-    guides=("text",),
+    conditioning_inputs=("text",),
     latents=draw_latents,
     phase=stage,
 )

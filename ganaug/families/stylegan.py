@@ -98,7 +98,7 @@ class StyleGenerator(GrowingGenerator):
             x = self.layers[i](x, w[i], maps[i].view(-1, 1, side, side))
             if i % 2:
                 features.append(x)
-        return self.paint(features)
+        return self.to_images(features)
 
     def styles(self, z: Tensor, crossover: Tensor, condition: Tensor, layers: int) -> Tensor:
         """One style a layer, `[layers, N, style]`, of latents `[N, 2 * latent]` and `crossover` `[N, 1]`."""
@@ -140,8 +140,8 @@ STYLEGAN = Family(
     defaults=Options(
         batch=16,
         width=16,
-        rate_g=5e-3,  # 1e-3 in the paper, which trains hundreds of times as long
-        rate_d=5e-3,
+        lr_g=5e-3,  # 1e-3 in the paper, which trains hundreds of times as long
+        lr_d=5e-3,
         betas=(0.0, 0.99),
         r1_weight=0.05,  # 10 in the paper, for 1024 pixels
         separate_batches=True,  # the minibatch's deviation is of real or of generated images, never of both

@@ -31,9 +31,9 @@ WGAN = Family(
     objective=Objective(wasserstein_critic, wasserstein_generator, wasserstein=True),
     defaults=Options(
         optimizer="rmsprop",
-        rate_g=2e-4,
-        rate_d=2e-4,
-        critic_steps=5,
+        lr_g=2e-4,
+        lr_d=2e-4,
+        n_critic=5,
         clip=0.01,
         critic_norm="batch",
         separate_batches=True,

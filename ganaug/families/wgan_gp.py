@@ -17,6 +17,6 @@ WGAN_GP = Family(
     generator=ConvGenerator,
     discriminator=ProjectionCritic,
     objective=Objective(wasserstein_critic, wasserstein_generator, wasserstein=True),
-    defaults=Options(steps=3000, rate_g=2e-4, rate_d=2e-4, betas=(0.0, 0.9), critic_steps=5, gp_weight=10.0),
+    defaults=Options(steps=3000, lr_g=2e-4, lr_d=2e-4, betas=(0.0, 0.9), n_critic=5, gp_weight=10.0),
     variants=("transposed", "resize"),
 )

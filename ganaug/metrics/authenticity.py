@@ -7,7 +7,7 @@ from ganaug.metrics.neighbours import distances, nearest, radii
 
 
 def authentic(generated: Tensor, real: Tensor) -> Tensor:
-    """Tell which generated images keep their distance: ``bool [M]``.
+    """Mark the generated images that are not too near to a training image: ``bool [M]``.
 
     ``generated [M, D]``, ``real [N, D]`` with N at least 2: the images the generator was trained on. With ``x`` the
     training image nearest to ``g``, ``g`` is authentic where ``d(g, x) > d(x, x')`` for ``x'`` the nearest other
@@ -21,7 +21,7 @@ def authentic(generated: Tensor, real: Tensor) -> Tensor:
 def authenticity(generated: Tensor, real: Tensor) -> float:
     """Share of the generated images that are ``authentic``, in [0, 1]; 0 for copies of the training images.
 
-    ``generated [M, D]`` with M at least 1, ``real [N, D]`` with N at least 2. Rubbish is authentic too: read it beside
+    ``generated [M, D]`` with M at least 1, ``real [N, D]`` with N at least 2. Noise is authentic too: read it beside
     precision. Raises ``ValueError`` where there are too few images.
     """
     if len(generated) == 0:

@@ -36,8 +36,8 @@ def mode_recall(generated: Tensor, real: Tensor, conditions: Tensor, modes: Tens
     """Share of the real images' modes that the generated images fill, in [0, 1].
 
     A generated image counts for the mode whose mean is nearest among those of its condition, both taken relative to the
-    mean of all images of the condition of their kind: that a young generator's images are off altogether does not make
-    them one look. With p and q the shares of real and generated images in a mode it is the sum of min(p, q), which is 1
+    mean of all images of the condition of their kind: an offset common to a generator's images does not make them one
+    mode. With p and q the shares of real and generated images in a mode it is the sum of min(p, q), which is 1
     for equal shares (1 minus the total variation distance; Richardson & Weiss 2018, arXiv 1805.12462, compare the same
     histograms bin by bin).
 
@@ -47,9 +47,9 @@ def mode_recall(generated: Tensor, real: Tensor, conditions: Tensor, modes: Tens
     known = _centred(real, conditions)
     centres = torch.stack([known[modes == mode].mean(0) for mode in numbers])
     owners = torch.stack([conditions[modes == mode][0] for mode in numbers])
-    apart = torch.cdist(_centred(generated, conditions), centres)
-    apart[conditions[:, None] != owners[None, :]] = torch.inf
-    nearest = numbers[apart.argmin(1)]
+    pairwise_distances = torch.cdist(_centred(generated, conditions), centres)
+    pairwise_distances[conditions[:, None] != owners[None, :]] = torch.inf
+    nearest = numbers[pairwise_distances.argmin(1)]
     filled = torch.minimum(_counts(nearest, numbers), _counts(modes, numbers)).sum()
     return float(filled) / len(real)
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganaug.metrics.checks import feature_pair
+from ganaug.metrics.feature_pair import feature_pair
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

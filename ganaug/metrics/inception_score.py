@@ -1,4 +1,4 @@
-"""Inception Score: is every image clearly of one class, and is every class made (Salimans et al. 2016, section 4)."""
+"""Inception Score: confidence of every image's class and diversity of the classes (Salimans et al. 2016, section 4)."""
 
 from itertools import pairwise
 

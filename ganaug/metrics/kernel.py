@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganaug.metrics.checks import feature_pair
+from ganaug.metrics.feature_pair import feature_pair
 from ganaug.metrics.spread import Spread, spread
 from ganaug.metrics.yardstick import matched_sets
 

@@ -1,4 +1,4 @@
-"""Nearest-neighbour measures: who is closest, and how much of one set lies on the manifold of the other.
+"""Nearest-neighbour measures: nearest rows, and the share of one set on the manifold of the other.
 
 Precision and recall: Kynkäänniemi et al. 2019, arXiv 1904.06991.
 Density and coverage: Naeem et al. 2020, arXiv 2002.09797.
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganaug.metrics.checks import feature_pair
+from ganaug.metrics.feature_pair import feature_pair
 
 BLOCK = 1024  # rows compared at a time
 
@@ -71,9 +71,9 @@ def manifold(generated: Tensor, real: Tensor, *, k: int = 3) -> Manifold:
 
     ``generated [M, D]``, ``real [N, D]``, at least 2 rows each.
     """
-    apart = distances(generated, real)
-    inside_real = apart <= radii(real, k=k)
-    inside_generated = apart <= radii(generated, k=k)[:, None]
+    pairwise_distances = distances(generated, real)
+    inside_real = pairwise_distances <= radii(real, k=k)
+    inside_generated = pairwise_distances <= radii(generated, k=k)[:, None]
     return Manifold(
         precision=inside_real.any(dim=1).double().mean().item(),
         recall=inside_generated.any(dim=0).double().mean().item(),

@@ -1,4 +1,4 @@
-"""How far apart two sets of real images already are: the length against which generated images are measured."""
+"""Distance between two sets of real images: the reference for the distance of generated images."""
 
 from collections.abc import Callable, Iterator
 
@@ -62,7 +62,7 @@ def split_distances(features: Tensor, *, distance: Distance, splits: int, seed: 
 def real_against_real(
     features: Tensor, *, distance: Distance, splits: int = 20, seed: int, size: int | None = None
 ) -> float:
-    """Average a distance over random halves of the real images: what no generator can be expected to beat.
+    """Average a distance over random halves of the real images: the least that a generator can be expected to reach.
 
     As ``split_distances``. The halves hold ``N // 2`` images, and a Fréchet distance falls as the sets grow: the figure
     to hold against this one is ``matched_distance``, which measures the generated images at the same size.

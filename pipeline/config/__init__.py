@@ -1,6 +1,8 @@
 """The configuration of a run: typed, bounded, described; read from YAML and `--set KEY=VALUE`."""
 
-from pipeline.config.models import (
+from pipeline.config.partial import Settings, overrides_of
+from pipeline.config.reading import dump_config, known_keys, load_config, parse_overrides, validate_config
+from pipeline.config.schema import (
     CLUSTERS,
     MERGEABLE,
     REAL_ARMS,
@@ -11,12 +13,10 @@ from pipeline.config.models import (
     FilterConfig,
     GanConfig,
     GenerateConfig,
+    InspectionConfig,
     MergeConfig,
-    QualityConfig,
     ServeConfig,
 )
-from pipeline.config.partial import Settings, overrides_of
-from pipeline.config.reading import dump_config, known_keys, load_config, parse_overrides, validate_config
 from pipeline.masking import mask_secrets
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
     "FilterConfig",
     "GanConfig",
     "GenerateConfig",
+    "InspectionConfig",
     "MergeConfig",
-    "QualityConfig",
     "ServeConfig",
     "Settings",
     "dump_config",

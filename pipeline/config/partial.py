@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from pipeline.config.models import Config
+from pipeline.config.schema import Config
 
 
 def partial(model: type[BaseModel]) -> type[BaseModel]:

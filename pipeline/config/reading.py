@@ -10,10 +10,18 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config.models import Config
+from pipeline.config.schema import Config
 from pipeline.errors import InputError
 
 LIST_OF = "one or more of: "
+RENAMED = {  # keys that older versions had -> what they are called now
+    "gan.rate_g": "gan.lr_g",
+    "gan.rate_d": "gan.lr_d",
+    "gan.critic_steps": "gan.n_critic",
+    "gan.base": "gan.init_from",
+    "gan.guide": "gan.conditioning_input",
+    "quality": "inspection",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -134,7 +142,9 @@ def _explain(location: tuple[int | str, ...], kind: str, value: Any, message: st
     key, known = _dotted(location), known_keys()
     sections = {name.rpartition(".")[0] for name in known} - {""}
     if kind == "extra_forbidden":
-        return f"Unknown configuration key '{key}' (value {value!r}).{_nearest(key, [*known, *sections])}"
+        return (
+            f"Unknown configuration key '{key}' (value {value!r}).{_renamed(key) or _nearest(key, [*known, *sections])}"
+        )
     if key in known:
         allowed = known[key]
         guess = _nearest(value, allowed.removeprefix(LIST_OF).split(", ")) if isinstance(value, str) else ""
@@ -144,6 +154,13 @@ def _explain(location: tuple[int | str, ...], kind: str, value: Any, message: st
     return (
         f"Configuration key '{key or 'of the whole file'}' cannot be {value!r}; it is a section with keys of its own."
     )
+
+
+def _renamed(key: str) -> str:
+    """What a key, or its section, is called by now; empty where nothing was renamed."""
+    section, _, name = key.partition(".")
+    whole = RENAMED.get(key) or (f"{RENAMED[section]}.{name}".rstrip(".") if section in RENAMED else "")
+    return f" It is called '{whole}' now." if whole else ""
 
 
 def _nearest(word: str, known: list[str]) -> str:

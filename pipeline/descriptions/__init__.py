@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from pipeline.descriptions.description_csv import check_paths, read_descriptions
 from pipeline.descriptions.embedding import SentenceEmbedding
 from pipeline.descriptions.measures import Measures, Picture, measure
-from pipeline.descriptions.table import check_paths, read_descriptions
-from pipeline.descriptions.words import Scales, sentence
+from pipeline.descriptions.sentences import Scales, sentence
 
 __all__ = [
     "Measures",

@@ -11,7 +11,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
-from pipeline.descriptions.words import singular
+from pipeline.descriptions.sentences import singular
 from pipeline.errors import InputError
 
 MOST = 32  # dimensions: the words of derived sentences vary in fewer ways

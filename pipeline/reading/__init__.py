@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from pipeline.reading.checks import faults, require_usable, without_empty_classes
 from pipeline.reading.conflicts import duplicates_of, likely_notes, require_clean
 from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates
+from pipeline.reading.faults import faults, require_usable, without_empty_classes
 from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks, square
-from pipeline.reading.inspection import inspect, render
 from pipeline.reading.names import check_class_name, check_class_names, is_good
 from pipeline.reading.pictures import write_pairs
 from pipeline.reading.problems import Problem
 from pipeline.reading.reader import Reading, load
 from pipeline.reading.splits import assign_splits
+from pipeline.reading.summary import inspect, render
 
 __all__ = [
     "Duplicates",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.reading.decode import Pixels, decode, to_mask
-from pipeline.reading.files import check_file
+from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
 from pipeline.reading.layouts import Entry
 from pipeline.reading.problems import BadFile, ForeignFormat

@@ -1,4 +1,4 @@
-"""What duplicates and the user's groups mean for the classes and splits of a data set: what stops, what is told."""
+"""Duplicates and the user's groups across classes and splits: what stops a run, and what is reported."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair, find_duplic
 from pipeline.reading.reader import Reading
 
 LISTED = 5  # pairs that a note names
-ALIKE = 0.6  # how well images usually correlate where looks tell nothing
+ALIKE = 0.6  # usual correlation above which likely pairs are not reliable
 
 
 def duplicates_of(reading: Reading, threshold: float = THRESHOLD) -> Duplicates:
@@ -69,7 +69,7 @@ def require_clean(frame: pd.DataFrame, duplicates: Duplicates) -> None:
 
 
 def likely_notes(frame: pd.DataFrame, duplicates: Duplicates) -> list[str]:
-    """What was made of images that look alike, for the report; empty when none do and looks can tell."""
+    """Notes for the report on likely near-duplicates; empty when there are none and correlation is informative."""
     likely = [pair for pair in duplicates.pairs if not pair.certain]
     across = split_leaks(frame, likely)
     kept = [pair for pair in likely if pair not in across]

@@ -1,8 +1,8 @@
-"""Images of one thing: those that certainly are are grouped, those that look like it are where looks can tell.
+"""Near-duplicates: certain ones are grouped, likely ones where correlation distinguishes them from chance.
 
-Equal files, equal pixels and the same picture stored again are certain. Looks are not: two boards with one straight
-track each, or two parts in one fixture, look alike and are different. So a pair that looks alike counts only where it
-is far more alike than chance makes images of this set, and than an image of this kind is with itself elsewhere.
+Equal files, equal pixels and the same picture stored again are certain. A high correlation is not: two boards
+with one straight track each, or two parts in one fixture, correlate and are different. So a pair counts only where its
+correlation exceeds by far that of chance in this set, and the self-similarity of its images.
 `benchmarks/duplicates.md` has precision and recall.
 """
 
@@ -42,7 +42,7 @@ BLOCK = 512  # rows compared at a time
 class Pair:
     """Two rows of the frame that show one thing, and the correlation of their whitened thumbnails.
 
-    ``identical``: equal files or pixels. ``certain``: identical, or one picture stored again. Else it looks so.
+    ``identical``: equal files or pixels. ``certain``: identical, or one picture stored again. Else it is likely.
     """
 
     first: int

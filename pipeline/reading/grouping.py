@@ -1,4 +1,4 @@
-"""Which images belong together by the user's word: a serial number, board, lot or shot that their paths name."""
+"""Groups given by the user: a serial number, board, lot or shot in the paths of the images."""
 
 import re
 from collections.abc import Sequence

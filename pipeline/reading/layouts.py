@@ -1,4 +1,4 @@
-"""Which folder layout a data set has, and what that says about each file: class, split, mask."""
+"""The folder layout of a data set, and from it each file's class, split and mask."""
 
 from collections import defaultdict
 from collections.abc import Callable

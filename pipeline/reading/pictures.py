@@ -1,4 +1,4 @@
-"""Pairs of images side by side, for the eyes of whoever has to decide whether they show one part."""
+"""Pictures of image pairs side by side, for a person who decides whether they show one part."""
 
 from collections.abc import Sequence
 from pathlib import Path

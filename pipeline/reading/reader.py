@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode import to_eight_bits, white_level
-from pipeline.reading.files import list_files, printable
+from pipeline.reading.decode_memory import require_memory
+from pipeline.reading.file_listing import list_files, printable
 from pipeline.reading.grouping import groups_by_path
 from pipeline.reading.header import own_pixel_cap
+from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, find_layout, flat_folder
-from pipeline.reading.memory import require_memory
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
-from pipeline.reading.table import read_table
 
 if TYPE_CHECKING:
     from pipeline.log import Progress

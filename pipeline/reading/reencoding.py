@@ -1,4 +1,4 @@
-"""Whether two pictures are one that was stored again, judged at their full resolution."""
+"""Detection of re-encoded copies of an image, at full resolution."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is particular to an image, small enough to be held against every other, and how far that can be trusted.
+"""Whitened thumbnails for pairwise correlation, and measures of how informative that is.
 
 Plain correlation of thumbnails calls any two images with the same lighting or one straight line alike. So a thumbnail
 is high-passed, divided by its local contrast, and rid of its row and column means, which hold the lines along an axis.
@@ -52,7 +52,7 @@ def thumbnails(images: Sequence[Pixels]) -> Floats:
 
 
 def whitened(small: Floats) -> Floats:
-    """Leave of thumbnails what is particular to them; returns float32 ``[N, 32, 32]``, unit norm or all zeros."""
+    """Whiten thumbnails; returns float32 ``[N, 32, 32]``, unit norm or all zeros."""
     out = np.zeros_like(small)
     for k, thumbnail in enumerate(small):
         detail = thumbnail - cv2.GaussianBlur(thumbnail, (0, 0), DETAIL)

@@ -1,30 +1,30 @@
-"""The section that says what a comparison means on the line: rows of a table, and what the gain is worth in images."""
+"""The report's section on inspection metrics: rows of its table, and the gain as a number of labelled images."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.report import words
+from pipeline.report import formatting
 
 Cell = tuple[str, str]  # what is said, and its range in small print
 Says = Callable[..., str]
 TOO_FEW = ("too few to say", "")
 
 
-def line_rows(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows `{"name", "cells"}` of `quality` in metrics.json; none where nothing could be missed."""
-    if "change" not in quality:
+def line_rows(inspection: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows `{"name", "cells"}` of `inspection` in metrics.json; none where nothing could be missed."""
+    if "change" not in inspection:
         return []
-    missed = "Defects missed" if quality["good"] else "Defects given a wrong class"
+    missed = "Defects missed" if inspection["good"] else "Defects given a wrong class"
     rows = []
     for name, kind in ((missed, "miss"), ("Good parts rejected", "false_reject")):
-        rows.append(_row(name, f"{kind}_rate", quality, (words.percent, words.percent_range), _points))
-        parts = (words.count, words.count_range)
-        rows.append(_row(f"{name}, per million parts", f"{kind}_ppm", quality, parts, _parts))
-    saved = quality["change"]["saved_per_part"]
+        rows.append(_row(name, f"{kind}_rate", inspection, (formatting.percent, formatting.percent_range), _points))
+        parts = (formatting.count, formatting.count_range)
+        rows.append(_row(f"{name}, per million parts", f"{kind}_ppm", inspection, parts, _parts))
+    saved = inspection["change"]["saved_per_part"]
     if saved is not None:
-        costs = quality["costs"]
+        costs = inspection["costs"]
         name = f"Saved on 1,000 parts, at {costs['miss']:g} a miss and {costs['false_reject']:g} a false reject"
-        said = [words.amount(1000 * value) for value in (saved["delta"], *saved["ci95"])]
+        said = [formatting.amount(1000 * value) for value in (saved["delta"], *saved["ci95"])]
         rows.append({"name": name, "cells": [("", ""), ("", ""), (said[0], f"{said[1]} to {said[2]}")]})
     return [row for row in rows if row]
 
@@ -49,7 +49,7 @@ def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> st
             f"{high} {of}."
         )
     each = ", ".join(
-        f"{_images(share['mean'], worth['most'], n)} of {words.printable(name)}" for name, n in counts.items() if n
+        f"{_images(share['mean'], worth['most'], n)} of {formatting.printable(name)}" for name, n in counts.items() if n
     )
     beside = f", beside the {there} there are" if there else f": {each}"
     return (
@@ -59,10 +59,10 @@ def worth_said(worth: Mapping[str, Any] | None, counts: Mapping[str, int]) -> st
 
 
 def _row(
-    name: str, key: str, quality: Mapping[str, Any], says: tuple[Says, Says], change: Callable[[Any], Cell]
+    name: str, key: str, inspection: Mapping[str, Any], says: tuple[Says, Says], change: Callable[[Any], Cell]
 ) -> dict[str, Any]:
     """Empty where this was not measured."""
-    without, with_, differs = (quality[part].get(key) for part in ("baseline", "augmented", "change"))
+    without, with_, differs = (inspection[part].get(key) for part in ("baseline", "augmented", "change"))
     if without is None:
         return {}
     cells = [(says[0](arm["mean"]), says[1](*arm["ci95"])) for arm in (without, with_)]
@@ -70,12 +70,12 @@ def _row(
 
 
 def _points(change: Mapping[str, Any]) -> Cell:
-    return words.points(change["delta"]) + " points", words.points_range(*change["ci95"])
+    return formatting.points(change["delta"]) + " points", formatting.points_range(*change["ci95"])
 
 
 def _parts(change: Mapping[str, Any]) -> Cell:
     low, high = change["ci95"]
-    return words.count(change["delta"], "+"), words.count_range(low, high, "+")
+    return formatting.count(change["delta"], "+"), formatting.count_range(low, high, "+")
 
 
 def _images(share: float, most: float, there: int | None) -> str:

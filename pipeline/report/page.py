@@ -8,12 +8,12 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from classifiers.sampling import REAL_LAST, SYNTHETIC_SHARE
+from classifiers.batch_plan import REAL_LAST, SYNTHETIC_SHARE
 from pipeline.masking import mask_secrets
-from pipeline.report import plots, words
+from pipeline.report import formatting, plots
 from pipeline.report.data import Estimate, ReportData
+from pipeline.report.data_urls import png
 from pipeline.report.line import line_rows, worth_said
-from pipeline.report.pictures import png
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 MOST_PAIRS, MOST_UNFILTERED = 12, 24  # a class; more only make the file large
@@ -32,23 +32,23 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "points": words.points,
-        "number": words.number,
-        "duration": words.duration,
-        "spoken": words.spoken,
-        "name": words.printable,
-        "arm": words.arm_name,
+        "percent": formatting.percent,
+        "points": formatting.points,
+        "number": formatting.number,
+        "duration": formatting.duration,
+        "spoken": formatting.spoken,
+        "name": formatting.printable,
+        "arm": formatting.arm_name,
         "masked": lambda text: mask_secrets(str(text)),
         "png": png,
     }
     environment.globals |= {
-        "percent_range": words.percent_range,
-        "points_range": words.points_range,
-        "figure": words.figure,
-        "figure_range": words.figure_range,
-        "improvement": words.improvement,
-        "improvement_range": words.improvement_range,
+        "percent_range": formatting.percent_range,
+        "points_range": formatting.points_range,
+        "figure": formatting.figure,
+        "figure_range": formatting.figure_range,
+        "improvement": formatting.improvement,
+        "improvement_range": formatting.improvement_range,
     }
     html = environment.get_template("template.html.j2").render(_view(data))
     return html.encode("utf-8", "replace").decode("utf-8")
@@ -69,10 +69,10 @@ def _view(data: ReportData) -> dict[str, Any]:
         "data": data,
         "metrics": metrics,
         "verdict": metrics["verdict"],
-        "verdict_word": words.VERDICTS[metrics["verdict"]],
+        "verdict_word": formatting.VERDICTS[metrics["verdict"]],
         "gain": gain,
         "endpoint": endpoint,
-        "endpoint_name": words.ENDPOINTS[endpoint["name"]],
+        "endpoint_name": formatting.ENDPOINTS[endpoint["name"]],
         "more_than_there_is": _more_than_there_is(endpoint),
         "arms": arms,
         "compared": compared,
@@ -80,7 +80,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "augmented": augmented,
         "classes": classes,
         "generated": generated,
-        **words.MADE[metrics.get("source", {}).get("kind", "gan")],
+        **formatting.MADE[metrics.get("source", {}).get("kind", "gan")],
         "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "used")},
         "counts": counts,
         "splits": SPLITS,
@@ -91,8 +91,8 @@ def _view(data: ReportData) -> dict[str, Any]:
         "other_matrices": {
             arm: list(_matrix(counted)) for arm, counted in data.confusion.items() if arm not in compared
         },
-        "quality": metrics.get("quality") or {},
-        "line_rows": line_rows(metrics.get("quality") or {}),
+        "inspection": metrics.get("inspection") or {},
+        "line_rows": line_rows(metrics.get("inspection") or {}),
         "synthetic_share": SYNTHETIC_SHARE,
         "real_last": REAL_LAST,
         "worth_said": worth_said(metrics.get("worth"), counts.get("train") or {}),
@@ -107,7 +107,7 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 def _figures(data: ReportData, classes: list[str], baseline: str | None, augmented: str | None) -> dict[str, str]:
     arms, gain, endpoint = data.metrics.get("arms") or {}, data.metrics.get("gain"), data.metrics["endpoint"]
-    funnel = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
+    rejections = {name: row for name, row in (data.metrics.get("classes") or {}).items() if row.get("generated")}
     without, with_ = (data.recall_intervals.get(arm or "", {}) for arm in (baseline, augmented))
     figures = {}
     found = {arm: _estimate(row[endpoint["name"]], "mean") for arm, row in arms.items()}
@@ -125,8 +125,8 @@ def _figures(data: ReportData, classes: list[str], baseline: str | None, augment
         figures["gain"] = plots.gain_plot(_gains(gain, endpoint, data.gain_recall))
     if without and with_:
         figures["recall"] = plots.recall_plot(classes, without, with_)
-    if funnel:
-        figures["funnel"] = plots.funnel_plot(funnel)
+    if rejections:
+        figures["rejections"] = plots.rejections_plot(rejections)
     return figures
 
 
@@ -147,7 +147,7 @@ def _gains(gain: Mapping[str, Any], endpoint: Mapping[str, Any], recall: Mapping
     overall = {"Accuracy, all images": "accuracy", "Macro F1": "macro_f1"}
     rows = {said: _estimate(gain[key], "delta") for said, key in overall.items()}
     if endpoint["name"] == "balanced_accuracy":
-        rows = {words.ENDPOINTS["balanced_accuracy"]: _estimate(endpoint, "delta")} | rows
+        rows = {formatting.ENDPOINTS["balanced_accuracy"]: _estimate(endpoint, "delta")} | rows
     return rows | {f"Found: {name}": estimate for name, estimate in recall.items()}
 
 

@@ -1,4 +1,4 @@
-"""The figures: narrow, so that a phone shows them; shape and hatching say what colour says, so that a copier may."""
+"""The report's figures: narrow enough for a phone; shape and hatching repeat what colour says, for grey prints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ganaug.funnel import REASONS
+from ganaug.candidate_filter import REASONS
 from pipeline.report.data import Estimate, History
-from pipeline.report.pictures import svg
-from pipeline.report.words import arm_name, printable, spoken
+from pipeline.report.data_urls import svg
+from pipeline.report.formatting import arm_name, printable, spoken
 
 WIDTH = 4.8  # inches; 460 CSS pixels
 BASELINE, AUGMENTED, OTHER, INK, PALE = "#0b3c6f", "#e08a00", "#8a8a8a", "#222222", "#d5d5d5"
@@ -126,8 +126,8 @@ def recall_plot(classes: Sequence[str], baseline: Mapping[str, Estimate], augmen
 
 
 @_styled
-def funnel_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """What became of the candidates: accepted, and rejected by reason."""
+def rejections_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Candidates of each class: accepted, and rejected by reason."""
     found = {reason for row in classes.values() for reason in row["rejected"]}
     reasons = sorted(found, key=lambda reason: (REASONS.index(reason) if reason in REASONS else len(REASONS), reason))
     figure, axes = _rows(list(classes), row_height=0.36, margin=0.8 + 0.17 * (len(reasons) // 2 + 1))
@@ -138,9 +138,16 @@ def funnel_plot(classes: Mapping[str, Mapping[str, Any]]) -> Figure:
         colour, hatch = REJECTED[place % len(REJECTED)]
         counts = np.array([float(row["rejected"].get(reason, 0)) for row in classes.values()])
         axes.barh(
-            height, counts, left=left, color=colour, hatch=hatch, edgecolor="#6e6e6e", linewidth=0.4, height=0.62,
+            height,
+            counts,
+            left=left,
+            color=colour,
+            hatch=hatch,
+            edgecolor="#6e6e6e",
+            linewidth=0.4,
+            height=0.62,
             label=printable(f"rejected: {spoken(reason)}", 34),
-        )  # fmt: skip
+        )
         left = left + counts
     axes.set_xlabel("synthetic images")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -20,7 +20,7 @@ from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
 from pipeline.stages.arms import Option, arms, fit_of
 from pipeline.stages.fits import FitJob, run_fits
-from pipeline.stages.quality import endpoint_of
+from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder
 

@@ -1,4 +1,4 @@
-"""The final comparison, the only place that looks at the test images: every arm, several seeds, one verdict."""
+"""The final comparison, the only stage that uses the test images: every arm, several seeds, one verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,15 +10,21 @@ import torch
 from classifiers.bootstrap import Ints
 from classifiers.comparison import ArmSummary, Gain, gain, summarise
 from classifiers.endpoint import Endpoint
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 from classifiers.verdict import Lead, decide
 from pipeline.config import REAL_ARMS, Config
-from pipeline.history import look_number
+from pipeline.history import number_of_comparison
 from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
+from pipeline.stages.inspection_comparison import (
+    compare_inspection,
+    endpoint_of,
+    estimate,
+    images_worth,
+    inspection_record,
+)
 from pipeline.stages.keep import keep_classifiers
-from pipeline.stages.quality import compare_quality, endpoint_of, estimate, images_worth, quality_numbers
-from pipeline.stages.records import Choices, Judgement, Prepared, Selected, load_pack
+from pipeline.stages.records import Choices, FittedScorer, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, content_digest, write_json
 
 NO_GENERATOR: dict[str, Any] = {
@@ -34,7 +40,7 @@ def evaluate(
     run: RunFolder,
     config: Config,
     prepared: Prepared,
-    judgement: Judgement,
+    fitted_scorer: FittedScorer,
     selected: Sequence[Selected],
     choices: Choices,
 ) -> dict[str, Any]:
@@ -65,21 +71,21 @@ def evaluate(
     }
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
     before, after = predictions[choices.baseline], predictions[choices.augmented]
-    alike = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
+    control_jobs = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
     answers = {"truth": truth, "groups": groups} | {str(arm): of_arm for arm, of_arm in predictions.items()}
     comparison = _identity(endpoint, config, choices, answers)
-    look = look_number(run, comparison)
+    comparison_number = number_of_comparison(run, comparison)
 
     def lead(over: Ints) -> Lead:
-        won = gain(truth, over, after, groups, look=look, **common)
-        return Lead(won, compare_quality(config, prepared, truth, groups, over, after))
+        won = gain(truth, over, after, groups, comparison_number=comparison_number, **common)
+        return Lead(won, compare_inspection(config, prepared, truth, groups, over, after))
 
     chosen = lead(before)
     control = None
-    if accepted and alike != jobs[choices.baseline]:
-        control = lead(np.stack(run_fits(run, config, "control", alike)))
+    if accepted and control_jobs != jobs[choices.baseline]:
+        control = lead(np.stack(run_fits(run, config, "control", control_jobs)))
     real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
@@ -92,7 +98,7 @@ def evaluate(
             chosen.gain, control, *(summaries[a] for a in (choices.baseline, choices.augmented))
         ),
         "comparison": comparison,
-        "looks": look,
+        "comparisons": comparison_number,
         "alpha": chosen.gain.alpha,
         "dataset": {
             "classes": prepared.classes,
@@ -101,11 +107,11 @@ def evaluate(
             "counts": prepared.counts,
             "digest": prepared.digest,
         },
-        "classes": {name: NO_GENERATOR | {"features": judgement.features} for name in prepared.classes}
-        | {one.class_name: _class_metrics(one, judgement, choices.ratio) for one in selected},
+        "classes": {name: NO_GENERATOR | {"features": fitted_scorer.features} for name in prepared.classes}
+        | {one.class_name: _class_metrics(one, fitted_scorer, choices.ratio) for one in selected},
         "arms": {arm: _arm_metrics(summary, prepared.classes, endpoint) for arm, summary in summaries.items()},
-        "gain": _gain_metrics(chosen.gain, control, choices, alike[0].recipe),
-        "quality": quality_numbers(config, prepared, chosen.quality, chosen.gain.endpoint),
+        "gain": _gain_metrics(chosen.gain, control, choices, control_jobs[0].recipe),
+        "inspection": inspection_record(config, prepared, chosen.inspection, chosen.gain.endpoint),
         "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after, endpoint) if accepted else None,
     }
     details = {
@@ -121,14 +127,14 @@ def evaluate(
     return metrics
 
 
-def _class_metrics(one: Selected, judgement: Judgement, ratio: int) -> dict[str, Any]:
+def _class_metrics(one: Selected, fitted_scorer: FittedScorer, ratio: int) -> dict[str, Any]:
     return {
         "generated": one.generated,
         "accepted": one.accepted,
         "used": sum(len(part.indices) for part in synthetic_parts([one], ratio)),
         "rejected": one.rejected,
         **one.scores,
-        "features": judgement.features,
+        "features": fitted_scorer.features,
     }
 
 

@@ -1,4 +1,4 @@
-"""Judge the candidates: extractor and cross-fitted scorer from the training images, then the funnel class by class."""
+"""Filter the candidates: fit extractor and cross-fitted scorer on the training images, then filter class by class."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from classifiers.crossfit import CrossFit, cross_fit
+from classifiers.fitting import Recipe
 from classifiers.scattering import Scattering
-from classifiers.training import Recipe
+from ganaug.candidate_filter import ClassCandidates, ClassSelection, FilterOptions, RealClass, Remedies, filter_class
 from ganaug.copies import CopyRule
-from ganaug.funnel import ClassCandidates, ClassSelection, FunnelOptions, RealClass, Remedies, run_funnel
 from ganaug.metrics import Manifold, authenticity, manifold
 from ganaug.selection import frechet_subset
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.fits import device_of, identity_of, recipe_for
 from pipeline.stages.generate import wanted
-from pipeline.stages.records import Candidates, Judgement, Pack, Prepared, Selected, load_pack
+from pipeline.stages.records import Candidates, FittedScorer, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, cached_json, cached_tensors, digest, load_tensors
 from pipeline.workers import run_jobs, workers
 
@@ -38,22 +38,22 @@ FOREIGN = Remedies(  # of images that somebody else made: nothing here can train
 )
 
 
-def fit_judge(run: RunFolder, config: Config, prepared: Prepared) -> Judgement:
+def fit_scorer(run: RunFolder, config: Config, prepared: Prepared) -> FittedScorer:
     """Fit the feature extractor and the cross-fitted classifier on the training images."""
     recipe = _scorer_recipe(config, prepared)
     how = (identity_of(recipe), config.evaluate.folds, config.seed, device_of(config))
-    file = run.stored("judge", digest(prepared.digest, *how, code=__name__))
+    file = run.stored("scorer", digest(prepared.digest, *how, code=__name__))
     job = (str(file), prepared, config)
     with progress("filter: fitting the scorer", 1) as bar:
-        run_jobs(_fit_judge, [job], processes=workers(config), done=lambda: bar.advance(1))
-    return Judgement(str(file), load_tensors(file)[1]["features"])
+        run_jobs(_fit_scorer, [job], processes=workers(config), done=lambda: bar.advance(1))
+    return FittedScorer(str(file), load_tensors(file)[1]["features"])
 
 
 def _scorer_recipe(config: Config, prepared: Prepared) -> Recipe:
     return recipe_for(config, prepared.n_train, policy=SCORER_POLICY)
 
 
-def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
+def _fit_scorer(job: tuple[str, Prepared, Config]) -> None:
     file, prepared, config = job
 
     def build() -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -62,9 +62,15 @@ def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
         images, labels = pack.images[train], pack.labels[train]
         extractor = Scattering.fit(images)
         scorer = cross_fit(
-            images, labels, pack.groups[train], _scorer_recipe(config, prepared), classes=len(prepared.classes),
-            splits=config.evaluate.folds, seed=config.seed, device=device_of(config),
-        )  # fmt: skip
+            images,
+            labels,
+            pack.groups[train],
+            _scorer_recipe(config, prepared),
+            classes=len(prepared.classes),
+            splits=config.evaluate.folds,
+            seed=config.seed,
+            device=device_of(config),
+        )
         scorer_tensors, description = scorer.state()
         tensors = {f"scorer/{k}": t for k, t in scorer_tensors.items()}
         tensors |= {f"extractor/{k}": t for k, t in extractor.state().items()}
@@ -74,9 +80,9 @@ def _fit_judge(job: tuple[str, Prepared, Config]) -> None:
     cached_tensors(Path(file), build)
 
 
-def load_judge(judgement: Judgement) -> tuple[Scattering, CrossFit, Tensor]:
+def load_scorer(fitted_scorer: FittedScorer) -> tuple[Scattering, CrossFit, Tensor]:
     """Extractor, scorer and the features `[N, D]` of the training images in pack order."""
-    tensors, metadata = load_tensors(Path(judgement.file))
+    tensors, metadata = load_tensors(Path(fitted_scorer.file))
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
@@ -86,30 +92,30 @@ def load_judge(judgement: Judgement) -> tuple[Scattering, CrossFit, Tensor]:
 
 
 def filter_candidates(
-    run: RunFolder, config: Config, prepared: Prepared, judgement: Judgement, candidates: Sequence[Candidates]
+    run: RunFolder, config: Config, prepared: Prepared, fitted_scorer: FittedScorer, candidates: Sequence[Candidates]
 ) -> list[Selected]:
-    """Pass every class through the funnel and note, for every ratio, the subset it would merge."""
-    jobs = [(str(run.out), config, prepared, judgement, one) for one in candidates]
+    """Filter every class and store, for every ratio, the subset that would be merged."""
+    jobs = [(str(run.out), config, prepared, fitted_scorer, one) for one in candidates]
     with progress("filter", len(jobs)) as bar:
         return run_jobs(_filter_class, jobs, processes=workers(config), done=lambda: bar.advance(1, "classes"))
 
 
-def _filter_class(job: tuple[str, Config, Prepared, Judgement, Candidates]) -> Selected:
-    out, config, prepared, judgement, one = job
+def _filter_class(job: tuple[str, Config, Prepared, FittedScorer, Candidates]) -> Selected:
+    out, config, prepared, fitted_scorer, one = job
     run = RunFolder(Path(out))
     rules = (config.filter, config.evaluate.ratios, config.seed)
-    key = digest(Path(one.file).name, Path(judgement.file).name, *rules, code=__name__)
+    key = digest(Path(one.file).name, Path(fitted_scorer.file).name, *rules, code=__name__)
     file, record = run.stored("selection", key), run.stored("selection", key, ".json")
 
     def build() -> dict[str, Any]:
-        extractor, scorer, features = load_judge(judgement)
+        extractor, scorer, features = load_scorer(fitted_scorer)
         pack = load_pack(prepared.pack)
         train = pack.of("train")
         images = load_tensors(Path(one.file))[0]["images"]
         confidence = scorer.score(images, device=device_of(config))[:, one.label]
         found = ClassCandidates(images, extractor(images), confidence)
         real = {label: _real(pack, train, features, label) for label in range(len(prepared.classes))}
-        selection = run_funnel(
+        selection = filter_class(
             found,
             real[one.label],
             _options(config, prepared, one),
@@ -132,7 +138,7 @@ def _real(pack: Pack, train: Tensor, features: Tensor, label: int) -> RealClass:
 
 
 def lowest_confidence(min_confidence: float, classes: int) -> float:
-    """What a candidate needs: `min_confidence`, and no less than a guess among the classes has; 0 asks for nothing.
+    """Lowest confidence of an accepted candidate: `min_confidence`, but at least chance level; 0 for no bound.
 
     The higher of the two: of two classes, 0.2 would pass an image that is 79 % the other one, while with six the
     likeliest class is too much to ask of a scorer that has seen ten images of each (`benchmarks/confidence.py`).
@@ -140,9 +146,9 @@ def lowest_confidence(min_confidence: float, classes: int) -> float:
     return max(min_confidence, 1 / classes) if min_confidence else 0.0
 
 
-def _options(config: Config, prepared: Prepared, one: Candidates) -> FunnelOptions:
+def _options(config: Config, prepared: Prepared, one: Candidates) -> FilterOptions:
     f = config.filter
-    options = FunnelOptions(
+    options = FilterOptions(
         wanted(prepared, config, one.class_name),
         lowest_confidence(f.min_confidence, len(prepared.classes)),
         CopyRule(ceiling=f.copy_correlation),
@@ -182,7 +188,7 @@ def _tensors(
 
 
 def _neighbour_scores(accepted: Tensor, real: Tensor) -> dict[str, float | None]:
-    """How faithful, diverse and new the accepted images are; None with fewer than two images on a side."""
+    """Precision, recall, density, coverage and authenticity of the accepted images; None below two images on a side."""
     if min(len(accepted), len(real)) < 2:
         return dict.fromkeys((*Manifold._fields, "authenticity"))
     return {**manifold(accepted, real)._asdict(), "authenticity": authenticity(accepted, real)}

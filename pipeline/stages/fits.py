@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from classifiers.training import Recipe, fit, predict, steps_for
+from classifiers.fitting import Recipe, fit, predict, steps_for
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack

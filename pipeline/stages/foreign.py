@@ -1,4 +1,4 @@
-"""Candidates that somebody else made: read and framed as the real images are, refused where they show test images."""
+"""External candidates: read and framed as the real images, refused where they are copies of test images."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ from pipeline.errors import InputError
 from pipeline.log import RunLog
 from pipeline.masking import mask_secrets
 from pipeline.reading import Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
-from pipeline.reading.checks import too_many_bad
+from pipeline.reading.faults import too_many_bad
 from pipeline.reading.framing import Aspect, Framing, has_defect
-from pipeline.reading.table import read_rows
+from pipeline.reading.labels_csv import read_rows
 from pipeline.stages.generate import MOST
 from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, load_pack
 from pipeline.stages.seen import require_unseen
@@ -26,8 +26,8 @@ from pipeline.store import RunFolder, cached_tensors, digest, load_tensors, read
 Image = NDArray[np.uint8]
 NAMED = 3  # copies of test images that the error names
 UNKNOWN = (
-    "The synthetic images were given. None is a copy of a test image; whether whoever made them has used test images "
-    "in another way cannot be told from here."
+    "The synthetic images were given. None is a copy of a test image; whether their generator was trained on test "
+    "images is not known."
 )
 BLOCK = 256  # synthetic images that are compared with the held-out ones at a time
 
@@ -63,7 +63,7 @@ def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path)
         chosen = _at_most(mine, config.generate.per_class or MOST, config.seed)
         if len(chosen) < len(mine):
             remarks.append(
-                f"Class {name}: {len(chosen)} of {len(mine)} synthetic images were drawn at random and looked at; "
+                f"Class {name}: {len(chosen)} of {len(mine)} synthetic images were drawn at random and used; "
                 "generate.per_class sets how many."
             )
         candidates.append(_stored(run, prepared, label, reading, chosen, images, masks, origins))
@@ -96,9 +96,9 @@ def _packed(reading: Reading, prepared: Prepared, aspect: Aspect) -> tuple[Tenso
         """By its own mask alone, so that no image depends on what else was given."""
         framing: Framing = "mask" if prepared.framing == "mask" and has_defect(reading.masks[i]) else "whole"
         size = prepared.image_size
-        return frame_images(
-            [picture], [reading.masks[i]], [labels[i]], [sha256s[i]], framing=framing, image_size=size
-        )[0]  # fmt: skip
+        return frame_images([picture], [reading.masks[i]], [labels[i]], [sha256s[i]], framing=framing, image_size=size)[
+            0
+        ]
 
     pictures = [cut(image, i) for i, image in enumerate(reading.images)]
     images = pack(pictures, prepared.image_size, prepared.channels, aspect)
@@ -152,10 +152,13 @@ def _require_unseen(run: RunFolder, prepared: Prepared, maker: RunFolder) -> Non
         if model.exists():  # the store may be deleted between runs
             record = load_tensors(model)[1]
             require_unseen(
-                record, prepared, RunLog(run.log), generator=f"The generator {record['name']!r} of {maker.out}",
+                record,
+                prepared,
+                RunLog(run.log),
+                generator=f"The generator {record['name']!r} of {maker.out}",
                 mend="judge its images by the split that it was trained on, with the same data set, seed and data.* "
                 "settings",
-            )  # fmt: skip
+            )
 
 
 def _picture(image: Tensor) -> Image:
@@ -180,15 +183,21 @@ def _at_most(index: NDArray[np.int64], most: int, seed: int) -> list[int]:
 
 
 def _stored(
-    run: RunFolder, prepared: Prepared, label: int, reading: Reading, chosen: list[int],
-    images: Tensor, masks: Tensor | None, origins: Sequence[str],
-) -> Candidates:  # fmt: skip
+    run: RunFolder,
+    prepared: Prepared,
+    label: int,
+    reading: Reading,
+    chosen: list[int],
+    images: Tensor,
+    masks: Tensor | None,
+    origins: Sequence[str],
+) -> Candidates:
     tensors = {"images": images[chosen]}
     if masks is not None:
         tensors["masks"] = masks[chosen]
     facts: dict[str, Any] = {
         "class": prepared.classes[label],
-        "guide": "none",
+        "conditioning_input": "none",
         "origins": [origins[i] for i in chosen],
         "names": [PurePosixPath(reading.frame["path"].iloc[i]).stem for i in chosen],
     }

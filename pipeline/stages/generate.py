@@ -12,11 +12,11 @@ from torch import Tensor
 from ganaug.sampling import generate as sample
 from pipeline.config import Config
 from pipeline.log import RunLog, progress
-from pipeline.stages.guides import draw, draw_sentences, usable_kind
-from pipeline.stages.models import Averaged, averaged, by_task, generator_of
+from pipeline.stages.conditioning_inputs import draw, draw_sentences, usable_kind
 from pipeline.stages.publish import sentence_embedding
 from pipeline.stages.records import Candidates, Prepared, Trained, load_pack
-from pipeline.stages.upscale import drawing_family
+from pipeline.stages.super_resolution import drawing_family
+from pipeline.stages.trained_models import Averaged, averaged, by_task, generator_of
 from pipeline.store import RunFolder, cached_tensors, digest
 from pipeline.workers import resolve_device, run_jobs, torch_threads, workers
 
@@ -45,17 +45,17 @@ def planned_bytes(prepared: Prepared, config: Config) -> int:
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """The candidates of class `name`: drawn by `painter`, and enlarged if there is an `enlarger`.
+    """The candidates of class `name`: drawn by `generator`, then enlarged by the `super_resolver` if there is one.
 
-    `sentences` is the file that says what words mean to the painter, if it draws from words.
+    `sentences` is the file of the fitted text embedding, for a generator that draws from text.
     """
 
     name: str
     out: str
     config: Config
     prepared: Prepared
-    painter: Trained
-    enlarger: Trained | None
+    generator: Trained
+    super_resolver: Trained | None
     sentences: str
     digest: str
 
@@ -67,20 +67,20 @@ class GenerateJob:
 
 def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[GenerateJob]:
     """One job for each class that has a generator, in the order of the labels."""
-    painters, enlarger = by_task(trained)
-    guided = usable_kind(config, drawing_family(config), load_pack(prepared.pack))[0] != "none"
+    generators, super_resolver = by_task(trained)
+    conditioned = usable_kind(config, drawing_family(config), load_pack(prepared.pack))[0] != "none"
     said = (config.generate.truncation, config.generate.description)
 
-    def job(name: str, painter: Trained) -> GenerateJob:
-        made_by = [painter.digest, *([enlarger.digest] if enlarger else [])]
+    def job(name: str, generator: Trained) -> GenerateJob:
+        made_by = [generator.digest, *([super_resolver.digest] if super_resolver else [])]
         sentences = str(run.sentences(name)) if run.sentences(name).exists() else ""
-        # Guides are other images' and named by their place in the pack; all else of a class is its own.
-        pack = prepared.digest if guided else ""
+        # Conditioning inputs are other images' and named by their place in the pack; all else of a class is its own.
+        pack = prepared.digest if conditioned else ""
         count = candidates_per_class(prepared, config, name)
         key = digest(made_by, name, count, config.seed, said, pack, code=__name__)
-        return GenerateJob(name, str(run.out), config, prepared, painter, enlarger, sentences, key)
+        return GenerateJob(name, str(run.out), config, prepared, generator, super_resolver, sentences, key)
 
-    asked = {name: record for record in painters if record.model for name in record.conditions}
+    asked = {name: record for record in generators if record.model for name in record.conditions}
     return [job(name, asked[name]) for name in prepared.classes if name in asked]
 
 
@@ -94,37 +94,40 @@ def generate(run: RunFolder, config: Config, prepared: Prepared, trained: Sequen
 def generate_class(job: GenerateJob) -> Candidates:
     """Draw, or load what an earlier run drew."""
     run, config, prepared, name = RunFolder(Path(job.out)), job.config, job.prepared, job.name
-    record, enlarger = job.painter, job.enlarger
+    record, super_resolver = job.generator, job.super_resolver
     label, count = prepared.classes.index(name), candidates_per_class(prepared, config, name)
     pack, file = load_pack(prepared.pack), job.result
 
     def build() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        painter = averaged(Path(record.model))
-        card = painter[1]
+        generator = averaged(Path(record.model))
+        card = generator[1]
         seeds = first_seed(config.seed, name) + torch.arange(count)
         asked_by = torch.tensor(record.conditions[name])
         conditions = asked_by[torch.arange(count) % len(asked_by)]
-        tensors, guides, said = {"seeds": seeds, "conditions": conditions}, None, {}
-        if card["guide"] == "text" and config.generate.description:
+        tensors, conditioning_inputs, said = {"seeds": seeds, "conditions": conditions}, None, {}
+        if card["conditioning_input"] == "text" and config.generate.description:
             said = {"descriptions": [config.generate.description] * count}
-            guides = _asked(run, job.sentences, config.generate.description).expand(count, -1)
-        elif card["guide"] == "text":
-            guides, rows, turns = draw_sentences(pack, label, seeds, sentence_embedding(job.sentences))
-            tensors |= {"guide_rows": rows, "guide_symmetries": turns}
+            conditioning_inputs = _asked(run, job.sentences, config.generate.description).expand(count, -1)
+        elif card["conditioning_input"] == "text":
+            conditioning_inputs, rows, turns = draw_sentences(pack, label, seeds, sentence_embedding(job.sentences))
+            tensors |= {"conditioning_rows": rows, "conditioning_symmetries": turns}
             said = {"descriptions": [pack.rows[row]["description"] for row in rows.tolist()]}
-        elif card["guide"] != "none":
+        elif card["conditioning_input"] != "none":
             side = card["spec"]["size"] // card["spec"]["scale"]
-            guides, rows, turns = draw(card["guide"], pack, label, seeds, side)
-            tensors |= {"guide_rows": rows, "guide_symmetries": turns}
-        images = _sample(painter, config, seeds, conditions, guides)
-        if enlarger:
-            (condition,) = enlarger.conditions[name]  # it may have been trained when other classes came before this one
-            images = _sample(averaged(Path(enlarger.model)), config, seeds, torch.full_like(seeds, condition), images)
-        return tensors | {"images": images}, {"class": name, "guide": card["guide"], **said}
+            conditioning_inputs, rows, turns = draw(card["conditioning_input"], pack, label, seeds, side)
+            tensors |= {"conditioning_rows": rows, "conditioning_symmetries": turns}
+        images = _sample(generator, config, seeds, conditions, conditioning_inputs)
+        if super_resolver:
+            # it may have been trained when other classes came before this one
+            (condition,) = super_resolver.conditions[name]
+            images = _sample(
+                averaged(Path(super_resolver.model)), config, seeds, torch.full_like(seeds, condition), images
+            )
+        return tensors | {"images": images}, {"class": name, "conditioning_input": card["conditioning_input"], **said}
 
-    with torch_threads(1):  # whoever runs it: another number of threads gives other bits
+    with torch_threads(1):  # in every process: another number of threads gives other bits
         tensors, _ = cached_tensors(file, build)
-    made_by = "+".join(one.digest[:16] for one in (record, enlarger) if one)
+    made_by = "+".join(one.digest[:16] for one in (record, super_resolver) if one)
     return Candidates(label, name, str(file), made_by, len(tensors["images"]))
 
 
@@ -134,14 +137,16 @@ def first_seed(seed: int, class_name: str) -> int:
 
 
 def _asked(run: RunFolder, learnt: str, sentence: str) -> Tensor:
-    """The vector `[1, E]` of the sentence that was asked for; says in the log what of it means nothing here."""
+    """The embedding `[1, E]` of the sentence asked for; words that the embedding does not know are logged."""
     embedding = sentence_embedding(learnt)
     if ignored := embedding.ignored(sentence):
         RunLog(run.log).write("generate", "description", ignored=ignored)
     return embedding([sentence])
 
 
-def _sample(made: Averaged, config: Config, seeds: Tensor, conditions: Tensor, guides: Tensor | None) -> Tensor:
+def _sample(
+    made: Averaged, config: Config, seeds: Tensor, conditions: Tensor, conditioning_inputs: Tensor | None
+) -> Tensor:
     family, spec, generator = generator_of(*made, config.generate.truncation)
     device = resolve_device(config.device)
-    return sample(family, generator, spec, seeds, conditions, guides=guides, device=device)
+    return sample(family, generator, spec, seeds, conditions, conditioning_inputs=conditioning_inputs, device=device)

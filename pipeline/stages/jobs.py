@@ -1,4 +1,4 @@
-"""Which generators a strategy asks for, each as a job that says all it depends on."""
+"""The training jobs of a strategy; each record holds everything that the trained generator depends on."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -8,28 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganaug.checks import check_options
 from ganaug.families import get_family
 from ganaug.options import Options
+from ganaug.preconditions import check_options
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.log import RunLog
-from pipeline.stages.guides import usable_kind
+from pipeline.stages.conditioning_inputs import usable_kind
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
-from pipeline.stages.upscale import ENLARGES, drawing_family, enlarging_options, scale_of
+from pipeline.stages.super_resolution import SUPER_RESOLVES, drawing_family, scale_of, super_resolution_options
 from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tensors, write_atomically
 from pipeline.workers import resolve_device, resolve_precision
 
-SHARED, ENLARGER = "all classes", "enlarger"
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "base", "finetune_steps", "guide", "devices"}
+SHARED, SUPER_RESOLVER = "all classes", "super_resolver"
+NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "init_from", "finetune_steps", "conditioning_input", "devices"}
 UNLIMITED = 1_000_000  # steps, where minutes decide
 LEAST_HELD_OUT = 20  # validation images; fewer say less than the training images do (docs/scores.md)
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One generator to train. `labels` are the classes whose images it sees; `base` is the model it starts from.
+    """One generator to train, on the images of the classes `labels`, starting from the model `base` if there is one.
 
     A generator of one class depends on the images of that class alone, and on its base, so that a class that joins the
     data set leaves the others' generators as they are: `classes`, names by label, are empty for it.
@@ -47,10 +47,10 @@ class TrainJob:
     device: str
     threads: int
     out: str
-    base: str = ""
-    guide: str = "none"  # a kind of pipeline/stages/guides.py
+    init_from: str = ""
+    conditioning_input: str = "none"  # a kind of pipeline/stages/conditioning_inputs.py
     shrink: int = 1  # side of the pack's images over that of the images it learns to make
-    scale: int = 1  # side of those over that of their guides; above 1 it enlarges what others draw
+    scale: int = 1  # side of those over that of the conditioning inputs; above 1 it is a super-resolver
     devices: int = 1  # processes that train it together
 
     @property
@@ -61,17 +61,17 @@ class TrainJob:
     @cached_property
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
-        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "base", "pack", "labels")}
-        return digest(identity, _content(self), Path(self.base).name, code="pipeline.stages.train")
+        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "init_from", "pack", "labels")}
+        return digest(identity, _content(self), Path(self.init_from).name, code="pipeline.stages.train")
 
 
 def _content(job: TrainJob) -> str:
-    """Digest of what the job trains on and is scored by."""
+    """Digest of the images that the job is trained and scored on."""
     pack = load_pack(job.pack)
-    if job.guide == "text":  # what a sentence means is learned from those of all images
+    if job.conditioning_input == "text":  # what a sentence means is learned from those of all images
         return Path(job.pack).name
     index = images_of(job, pack)
-    masks = None if job.guide == "none" or pack.masks is None else pack.masks[index]
+    masks = None if job.conditioning_input == "none" or pack.masks is None else pack.masks[index]
     labels = pack.labels[index] if job.classes else len(index)
     held_out = pack.images[held_out_of(job, pack)]
     return digest(pack.images[index], labels, masks, held_out, code="pipeline.stages.train")
@@ -101,7 +101,7 @@ def options_for(config: Config) -> Options:
 
 def drawing_options(config: Config) -> Options:
     """Options of the family that draws; its defaults where `gan.family` is the one that enlarges."""
-    if config.gan.family != ENLARGES:
+    if config.gan.family != SUPER_RESOLVES:
         return options_for(config)
     enlarging = options_for(config)
     return replace(drawing_family(config).defaults, steps=enlarging.steps, precision=enlarging.precision)
@@ -132,7 +132,7 @@ def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[Train
     if not classes:
         return []
     for note in usable_kind(config, drawing_family(config), load_pack(prepared.pack))[1]:
-        RunLog(run.log).write("train", "guides", note=note)
+        RunLog(run.log).write("train", "conditioning_inputs", note=note)
     if config.gan.scope != "per_class":
         return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
     return [
@@ -141,22 +141,22 @@ def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[Train
 
 
 def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | None:
-    """The generator of `gan.base`, copied into the run's store if it is not there; None if one is to be trained.
+    """The generator of `gan.init_from`, copied into the run's store if it is not there; None if one is to be trained.
 
     Raises:
         InputError: the file holds no generator, one of another family or of images of another form, or one that has
             learned from test images of this run.
     """
-    if config.gan.base is None:
+    if config.gan.init_from is None:
         return None
-    file = Path(config.gan.base)
+    file = Path(config.gan.init_from)
     own = file.resolve().parent == run.store.resolve()
     try:
         asked = _fitting(run, file, config, prepared, own=own)
     except InputError as error:
         if not own:
             raise
-        # nobody has asked for it by name: an earlier run of this folder trained it
+        # gan.init_from was set by the workspace, not by the user: an earlier run of this folder trained it
         RunLog(run.log).write("train", "base", dropped=str(error))
         return None
     content, stored = file_digest(file), file
@@ -168,28 +168,32 @@ def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | 
 
 
 def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared, *, own: bool) -> dict[str, list[int]]:
-    """What the classes of a base are asked by; InputError where it does not fit this run.
+    """The conditions of each class in a base; InputError where the base does not fit this run.
 
-    One of the run's own that does not say what it has learned from is of an earlier version, and can be trained again.
+    A base in the run's own store without a list of its training images is of an earlier version; it is trained again.
     """
     try:
         card = load_tensors(file)[1]
         spec, asked = card["spec"], card["asked"]
     except (OSError, StoreError, KeyError) as error:
         raise InputError(
-            f"gan.base = {file} is no trained generator ({error}); give a file store/generator-*.safetensors of a run "
-            "with gan.scope = shared or specialise."
+            f"gan.init_from = {file} is no trained generator ({error}); give a file store/generator-*.safetensors of a "
+            "run with gan.scope = shared or specialise."
         ) from None
     wanted = (drawing_family(config).name, prepared.image_size // scale_of(config), prepared.channels)
     if (card["family"], spec["size"], spec["channels"]) != wanted:
         raise InputError(
-            f"gan.base = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} channel(s), but "
-            f"this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.base out."
+            f"gan.init_from = {file} is a {card['family']} for {spec['size']} pixels and {spec['channels']} "
+            "channel(s), "
+            f"but this run needs a {wanted[0]} for {wanted[1]} pixels and {wanted[2]} channel(s); leave gan.init_from "
+            "out."
         )
     if own and card.get("seen") is None:
-        raise InputError(f"gan.base = {file} does not say which images it has learned from; leave gan.base out.")
-    mend = "leave gan.base out, or give a data set with a split of its own that trains on these images"
-    require_unseen(card, prepared, RunLog(run.log), generator=f"gan.base = {file}", mend=mend)
+        raise InputError(
+            f"gan.init_from = {file} does not say which images it has learned from; leave gan.init_from out."
+        )
+    mend = "leave gan.init_from out, or give a data set with a split of its own that trains on these images"
+    require_unseen(card, prepared, RunLog(run.log), generator=f"gan.init_from = {file}", mend=mend)
     found: dict[str, list[int]] = asked
     return found
 
@@ -198,19 +202,19 @@ def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Tra
     """Strategy `specialise`: one short fine-tune a class from the shared generator."""
     options = replace(drawing_options(config), steps=config.gan.finetune_steps)
     return [
-        _job(run, config, prepared, name, (label,), options, base=base.model)
+        _job(run, config, prepared, name, (label,), options, init_from=base.model)
         for name, label in trainable(prepared, config).items()
     ]
 
 
-def enlarging_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
+def super_resolution_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
     """The SRGAN that enlarges the candidates of all classes, if they are to be enlarged."""
     labels, scale = tuple(trainable(prepared, config).values()), scale_of(config)
     if scale == 1 or not labels:
         return []
-    options = options_for(config) if config.gan.family == ENLARGES else enlarging_options(config)
-    job = _job(run, config, prepared, ENLARGER, labels, options)
-    return [replace(job, family=ENLARGES, guide="small", shrink=1, scale=scale)]
+    options = options_for(config) if config.gan.family == SUPER_RESOLVES else super_resolution_options(config)
+    job = _job(run, config, prepared, SUPER_RESOLVER, labels, options)
+    return [replace(job, family=SUPER_RESOLVES, conditioning_input="small", shrink=1, scale=scale)]
 
 
 def _job(
@@ -223,19 +227,31 @@ def _job(
     **more: Any,
 ) -> TrainJob:
     device = resolve_device(config.device)
-    shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("base"))
-    alone = shared or name == ENLARGER
+    shared = config.gan.scope == "shared" or (config.gan.scope == "specialise" and not more.get("init_from"))
+    alone = shared or name == SUPER_RESOLVER
     # Whatever the runner: another number of threads gives other bits.
     cores = torch.get_num_threads()
     threads = min(cores, config.workers or cores) if alone or device != "cpu" else 1
     family = drawing_family(config)
-    guide, _ = usable_kind(config, family, load_pack(prepared.pack))
+    conditioning_input, _ = usable_kind(config, family, load_pack(prepared.pack))
     return TrainJob(
-        name, prepared.pack, labels, tuple(prepared.classes) if alone else (), family.name, options,
-        more.pop("modes", 0), config.gan.minutes,
-        config.seed, device, threads, str(run.out), guide=guide, shrink=scale_of(config),
-        devices=config.gan.devices, **more,
-    )  # fmt: skip
+        name,
+        prepared.pack,
+        labels,
+        tuple(prepared.classes) if alone else (),
+        family.name,
+        options,
+        more.pop("modes", 0),
+        config.gan.minutes,
+        config.seed,
+        device,
+        threads,
+        str(run.out),
+        conditioning_input=conditioning_input,
+        shrink=scale_of(config),
+        devices=config.gan.devices,
+        **more,
+    )
 
 
 def images_of(job: TrainJob, pack: Pack, split: str = "train") -> Tensor:

@@ -28,7 +28,7 @@ def keep_classifiers(
     baseline, augmented = jobs
     recommended = augmented if metrics["verdict"] == "merge" else baseline
     fresh = RunFolder(run.store / "keeping")
-    shutil.rmtree(fresh.out, ignore_errors=True)  # left by a run that was killed
+    shutil.rmtree(fresh.out, ignore_errors=True)  # left by a killed run
     said: dict[str, Tensor] = {}
     for arm, job in jobs.items():
         weights, said[arm] = kept_fit(run, job)

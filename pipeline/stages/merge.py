@@ -18,7 +18,7 @@ from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.stages.arms import synthetic_parts
-from pipeline.stages.guides import marked
+from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
 from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
 from pipeline.store import RunFolder, load_tensors, replace_folder
@@ -75,11 +75,18 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: s
         rows.append(
             dict.fromkeys(COLUMNS, None)
             | {
-                "path": name, "label": row["label"], "split": split, "source": "real", "sha256": sha256,
-                "group": int(pack.groups[i]), "width": width, "height": height,
-                "mask": "" if mask is None else f"masks/{name}", "decision": "kept",
+                "path": name,
+                "label": row["label"],
+                "split": split,
+                "source": "real",
+                "sha256": sha256,
+                "group": int(pack.groups[i]),
+                "width": width,
+                "height": height,
+                "mask": "" if mask is None else f"masks/{name}",
+                "decision": "kept",
             }
-        )  # fmt: skip
+        )
         advance()
     return rows
 
@@ -102,16 +109,24 @@ def _write_synthetic(
                 _write_png(folder / "masks" / name, made.masks[i])
             rows.append(
                 {
-                    "path": name, "label": one.class_name, "split": "train", "source": "synthetic",
-                    "sha256": _write_png(folder / name, image), "group": group + len(rows),
-                    "width": image.shape[1], "height": image.shape[0],
+                    "path": name,
+                    "label": one.class_name,
+                    "split": "train",
+                    "source": "synthetic",
+                    "sha256": _write_png(folder / name, image),
+                    "group": group + len(rows),
+                    "width": image.shape[1],
+                    "height": image.shape[0],
                     "mask": f"masks/{name}" if i in made.masks else "",
-                    "generator": made.origins[i], "seed": made.seeds[i], "confidence": float(scores["confidence"][i]),
+                    "generator": made.origins[i],
+                    "seed": made.seeds[i],
+                    "confidence": float(scores["confidence"][i]),
                     "realism": float(scores["realism"][i]),
                     "nearest_real": real[int(scores["nearest_real"][i])]["path"],
-                    "nearest_real_distance": float(scores["distance"][i]), "decision": "accepted",
+                    "nearest_real_distance": float(scores["distance"][i]),
+                    "decision": "accepted",
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -131,13 +146,13 @@ class _Made(NamedTuple):
             return cls(facts["names"], facts["origins"], [None] * len(facts["names"]), known)
         seeds = tensors["seeds"].tolist()
         names = [f"{generator[:8]}-{seed:08d}" for seed in seeds]
-        masks = masks_of(tensors, pack) if facts["guide"] == "mask" else {}
+        masks = masks_of(tensors, pack) if facts["conditioning_input"] == "mask" else {}
         return cls(names, [generator] * len(seeds), seeds, masks)
 
 
 def masks_of(candidates: Mapping[str, Tensor], pack: Pack) -> dict[int, NDArray[np.uint8]]:
     """Candidate -> the mask that it was made from, `uint8 [S, S]`; without those that edges stood in for."""
-    rows, turns = candidates["guide_rows"].tolist(), candidates["guide_symmetries"].tolist()
+    rows, turns = candidates["conditioning_rows"].tolist(), candidates["conditioning_symmetries"].tolist()
     known = marked(pack).tolist()
     return {
         i: SYMMETRIES[turn](pack.masks[row, 0]).numpy()

@@ -1,4 +1,4 @@
-"""Put the trained generators where a person looks for them: `generators/CLASS/`, each with a card."""
+"""Publish the trained generators in `generators/CLASS/`, each with a card."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from pipeline.config import Config
 from pipeline.descriptions import SentenceEmbedding
 from pipeline.errors import JobError
 from pipeline.log import RunLog
-from pipeline.stages.guides import embedding_of, training_images
-from pipeline.stages.models import averaged, by_task
+from pipeline.stages.conditioning_inputs import embedding_of, training_images
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
+from pipeline.stages.trained_models import averaged, by_task
 from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
 
 ANEW = "train anew with `ganaug run` or `ganaug class update`"
@@ -27,28 +27,28 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
     Raises:
         JobError: no generator was trained at all, or none that enlarges what the others draw.
     """
-    painters, enlarger = by_task(trained)
-    if painters and not any(t.model for t in painters):
-        raise JobError(f"Every generator failed to train: {painters[0].failure}")
-    if enlarger and not enlarger.model:
-        raise JobError(f"The generator that enlarges failed to train (generate.upscale): {enlarger.failure}")
+    generators, super_resolver = by_task(trained)
+    if generators and not any(t.model for t in generators):
+        raise JobError(f"Every generator failed to train: {generators[0].failure}")
+    if super_resolver and not super_resolver.model:
+        raise JobError(f"The generator that enlarges failed to train (generate.upscale): {super_resolver.failure}")
     pack = load_pack(prepared.pack)
-    enlarging, its_card = averaged(Path(enlarger.model)) if enlarger else ({}, {})
-    stay = {name for record in painters for name in (record.conditions if record.model else [record.name])}
+    enlarging, its_card = averaged(Path(super_resolver.model)) if super_resolver else ({}, {})
+    stay = {name for record in generators for name in (record.conditions if record.model else [record.name])}
     for file in run.generator("any").parent.glob("*/card.json"):
         if file.parent.name not in stay:  # of a run with another configuration or data set
             _withdraw(run, file.parent.name)
-    for record in painters:
+    for record in generators:
         if not record.model:
             continue
         weights, card = averaged(Path(record.model))
         for name, conditions in record.conditions.items():
             _save_unless_there(run.model(name), weights, record.digest)
-            if enlarger:
-                _save_unless_there(run.enlarger(name), enlarging, enlarger.digest)
+            if super_resolver:
+                _save_unless_there(run.super_resolver(name), enlarging, super_resolver.digest)
             else:
-                run.enlarger(name).unlink(missing_ok=True)
-            if card["guide"] == "text":
+                run.super_resolver(name).unlink(missing_ok=True)
+            if card["conditioning_input"] == "text":
                 save_tensors(run.sentences(name), *embedding_of(pack).state())
             else:
                 run.sentences(name).unlink(missing_ok=True)
@@ -63,15 +63,17 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "code_version": code_version(),
                     "config": config.gan.model_dump(mode="json"),
                     **_summary(card),
-                    "guide": _guides_of(card, pack, prepared.classes.index(name)),
-                    "enlarger": {"generator": enlarger.digest, **_summary(its_card)} if enlarger else None,
+                    "conditioning_input": _conditioning_inputs_of(card, pack, prepared.classes.index(name)),
+                    "super_resolver": {"generator": super_resolver.digest, **_summary(its_card)}
+                    if super_resolver
+                    else None,
                 },
             )
 
 
 def _withdraw(run: RunFolder, name: str) -> None:
     """Remove what `publish` wrote for a class, and its folder unless somebody has put something else there."""
-    for file in (run.model(name), run.enlarger(name), run.sentences(name), run.card(name)):
+    for file in (run.model(name), run.super_resolver(name), run.sentences(name), run.card(name)):
         file.unlink(missing_ok=True)
     if not any(run.generator(name).iterdir()):
         run.generator(name).rmdir()
@@ -88,7 +90,7 @@ def _save_unless_there(file: Path, weights: dict[str, Tensor], generator: str) -
 
 
 def sentence_embedding(file: str | Path) -> SentenceEmbedding:
-    """What a generator has learnt that sentences mean, from `RunFolder.sentences`."""
+    """The text embedding that a generator was trained with, from `RunFolder.sentences`."""
     return SentenceEmbedding.from_state(load_tensors(Path(file)))
 
 
@@ -102,8 +104,8 @@ def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
     cards = [read_json(card) for card in sorted((run.out / "generators").glob("*/card.json"))]
     if not cards:
         raise JobError(f"{run.out} holds no generator yet; train first, with `ganaug run` or `ganaug class add`.")
-    enlargers = [card["enlarger"] for card in cards if card["enlarger"]]
-    scales = {card["generator"]: 1 for card in cards} | {e["generator"]: e["spec"]["scale"] for e in enlargers}
+    super_resolvers = [card["super_resolver"] for card in cards if card["super_resolver"]]
+    scales = {card["generator"]: 1 for card in cards} | {e["generator"]: e["spec"]["scale"] for e in super_resolvers}
     found = []
     for key, scale in scales.items():
         model = run.stored("generator", key)
@@ -120,7 +122,7 @@ def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
 def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "family": card["family"],
-        "base": card["base"],
+        "init_from": card["init_from"],
         "spec": card["spec"],
         "options": card["options"],
         "steps": card["step"],
@@ -130,8 +132,11 @@ def _summary(card: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _guides_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
-    """The images whose guides are drawn, in the order that `pipeline/stages/guides.py: draw` counts them in."""
-    if card["guide"] == "none":
+def _conditioning_inputs_of(card: Mapping[str, Any], pack: Pack, label: int) -> dict[str, Any] | None:
+    """The images whose conditioning inputs are drawn, in the order of `conditioning_inputs.py: draw`."""
+    if card["conditioning_input"] == "none":
         return None
-    return {"kind": card["guide"], "images": [pack.rows[i]["path"] for i in training_images(pack, label).tolist()]}
+    return {
+        "kind": card["conditioning_input"],
+        "images": [pack.rows[i]["path"] for i in training_images(pack, label).tolist()],
+    }

@@ -42,9 +42,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained generator, or why there is none. `conditions` maps a class to the conditions it is asked by.
+    """One trained generator, or why there is none. `conditions` maps a class to the conditions it is drawn with.
 
-    With `scale` above 1 it draws nothing, but enlarges what the others drew by so much.
+    With `scale` above 1 it is a super-resolver: it enlarges the others' images by that factor.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Trained:
 class Candidates:
     """Synthetic images of one class: tensors `images`, `seeds`, `conditions` in `file`.
 
-    Where guides were drawn, also `guide_rows` (pack index of the image whose guide it was) and `guide_symmetries`.
-    The file's metadata has the `descriptions` that they were drawn from, if they were drawn from text.
-    `generator` names the one that drew them, and after a `+` the one that enlarged them. It is empty where somebody
+    With conditioning inputs also `conditioning_rows` (pack index of the image that each was taken from) and
+    `conditioning_symmetries`. The file's metadata holds the `descriptions`, for generators that draw from text.
+    `generator` names the generator and, after a `+`, the super-resolver. It is empty where somebody
     else made the images: then the file has no seeds and conditions but `masks` where some image has one, and its
     metadata says under `origins` and `names` where each image came from and what its file is called.
     """
@@ -84,8 +84,8 @@ class Supply:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the filter judges by, fitted on the training images: extractor, scorers and the real images' features."""
+class FittedScorer:
+    """Extractor and scorer of the filter, fitted on the training images, with the real images' features."""
 
     file: str
     features: str
@@ -93,7 +93,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Selected:
-    """What the filter said of one class.
+    """Result of the filter for one class.
 
     Tensors in `file`: `ratio_R`, the candidates that ratio R merges; `blind`, all in random order; `nearest_real` (pack
     index), `distance`, `realism` and `confidence` of every candidate; `wanted`, real training images of the class.
@@ -152,9 +152,13 @@ def load_pack(file: str) -> Pack:
     """Read what `prepare` saved."""
     tensors, metadata = load_tensors(Path(file))
     return Pack(
-        tensors["images"], tensors["labels"], tensors["groups"], tensors["splits"], metadata["rows"],
+        tensors["images"],
+        tensors["labels"],
+        tensors["groups"],
+        tensors["splits"],
+        metadata["rows"],
         tensors.get("masks"),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=4)  # a file may hold 100 MB, and each worker keeps its own

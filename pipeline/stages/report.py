@@ -1,4 +1,4 @@
-"""Gather what the stages left behind into one `report.html`."""
+"""Write `report.html` from the results of the stages."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from pipeline import report as page
 from pipeline.config import Config, dump_config
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
-from pipeline.report.training import columns_of
+from pipeline.report.training_pictures import columns_of
 from pipeline.stages.records import Choices, Prepared, Selected, Supply, load_images, load_pack
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
@@ -43,7 +43,7 @@ def report(
         history={name: columns_of(card["history"]) for name, card in cards.items()},
         findings={name: [found["text"] for found in card["monitor"]["findings"]] for name, card in cards.items()},
         samples={one.class_name: _pairs(prepared, one, choices) for one in selected},
-        unfiltered={one.class_name: [_shown(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
+        unfiltered={one.class_name: [_as_array(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
         reading=page.Reading(
             counts={split: sum(of.values()) for split, of in prepared.counts.items()}, notes=prepared.notes
         ),
@@ -78,8 +78,8 @@ def _pairs(prepared: Prepared, one: Selected, choices: Choices) -> list[page.Pai
     spread = torch.linspace(0, max(len(chosen) - 1, 0), min(SHOWN, len(chosen))).round().long()
     return [
         page.Pair(
-            _shown(images[i]),
-            _shown(real[int(scores["nearest_real"][i])]),
+            _as_array(images[i]),
+            _as_array(real[int(scores["nearest_real"][i])]),
             float(scores["distance"][i]),
             float(scores["realism"][i]),
         )
@@ -87,7 +87,7 @@ def _pairs(prepared: Prepared, one: Selected, choices: Choices) -> list[page.Pai
     ]
 
 
-def _shown(image: torch.Tensor) -> NDArray[np.uint8]:
+def _as_array(image: torch.Tensor) -> NDArray[np.uint8]:
     array: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
     return array[..., 0] if array.shape[2] == 1 else array
 
@@ -109,8 +109,9 @@ def _warnings(supply: Supply, selected: Sequence[Selected], cards: Mapping[str, 
     for name, card in cards.items():
         if card.get("seen") is None:
             warnings.append(
-                f"Generator of {name}: nobody can tell which images it, or the one it was fine-tuned from, has learned "
-                "from; test images may be among them, and the figures too good. Train it anew, without gan.base."
+                f"Generator of {name}: it is not recorded which images it, or the one it was fine-tuned from, has "
+                "learned from; test images may be among them, and the figures too good. Train it anew, without "
+                "gan.init_from."
             )
         warnings += [
             f"Generator of {name}: {found['text']} The filter keeps one of each image."

@@ -51,7 +51,7 @@ def seen_by(pack: Pack, index: Tensor, base: Record | None) -> list[dict[str, st
 
 
 def require_unseen(record: Record, prepared: Prepared, log: RunLog, *, generator: str, mend: str) -> None:
-    """Log that nobody can tell, where the record has no list of images (it is older than that).
+    """Refuse a generator that was trained on test images; log it as unchecked where its record lists no images.
 
     Raises:
         InputError: the generator has learned from test images of this run, whose figures it would flatter.

@@ -1,4 +1,4 @@
-"""Train one generator, from a job's images to a saved model; which jobs there are says `jobs.py`."""
+"""Train one generator, from a job (`jobs.py`) to a saved model."""
 
 import os
 import traceback
@@ -12,19 +12,19 @@ from torch import Tensor
 
 from classifiers.perception import perceive
 from classifiers.scattering import Scattering
+from ganaug.distributed import SINGLE_PROCESS, Distributed, SingleProcess
 from ganaug.families import get_family
 from ganaug.metrics import authenticity, authenticity_among, training_scores
 from ganaug.metrics.diversity import find_modes
 from ganaug.monitor import Finding, explain
-from ganaug.ranks import ALONE, Alone, Together
 from ganaug.rollback import DivergedError
 from ganaug.seeding import random_stream
-from ganaug.training import Hooks, Trainer
+from ganaug.training_loop import Hooks, Trainer
 from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog, progress
-from pipeline.report.training import save_curves, save_grid
-from pipeline.stages.conditions import conditions_of
-from pipeline.stages.guides import GUIDES, shrunk
+from pipeline.report.training_pictures import save_curves, save_grid
+from pipeline.stages.class_conditions import conditions_of
+from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, shrunk
 from pipeline.stages.jobs import TrainJob, held_out_of, images_of
 from pipeline.stages.records import Trained, load_pack
 from pipeline.stages.seen import seen_by
@@ -50,10 +50,10 @@ def train(job: TrainJob) -> Trained:
         except StoreError as damaged:
             log.write("train", "damaged", generator=job.name, error=str(damaged))
     if job.devices > 1:
-        launch(_train_together, job, processes=job.devices, device=job.device)
+        launch(_train_distributed, job, processes=job.devices, device=job.device)
     else:
         with torch_threads(job.threads):
-            _train(job, ALONE, job.device)
+            _train(job, SINGLE_PROCESS, job.device)
     return _trained(job, model, load_tensors(model)[1])
 
 
@@ -67,7 +67,7 @@ def train_apart(job: TrainJob) -> Trained:
 
 
 def failed(job: TrainJob, error: Exception) -> Trained:
-    """What stands for a generator that could not be trained: the record says why, and the run goes on without it.
+    """The record of a generator that could not be trained, with the reason; the run goes on without it.
 
     Raises:
         InputError: `error` itself, if it is one; what the user has to mend is not this generator's alone.
@@ -80,28 +80,38 @@ def failed(job: TrainJob, error: Exception) -> Trained:
     return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale)
 
 
-def _train_together(ranks: Together, job: TrainJob) -> None:
-    with torch_threads(max(1, job.threads // ranks.size)):
-        _train(job, ranks, ranks.device)
+def _train_distributed(context: Distributed, job: TrainJob) -> None:
+    with torch_threads(max(1, job.threads // context.size)):
+        _train(job, context, context.device)
 
 
-def _train(job: TrainJob, ranks: Alone, device: str) -> None:
+def _train(job: TrainJob, context: SingleProcess, device: str) -> None:
     """Train to the end and save."""
     run, model = RunFolder(Path(job.out)), job.result
-    log = RunLog(run.log if ranks.rank == 0 else Path(os.devnull))
+    log = RunLog(run.log if context.rank == 0 else Path(os.devnull))
     pack = load_pack(job.pack)
     index = images_of(job, pack)
     conditions, asked, n_conditions = conditions_of(job, pack)
     side = pack.images.shape[-1] // job.shrink
-    base, of_base = load_tensors(Path(job.base)) if job.base else (None, None)
+    base, of_base = load_tensors(Path(job.init_from)) if job.init_from else (None, None)
     trainer = Trainer(
-        get_family(job.family), shrunk(pack.images[index], side), conditions, n_conditions=n_conditions,
-        options=job.options, seed=job.seed, device=device, base=base, perceive=perceive,
-        guides=None if job.guide == "none" else GUIDES[job.guide](pack, index, side // job.scale), ranks=ranks,
-    )  # fmt: skip
+        get_family(job.family),
+        shrunk(pack.images[index], side),
+        conditions,
+        n_conditions=n_conditions,
+        options=job.options,
+        seed=job.seed,
+        device=device,
+        init_from=base,
+        perceive=perceive,
+        conditioning_inputs=None
+        if job.conditioning_input == "none"
+        else CONDITIONING_INPUTS[job.conditioning_input](pack, index, side // job.scale),
+        context=context,
+    )
     checkpoint = run.stored("checkpoint", job.digest)
     _resume(trainer, checkpoint, log, job)
-    if ranks.rank > 0:  # the first process does all there is to do beside the updates
+    if context.rank > 0:  # the first process does all there is to do beside the updates
         trainer.run(Hooks(checkpoint=lambda trainer: trainer.state(), score=lambda trainer: {}), minutes=job.minutes)
         trainer.state()
         return
@@ -112,8 +122,13 @@ def _train(job: TrainJob, ranks: Alone, device: str) -> None:
     keep = {
         key: tensor for key, tensor in tensors.items() if key.split(".")[0] in ("generator", "discriminator", "ema")
     }
-    record |= {"name": job.name, "guide": job.guide, "asked": asked, "monitor": monitored(trainer)}
-    record |= {"base": Path(job.base).name, "seen": seen_by(pack, torch.cat([index, held_out]), of_base)}
+    record |= {
+        "name": job.name,
+        "conditioning_input": job.conditioning_input,
+        "asked": asked,
+        "monitor": monitored(trainer),
+    }
+    record |= {"init_from": Path(job.init_from).name, "seen": seen_by(pack, torch.cat([index, held_out]), of_base)}
     save_tensors(model, keep, record)
     for left in (checkpoint, _previous(checkpoint)):
         left.unlink(missing_ok=True)
@@ -122,7 +137,7 @@ def _train(job: TrainJob, ranks: Alone, device: str) -> None:
 
 def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, score: Score) -> None:
     folder, log = run.out / "training" / job.name, RunLog(run.log)
-    shown = trainer.batches.found.repeat_interleave(8)
+    preview_conditions = trainer.batches.found.repeat_interleave(8)
     total = job.options.steps if job.minutes is None else max(1, round(60 * job.minutes))  # steps, or seconds
     with progress(f"train {job.name}", total) as bar:
         at = [0]
@@ -138,25 +153,25 @@ def _run(trainer: Trainer, job: TrainJob, run: RunFolder, checkpoint: Path, scor
             if checkpoint.exists():
                 checkpoint.replace(_previous(checkpoint))
             save_tensors(checkpoint, *trainer.state())
-            save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
+            save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(preview_conditions, seed=0), columns=8)
             save_curves(folder, trainer.history)
             write_json(folder / "monitor.json", monitored(trainer))
 
         def tell(trainer: Trainer, finding: Finding) -> None:
-            text = explain(finding, trainer.keeper.outcome(trainer.step))
+            text = explain(finding, trainer.best_checkpoint.outcome(trainer.step))
             log.write("train", "finding", generator=job.name, **asdict(finding), text=text)
 
         try:
             trainer.run(Hooks(progress=advance, checkpoint=save, score=score, finding=tell), minutes=job.minutes)
-        finally:  # what was seen tells why, if training failed
+        finally:  # also after a failure: the findings explain it
             write_json(folder / "monitor.json", monitored(trainer))
-        save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(shown, seed=0), columns=8)
+        save_grid(folder / f"samples_{trainer.step:06d}.png", trainer.sample(preview_conditions, seed=0), columns=8)
         save_curves(folder, trainer.history)
 
 
 def monitored(trainer: Trainer) -> dict[str, Any]:
-    """How training ended, and everything that was seen meanwhile, in figures and in words."""
-    outcome = trainer.keeper.outcome(trainer.step)
+    """The outcome of a training and the monitor's findings, as figures and sentences."""
+    outcome = trainer.best_checkpoint.outcome(trainer.step)
     findings = [asdict(finding) | {"text": explain(finding, outcome)} for finding in trainer.findings()]
     return asdict(outcome) | {"findings": findings}
 
@@ -173,7 +188,7 @@ def scorer(trainer: Trainer, conditions: Tensor, held_out: Tensor, job: TrainJob
 
     FID and KID are measured against the images `held_out` from training `uint8 [M, C, S, S]` if there are any: against
     training images, to learn these by heart would be best. Even so copies of real images score as real ones do, and
-    authenticity, which is measured against all training images, tells them; not of an enlarger, whose guides are these.
+    authenticity, measured against all training images, detects them; not for a super-resolver, whose inputs these are.
     """
     real = trainer.batches.images.cpu()
     some = torch.randperm(len(real), generator=random_stream(job.seed))[:MOST_SCORED]

@@ -1,7 +1,6 @@
 """What a run keeps on disk: whole or not at all, verified when read, named by the digest of what it was made from."""
 
-from pipeline.store.digests import content_digest, digest, file_digest, jsonable
-from pipeline.store.files import (
+from pipeline.store.atomic_files import (
     StoreError,
     cached_json,
     cached_tensors,
@@ -14,6 +13,7 @@ from pipeline.store.files import (
     write_csv,
     write_json,
 )
+from pipeline.store.digests import content_digest, digest, file_digest, jsonable
 from pipeline.store.runfolder import SPLITS, RunFolder, hold, make_writable
 from pipeline.store.sources import code_version
 

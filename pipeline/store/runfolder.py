@@ -1,4 +1,4 @@
-"""A run's folder: where everything is, who is working in it, and whether there is room."""
+"""A run's folder: its paths, its lock, and its free space."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.errors import BusyError, InputError
-from pipeline.store.files import TEMPORARY, write_atomically
+from pipeline.store.atomic_files import TEMPORARY, write_atomically
 
 SPLITS = ("train", "val", "test")
 
@@ -84,12 +84,12 @@ class RunFolder:
     def model(self, class_name: str) -> Path:
         return self.generator(class_name) / "model.safetensors"
 
-    def enlarger(self, class_name: str) -> Path:
-        """Of the generator that enlarges what the class's own one drew, where there is one."""
-        return self.generator(class_name) / "enlarger.safetensors"
+    def super_resolver(self, class_name: str) -> Path:
+        """Of the super-resolver of the class's images, if there is one."""
+        return self.generator(class_name) / "super_resolver.safetensors"
 
     def sentences(self, class_name: str) -> Path:
-        """What turns a sentence into the vector that the class's generator draws from, if it draws from sentences."""
+        """The text embedding of the class's generator, if it draws from text."""
         return self.generator(class_name) / "sentences.safetensors"
 
     def card(self, class_name: str) -> Path:

@@ -16,9 +16,14 @@ OURS = ("classifiers", "ganaug", "pipeline")
 # Whatever computes imports these, and none of them changes what is computed: settings count by their values, a job
 # gives the same bits whoever runs it, and the rest says, shows or stores what came of it.
 NO_RESULTS = (
-    "pipeline.config", "pipeline.errors", "pipeline.log", "pipeline.masking", "pipeline.report", "pipeline.store",
+    "pipeline.config",
+    "pipeline.errors",
+    "pipeline.log",
+    "pipeline.masking",
+    "pipeline.report",
+    "pipeline.store",
     "pipeline.workers",
-)  # fmt: skip
+)
 
 # Imported name -> distribution, of the libraries that make or change numbers.
 LIBRARIES = {

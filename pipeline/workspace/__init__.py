@@ -1,4 +1,4 @@
-"""Defect classes that live for years: images that come and go, generators that are trained when they must be."""
+"""Workspaces: a registry of defect classes whose images are added and removed, with generators trained as needed."""
 
 from pipeline.workspace.classes import Added, add_images, remove_class
 from pipeline.workspace.folder import Row, Workspace

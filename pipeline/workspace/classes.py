@@ -14,8 +14,8 @@ import pandas as pd
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
-from pipeline.reading.checks import too_many_bad
-from pipeline.reading.files import check_file
+from pipeline.reading.faults import too_many_bad
+from pipeline.reading.file_listing import check_file
 from pipeline.reading.layouts import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
@@ -32,7 +32,7 @@ class DamagedError(InputError):
 
 @dataclass(frozen=True)
 class Added:
-    """What became of the files: new images by split, images that were known, unreadable files, other formats."""
+    """Result of adding files: new images by split, known images, unreadable files, other formats."""
 
     counts: dict[str, int]
     known: int

@@ -21,7 +21,7 @@ from pipeline.store import (
     write_json,
 )
 
-SETTINGS = """# Settings of this workspace; `pipeline/config/models.py` has all keys.
+SETTINGS = """# Settings of this workspace; `pipeline/config/schema.py` has all keys.
 data:
   val_fraction: 0 # choices by cross-validation: no class that joins can change what the others train on
 gan:
@@ -88,7 +88,7 @@ class Workspace:
         `fresh` one is asked for.
         """
         config = load_config(self.config if self.config.exists() else None, list(overrides or ()))
-        if fresh or config.gan.scope != "specialise" or config.gan.base or not self.base.exists():
+        if fresh or config.gan.scope != "specialise" or config.gan.init_from or not self.base.exists():
             return config
         kept = read_json(self.base)
         file = (self.run.store / kept["file"]).resolve()  # the run's settings are read again from other places too
@@ -96,13 +96,13 @@ class Workspace:
         trained_for = jsonable(_base_settings(Config()) | kept["for"])
         if trained_for != jsonable(_base_settings(config)) or not file.exists():
             return config
-        gan = config.gan.model_copy(update={"base": str(file)})
+        gan = config.gan.model_copy(update={"init_from": str(file)})
         return config.model_copy(update={"gan": gan})
 
     def keep_base(self, config: Config) -> None:
         """Remember what the generators of the finished run were fine-tuned from."""
         cards = [read_json(card) for card in sorted((self.run.out / "generators").glob("*/card.json"))]
-        bases = {card["base"] for card in cards if card["base"]}
+        bases = {card["init_from"] for card in cards if card["init_from"]}
         if config.gan.scope == "specialise" and len(bases) == 1:
             write_json(self.base, {"file": bases.pop(), "for": _base_settings(config)})
 
@@ -169,9 +169,9 @@ class Workspace:
 
     def _settings_digest(self, config: Config) -> str:
         """Of all that can change a result, but for a base of the workspace's own: that follows from the rest."""
-        base = config.gan.base
+        base = config.gan.init_from
         own = base is not None and Path(base).resolve().parent == self.run.store.resolve()
-        gan = config.gan.model_copy(update={"base": None}) if own else config.gan
+        gan = config.gan.model_copy(update={"init_from": None}) if own else config.gan
         return digest(gan, config.model_dump(mode="json", exclude={"gan", "serve"}), code="pipeline.job")
 
     def _holds_something_else(self) -> bool:
@@ -217,7 +217,7 @@ class Workspace:
 
 def _base_settings(config: Config) -> dict[str, object]:
     """All that the training of a shared base depends on, but for the images."""
-    gan = config.gan.model_dump(exclude={"base", "finetune_steps", "minutes"})
+    gan = config.gan.model_dump(exclude={"init_from", "finetune_steps", "minutes"})
     data = {"image_size": config.data.image_size, "upscale": config.generate.upscale, "seed": config.seed}
     return {**gan, **data, "device": config.device, "precision": config.precision}
 

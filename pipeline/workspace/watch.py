@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.reading.files import check_file
+from pipeline.reading.file_listing import check_file
 from pipeline.reading.layouts import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.store import read_json, write_json
@@ -19,7 +19,7 @@ State = list[int]  # time of the last change in nanoseconds, size
 
 
 def arrivals(workspace: Workspace, folder: Path, *, now: float | None = None) -> dict[str, dict[Path, State]]:
-    """Class -> files that are new since `mark` was last told of them, sorted by name, with the state they were seen in.
+    """Class -> files that `mark` has not recorded yet, sorted by name, with their state (size and time).
 
     Files that are still being written wait. An image and its mask come together, though one was there before. A link
     that leaves the folder of its class is left alone.
@@ -47,7 +47,7 @@ def arrivals(workspace: Workspace, folder: Path, *, now: float | None = None) ->
 
 
 def mark(workspace: Workspace, files: dict[Path, State]) -> None:
-    """Remember files as dealt with in the state they were seen in, whatever became of them."""
+    """Record files as processed, with the state they were seen in, whether they were added or refused."""
     write_json(_record(workspace), _seen(workspace) | {str(file): state for file, state in files.items()})
 
 

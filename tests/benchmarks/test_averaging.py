@@ -11,7 +11,7 @@ from benchmarks import averaging
 from benchmarks.averaging import Windows, averaged
 from ganaug.families import get_family
 from ganaug.sampling import to_float
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 
 
 def trainer() -> Trainer:
@@ -34,8 +34,9 @@ def test_every_average_goes_along_with_the_training_by_its_own_decay() -> None:
 def test_windows_are_parts_of_the_images() -> None:
     rng = torch.Generator().manual_seed(0)
     image = torch.arange(400).reshape(1, 1, 20, 20).remainder(256).to(torch.uint8)
-    windows = Windows(image, torch.zeros(1, dtype=torch.long), None, size=30, flips=False, rng=rng,
-                      device=torch.device("cpu"))  # fmt: skip
+    windows = Windows(
+        image, torch.zeros(1, dtype=torch.long), None, size=30, flips=False, rng=rng, device=torch.device("cpu")
+    )
     windows.side = 16
     found, _ = windows.draw()
     parts = [to_float(image[:, :, y : y + 16, x : x + 16])[0] for y in range(5) for x in range(5)]
@@ -47,10 +48,10 @@ def test_the_table_has_a_row_for_every_look(
     textures_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [word for one in ("evaluate.steps=2", "data.image_size=32", "gan.width=4") for word in ("--set", one)]
-    looks = ["--ema", "0.5", "--steps", "1", "2", "--truncation", "1", "0.5", "--seeds", "2", "--crop", "0.8"]
+    options = ["--ema", "0.5", "--steps", "1", "2", "--truncation", "1", "0.5", "--seeds", "2", "--crop", "0.8"]
     for name in ("SAMPLES", "JOIN"):
         monkeypatch.setattr(averaging, name, 8)
-    command = ["averaging", str(textures_folder), "--cases", "4:0", "--at-once", "1", *looks, *settings]
+    command = ["averaging", str(textures_folder), "--cases", "4:0", "--at-once", "1", *options, *settings]
     monkeypatch.setattr(sys, "argv", command)
     averaging.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]

@@ -10,7 +10,7 @@ from benchmarks import features, filter_stages
 from benchmarks.features import EXTRACTORS, standardised
 from benchmarks.filter_stages import draw, images_of, score
 from benchmarks.runs import stored
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 from pipeline.job import run_job
 from pipeline.store import RunFolder, load_tensors
 from tests import tiny
@@ -21,16 +21,18 @@ def test_candidates_are_judged_on_images_neither_trained_nor_tested_on(
 ) -> None:
     run = RunFolder(tmp_path / "run")
     run_job(run, tiny.settings("data.train_per_class=4", "gan.steps=5"), textures_folder, until="filter")
-    train, judges, names = images_of(run)
+    train, held_out, names = images_of(run)
     assert names == list(tiny.TEXTURES) and torch.bincount(train[1]).tolist() == [4] * 3
     (pack,) = (load_tensors(file)[0] for file in stored(run, "pack"))
-    assert len(judges[0]) == 36 - len(pack["images"]) > 0
-    assert not {image.numpy().tobytes() for image in judges[0]} & {image.numpy().tobytes() for image in pack["images"]}
+    assert len(held_out[0]) == 36 - len(pack["images"]) > 0
+    assert not {image.numpy().tobytes() for image in held_out[0]} & {
+        image.numpy().tobytes() for image in pack["images"]
+    }
     monkeypatch.setattr(filter_stages, "CANDIDATES", 24)
     drawn = draw(run, names, train)
     assert [one.images.shape for one in drawn] == [(24, 1, 32, 32)] * 3 and len(drawn[0].half(1).images) == 12
     for option in ("none", "first 10"):
-        assert 0 <= score(option, 0, Recipe(steps=2), train, judges, drawn) <= 100
+        assert 0 <= score(option, 0, Recipe(steps=2), train, held_out, drawn) <= 100
     other = standardised("untrained", *train)
     again = draw(run, names, train, other)
     for one, same in zip(again, drawn, strict=True):

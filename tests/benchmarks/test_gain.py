@@ -40,13 +40,16 @@ def run(
     accuracy, rates = {"accuracy": {"mean": 0.9}}, {"miss_rate": {"mean": missed}, "false_reject_rate": None}
     return {
         "gain": {"accuracy": {"delta": delta, "ci95": ci95}, "baseline": "classical", "augmented": "gan"},
-        "arms": {"classical": accuracy, "gan": accuracy}, "verdict": "merge",
+        "arms": {"classical": accuracy, "gan": accuracy},
+        "verdict": "merge",
         "worth": {"share": {"mean": 0.5, "ci95": [0.1, 1]}, "images_per_class": 10},
-        "quality": {
-            "good": None if missed is None else "free", "baseline": rates, "augmented": rates,
+        "inspection": {
+            "good": None if missed is None else "free",
+            "baseline": rates,
+            "augmented": rates,
             "change": {"miss_rate": change, "false_reject_rate": change},
         },
-    }  # fmt: skip
+    }
 
 
 def test_only_a_gain_that_is_more_than_chance_is_put_in_images() -> None:
@@ -63,8 +66,8 @@ def test_missed_defects_are_told_where_a_class_holds_the_good_parts() -> None:
 
 def test_good_parts_rejected_stand_beside_the_missed_defects() -> None:
     tested = run(0.02, (0.0, 0.04), missed=0.25, change={"delta": 0.03, "ci95": [0.01, 0.05]})
-    tested["quality"]["augmented"] = tested["quality"]["baseline"] | {"false_reject_rate": {"mean": 0.04}}
-    tested["quality"]["baseline"] = tested["quality"]["baseline"] | {"false_reject_rate": {"mean": 0.01}}
+    tested["inspection"]["augmented"] = tested["inspection"]["baseline"] | {"false_reject_rate": {"mean": 0.04}}
+    tested["inspection"]["baseline"] = tested["inspection"]["baseline"] | {"false_reject_rate": {"mean": 0.01}}
     header, _, row = overview({"all": {0: tested}})
     assert "defects missed | good parts rejected" in header
     assert "1.0 → 4.0 %: +3.0 (+1.0 to +5.0)" in row

@@ -11,11 +11,16 @@ def row(kind: str, verdict: str, gain: float | None, confirmed: float | None = N
 
 
 def test_right_is_to_merge_what_helps_and_nothing_that_does_not() -> None:
-    said = summary([
-        row("helps", "merge", 0.1, 0.08), row("helps", "inconclusive", 0.01),
-        row("noise", "merge", 0.02, -0.02), row("noise", "inconclusive", 0.0), row("copies", "do_not_merge", -0.1),
-        row("copies", "merge", 0.03, 0.03),
-    ])  # fmt: skip
+    said = summary(
+        [
+            row("helps", "merge", 0.1, 0.08),
+            row("helps", "inconclusive", 0.01),
+            row("noise", "merge", 0.02, -0.02),
+            row("noise", "inconclusive", 0.0),
+            row("copies", "do_not_merge", -0.1),
+            row("copies", "merge", 0.03, 0.03),
+        ]
+    )
     assert "| helps | 2 | 1 | 1 | 0 | +5.5 |" in said
     assert "right by case: equal 1 of 2, costs 3 of 4" in said
     assert "right: 4 of 6, 66.7 %" in said and "merged though not meant to help: 2 of 4, 50.0 %" in said

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from classifiers.crossfit import CrossFit, cross_fit, folds, repeated_folds
-from classifiers.training import Recipe
+from classifiers.fitting import Recipe
 
 Textures = Callable[..., tuple[Tensor, Tensor]]
 

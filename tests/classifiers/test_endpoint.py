@@ -96,9 +96,9 @@ def test_the_intervals_of_an_arm_hold_the_truth(p: float, n: int) -> None:
     """Two classes of n / 2 images, each right with probability p on its own: all three figures are truly p."""
     rng = np.random.default_rng(n)
     right = np.column_stack([rng.binomial(n // 2, p, size=300) for _ in range(2)])
-    hits = np.array([
-        [found.lo <= p <= found.hi for found in intervals((a, n // 2 - a, n // 2 - b, b))] for a, b in right.tolist()
-    ])  # fmt: skip
+    hits = np.array(
+        [[found.lo <= p <= found.hi for found in intervals((a, n // 2 - a, n // 2 - b, b))] for a, b in right.tolist()]
+    )
     assert hits.mean(axis=0).min() >= 0.93 - 1.5 * (0.93 * 0.07 / 300) ** 0.5  # 0.908; 71 % at p = 0.97, n = 40 before
 
 

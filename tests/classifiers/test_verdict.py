@@ -9,7 +9,7 @@ from scipy.stats import norm
 from classifiers.bootstrap import Interval, spent_alpha
 from classifiers.comparison import Change, Gain, gain
 from classifiers.endpoint import Costs, Endpoint, Tally, balanced_accuracy, expected_cost
-from classifiers.quality import Quality, Rates, quality
+from classifiers.inspection_metrics import InspectionMetrics, Rates, inspection_metrics
 from classifiers.verdict import Lead, decide
 
 NAMES = ["dent", "scratch", "stain"]
@@ -20,7 +20,7 @@ GOOD = Gain(
     name="balanced_accuracy",
     endpoint=BETTER,
     strict=Interval(0.021, 0.002, 0.040),
-    look=1,
+    comparison_number=1,
     by_class={0: NONE, 1: NONE, 2: NONE},
     accuracy=BETTER,
     macro_f1=Interval(0.020, 0.001, 0.040),
@@ -58,8 +58,13 @@ def changed(mean: float, low: float, high: float, p: float = 0.01) -> dict[str, 
         (changed(0.01, -0.001, 0.02), 40, "inconclusive", "may be chance"),
         (changed(0.02, 0.001, 0.04, p=0.031), 40, "inconclusive", "may be chance"),  # 0.0304 is the level of the first
         ({"strict": Interval(0.021, -0.001, 0.04)}, 40, "inconclusive", "may be chance"),
-        ({"look": 2, **changed(0.02, 0.001, 0.04, p=0.007)}, 40, "merge", "more than chance"),
-        ({"look": 2, **changed(0.02, 0.001, 0.04)}, 40, "inconclusive", "number 2 of its line, which needs p = 0.0076"),
+        ({"comparison_number": 2, **changed(0.02, 0.001, 0.04, p=0.007)}, 40, "merge", "more than chance"),
+        (
+            {"comparison_number": 2, **changed(0.02, 0.001, 0.04)},
+            40,
+            "inconclusive",
+            "number 2 of its line, which needs p = 0.0076",
+        ),
         ({"macro_f1": Interval(0.01, -0.011, 0.03)}, 40, "inconclusive", "small classes may lose"),
         ({"groups": 19}, 40, "inconclusive", "only 19 of these are independent"),
         ({"seeds": 2}, 40, "inconclusive", "needs at least 3 runs"),
@@ -94,7 +99,7 @@ def test_a_gain_must_hold_under_the_same_augmentation_too(low: float, decision: 
 def test_without_costs_misses_have_their_say(miss: Interval | None, decision: str, says: str, priced: bool) -> None:
     before = Rates(miss=FIVE, false_reject=FIVE, missed={})
     after = before if miss is None else replace(before, miss=miss)
-    found = Quality(before, after, miss=miss or FIVE, false_reject=FIVE, good=0, kappa=0.9)
+    found = InspectionMetrics(before, after, miss=miss or FIVE, false_reject=FIVE, good=0, kappa=0.9)
     lead = Lead(replace(GOOD, name="expected_cost") if priced else GOOD, found)
     verdict = decide(lead, accepted=40, class_names=NAMES)
     if priced:  # with costs a miss has its price
@@ -107,7 +112,7 @@ def test_without_costs_misses_have_their_say(miss: Interval | None, decision: st
 def test_costs_that_cannot_be_weighed_leave_a_doubt(few: str) -> None:
     rates = Rates(miss=FIVE, false_reject=FIVE, missed={})
     known: dict[str, Any] = {"miss": FIVE, "false_reject": FIVE, few: None}
-    lead = Lead(replace(GOOD, name="expected_cost"), Quality(rates, rates, **known, good=0, kappa=0.9))
+    lead = Lead(replace(GOOD, name="expected_cost"), InspectionMetrics(rates, rates, **known, good=0, kappa=0.9))
     verdict = decide(lead, accepted=40, class_names=NAMES)
     assert verdict.decision == "inconclusive" and "takes 20 independent images" in verdict.reason
 
@@ -119,7 +124,7 @@ COST = expected_cost(2, good=0, prevalence=0.05, costs=Costs(miss=250, false_rej
 
 def lead_over(before: np.ndarray, after: np.ndarray, endpoint: Endpoint | None = None, truth: Any = TRUTH) -> Lead:
     classes, groups = int(truth.max()) + 1, np.arange(len(truth))
-    found = quality(truth, before, after, groups, classes=classes, good=0, seed=0)
+    found = inspection_metrics(truth, before, after, groups, classes=classes, good=0, seed=0)
     return Lead(gain(truth, before, after, groups, classes=classes, endpoint=endpoint, seed=0), found)
 
 
@@ -171,7 +176,7 @@ def test_harm_that_is_spread_over_the_classes_is_seen_in_the_misses() -> None:
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
     change, names = gain(*arms, classes=7, seed=0), ["good", *"abcdef"]
     assert decide(Lead(change), accepted=9, class_names=names).decision == "merge"
-    found = quality(*arms, classes=7, good=0, seed=0)
+    found = inspection_metrics(*arms, classes=7, good=0, seed=0)
     verdict = decide(Lead(change, found), accepted=9, class_names=names)
     assert (
         verdict.decision == "do_not_merge" and "7.5 percentage points more of the defects are missed" in verdict.reason
@@ -226,7 +231,7 @@ def test_what_a_rival_or_the_control_finds_must_not_be_lost(
     after, groups = counted(truth, 10, 18), np.arange(420)
 
     def lead(before: np.ndarray) -> Lead:
-        found = quality(truth, before, after, groups, classes=2, good=0, seed=0)
+        found = inspection_metrics(truth, before, after, groups, classes=2, good=0, seed=0)
         return Lead(gain(truth, before, after, groups, classes=2, seed=0), found)
 
     other = lead(counted(truth, *over))
@@ -247,7 +252,7 @@ def test_to_call_every_part_the_same_is_no_gain_where_no_other_is_tested(label: 
 def test_good_parts_that_are_not_tested_leave_a_doubt() -> None:
     truth, groups = np.repeat([1, 2], 40), np.arange(80)
     before, after = np.tile(np.where(groups % 40 < 10, 0, truth), (5, 1)), np.tile(truth, (5, 1))
-    found = quality(truth, before, after, groups, classes=3, good=0, seed=0)
+    found = inspection_metrics(truth, before, after, groups, classes=3, good=0, seed=0)
     lead = Lead(gain(truth, before, after, groups, classes=3, seed=0), found)
     verdict = decide(lead, accepted=9, class_names=["good", "dent", "pit"])
     assert verdict.decision == "inconclusive" and "none of these is a good part" in verdict.reason
@@ -271,7 +276,7 @@ def test_few_defective_images_that_are_missed_more_often_leave_a_doubt() -> None
     before[:150], after[:10] = 1, 1
     before[200:202], after[200:203] = 0, 0
     arms = truth, np.tile(before, (5, 1)), np.tile(after, (5, 1)), np.arange(len(truth))
-    found = quality(*arms, classes=2, good=0, seed=0)
+    found = inspection_metrics(*arms, classes=2, good=0, seed=0)
     verdict = decide(Lead(gain(*arms, classes=2, seed=0), found), accepted=9, class_names=["good", "dent"])
     assert verdict.decision == "inconclusive"
     assert "8.3 percentage points more of the defects are missed (too few test images" in verdict.reason
@@ -311,7 +316,7 @@ def simulated(
     return truth, *arms, np.arange(len(truth))
 
 
-def is_merged(data: tuple[np.ndarray, ...], endpoint: Endpoint | None, seed: int, look: int = 1) -> bool:
+def is_merged(data: tuple[np.ndarray, ...], endpoint: Endpoint | None, seed: int, comparison_number: int = 1) -> bool:
     """Whether the rule says merge; a rise of less than 1.5 standard errors is not looked at further."""
     truth, before, after, groups = data
     classes = int(truth.max()) + 1
@@ -320,8 +325,8 @@ def is_merged(data: tuple[np.ndarray, ...], endpoint: Endpoint | None, seed: int
     change = (tallies[1].found - tallies[0].found).mean(axis=1) @ tallies[0].image_weights(decides)[0]
     if change.sum() <= 1.5 * np.sqrt((change**2).sum()):
         return False
-    won = gain(*data, classes=classes, endpoint=endpoint, look=look, resamples=400, seed=seed)
-    found = quality(*data, classes=classes, good=0, resamples=100) if endpoint else None
+    won = gain(*data, classes=classes, endpoint=endpoint, comparison_number=comparison_number, resamples=400, seed=seed)
+    found = inspection_metrics(*data, classes=classes, good=0, resamples=100) if endpoint else None
     return decide(Lead(won, found), accepted=1, class_names=NAMES[:classes]).decision == "merge"
 
 
@@ -362,7 +367,7 @@ def test_useful_images_are_mostly_merged() -> None:
 
 
 def test_levels_of_all_comparisons_together_are_five_per_cent() -> None:
-    levels = [spent_alpha(look) for look in range(1, 100_001)]
+    levels = [spent_alpha(comparison_number) for comparison_number in range(1, 100_001)]
     assert levels[0] == pytest.approx(0.0304, abs=1e-4) and levels[1] == pytest.approx(levels[0] / 4)
     assert sum(levels) == pytest.approx(0.05, abs=1e-5) and sum(levels) < 0.05
 
@@ -376,11 +381,13 @@ def test_a_line_compared_again_and_again_is_rarely_merged_by_chance(spends: bool
         truth, ease = rng.integers(3, size=350), rng.normal(2.0, 1.5, 350)
         truth[:3] = np.arange(3)
         found = False
-        for look in range(1, 31):
-            n = 50 + 10 * look
+        for comparison_number in range(1, 31):
+            n = 50 + 10 * comparison_number
             right = rng.random((2, 5, n)) < 1 / (1 + np.exp(-ease[:n] - rng.normal(0, 0.15, (2, 5, 1))))
             before, after = np.where(right, truth[:n], (truth[:n] + 1) % 3)
-            found = is_merged((truth[:n], before, after, np.arange(n)), None, look, look if spends else 1)
+            found = is_merged(
+                (truth[:n], before, after, np.arange(n)), None, comparison_number, comparison_number if spends else 1
+            )
             if found:
                 break
         merged.append(found)

@@ -24,14 +24,14 @@ from flows.runners import threads
 from flows.tasks import as_tasks
 from flows.workspace import collect, retrain, update
 from ganaug.rollback import DivergedError
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from pipeline.errors import InputError
 from pipeline.history import history
 from pipeline.job import run_job
 from pipeline.log import read_log
-from pipeline.report.words import improvement
+from pipeline.report.formatting import improvement
 from pipeline.stages import train as training
-from pipeline.stages.conditions import Conditions, conditions_of
+from pipeline.stages.class_conditions import Conditions, conditions_of
 from pipeline.stages.jobs import TrainJob
 from pipeline.stages.records import Pack, load_pack
 from pipeline.store import RunFolder
@@ -86,9 +86,12 @@ def test_a_run_leaves_its_tasks_and_its_artifacts(tmp_path: Path, textures_folde
     assert {"prepare", "generate", "fit scorer", "filter", "choose", "merge", "evaluate", "report"} <= tasks.keys()
     artifacts = artifacts_of(run.id)
     assert {key: artifact.type for key, artifact in artifacts.items()} == {
-        "ganaug-verdict": "markdown", "ganaug-arms": "table", "ganaug-classes": "table", "ganaug-compare": "table",
+        "ganaug-verdict": "markdown",
+        "ganaug-arms": "table",
+        "ganaug-classes": "table",
+        "ganaug-compare": "table",
         "ganaug-progress": "progress",
-    }  # fmt: skip
+    }
     assert json.loads(str(artifacts["ganaug-progress"].data)) == 100
     (compared,) = json.loads(str(artifacts["ganaug-compare"].data))
     assert compared["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"
@@ -162,11 +165,11 @@ def test_the_report_is_refused_once_generators_have_seen_test_images(tmp_path: P
 def test_the_last_runs_of_a_folder_are_compared(finished: Finished, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished.run.out, out)
-    settings = ("quality.good=blobs", "evaluate.seeds=2")
+    settings = ("inspection.good=blobs", "evaluate.seeds=2")
     report(str(out))
     metrics = augment(str(finished.source), str(out), tiny.settings(*settings))
     newest, oldest = json.loads(str(artifacts_of(latest().id)["ganaug-compare"].data))
-    missed = metrics["quality"]["augmented"]["miss_rate"]["mean"]
+    missed = metrics["inspection"]["augmented"]["miss_rate"]["mean"]
     assert newest["defects missed"] == f"{100 * missed:.1f} %" != oldest["defects missed"]
     assert newest["FID"] is not None and newest["finished"] > oldest["finished"]
     assert newest["accuracy, points"] == f"{100 * metrics['gain']['accuracy']['delta']:+.1f}"

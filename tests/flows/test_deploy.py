@@ -25,9 +25,15 @@ def test_all_is_deployed_with_its_schedules() -> None:
     assert set(made) == {"augment", "report", "judge", "judge-images", "add-class", "update", "retrain", "collect"}
     plans = {name: [schedule.schedule.cron for schedule in one.schedules] for name, one in made.items()}
     assert plans == {
-        "augment": [], "report": [], "judge": [], "judge-images": [], "add-class": [],
-        "update": ["0 3 * * sun"], "retrain": ["0 1 * * *"], "collect": ["*/5 * * * *"],
-    }  # fmt: skip
+        "augment": [],
+        "report": [],
+        "judge": [],
+        "judge-images": [],
+        "add-class": [],
+        "update": ["0 3 * * sun"],
+        "retrain": ["0 1 * * *"],
+        "collect": ["*/5 * * * *"],
+    }
     alone = {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     for name in ("update", "retrain", "collect"):
         limit, options = made[name].global_concurrency_limit, made[name].concurrency_options

@@ -54,9 +54,12 @@ def test_a_deployed_run_ends_when_its_time_is_over(tmp_path: Path) -> None:
     )
     own = {"PREFECT_API_URL": PREFECT_API_URL.value(), "PREFECT__RUNTIME__DEPLOYMENT__ID": "some"}
     done = subprocess.run(  # ends when nobody holds its output any more: no training is left behind
-        [sys.executable, str(tmp_path / "job.py")], capture_output=True, text=True, timeout=PATIENCE,
+        [sys.executable, str(tmp_path / "job.py")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
         env=os.environ | own | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert done.returncode == 1 and "JobError: The run was ended after 0.003 hours (serve.timeout_hours)" in done.stderr
     events = [event for event in read_log(out / "log.jsonl") if event["event"] == "done" and "generator" in event]
     assert not events

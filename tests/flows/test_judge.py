@@ -13,7 +13,7 @@ from tests import tiny
 from tests.pipeline.conftest import ganaug  # noqa: F401 (a fixture)
 from tests.pipeline.test_judge import give
 
-SETTINGS = (*tiny.SETTINGS, "evaluate.seeds=1", "quality.learning_curve=false", "evaluate.arms=[real,gan]")
+SETTINGS = (*tiny.SETTINGS, "evaluate.seeds=1", "inspection.learning_curve=false", "evaluate.arms=[real,gan]")
 
 
 @pytest.fixture

@@ -35,9 +35,16 @@ QUICK = ("gan.steps=6", "gan.finetune_steps=3", *tiny.TWO_ARMS)
 GIVEN = [*tiny.SETTINGS, *QUICK]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--window-size=1400,2400",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--window-size=1400,2400",
+)
 
 
 @pytest.fixture(scope="module")

@@ -150,13 +150,13 @@ def test_what_arrives_waits_while_the_workspace_is_damaged(tmp_path: Path, works
 
 def test_a_run_that_failed_is_not_repeated_until_something_arrives(tmp_path: Path, workspace: Workspace) -> None:
     incoming = tmp_path / "incoming"
-    wrong = Settings.model_validate(parse_overrides([*OVERRIDES, "quality.good=none"]))
+    wrong = Settings.model_validate(parse_overrides([*OVERRIDES, "inspection.good=none"]))
     for seed in (80, 90):
         folder = tiny.write_dataset(tmp_path / str(seed), {"blobs": 3}, first_seed=seed) / "blobs"
         shutil.copytree(folder, incoming / "blobs", dirs_exist_ok=True)
         for file in incoming.rglob("*.png"):
             os.utime(file, (1e9, 1e9))
-        with pytest.raises(InputError, match=r"quality\.good = 'none' is no class"):
+        with pytest.raises(InputError, match=r"inspection\.good = 'none' is no class"):
             collect(str(workspace.root), str(incoming), wrong)
         assert collect(str(workspace.root), str(incoming), wrong) == {}
     assert update(str(workspace.root), settings=CHOSEN)["dataset"]["counts"]["train"]["blobs"] > 8
@@ -171,10 +171,10 @@ def test_no_workspace_is_said_so(
 
 
 def test_another_setting_of_the_base_trains_a_new_one(workspace: Workspace) -> None:
-    assert workspace.settings(OVERRIDES).gan.base is not None
-    assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.base is not None
-    assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.base is None
-    assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.base is None
+    assert workspace.settings(OVERRIDES).gan.init_from is not None
+    assert workspace.settings([*OVERRIDES, "gan.finetune_steps=9"]).gan.init_from is not None
+    assert workspace.settings([*OVERRIDES, "gan.steps=9"]).gan.init_from is None
+    assert workspace.settings([*OVERRIDES, "gan.scope=per_class"]).gan.init_from is None
 
 
 def test_images_cannot_join_or_leave_while_a_run_reads_them(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganaug.families import FAMILIES, get_family
 from ganaug.options import Options
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from tests.ganaug.families.examples import make, spec
 
 # Families whose discriminator looks at one image at a time, unlike those with statistics over the batch.
@@ -68,7 +68,7 @@ def test_a_wasserstein_family_refuses_what_has_no_meaning_for_it(name: str, opti
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"rate_g": -1.0}, {"r1_weight": -0.1}, {"ema": 1.0}, {"label_smoothing": 0.5}, {"label_noise": 0.7}],
+    [{"steps": 0}, {"lr_g": -1.0}, {"r1_weight": -0.1}, {"ema": 1.0}, {"label_smoothing": 0.5}, {"label_noise": 0.7}],
 )
 def test_an_option_out_of_range_is_named(wrong: dict[str, Any]) -> None:
     (name,) = wrong

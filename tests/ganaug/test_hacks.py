@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ganaug.families import FAMILIES, Family, get_family
 from ganaug.hacks import Anchors, label_ramp
 from ganaug.losses import r1_penalty
-from ganaug.training import Row, Trainer
+from ganaug.training_loop import Row, Trainer
 from tests.ganaug.families.examples import make, weights
 
 DCGAN = get_family("dcgan")
-TINY = {"steps": 20, "batch": 4, "width": 4, "latent": 12, "critic_steps": 1}
+TINY = {"steps": 20, "batch": 4, "width": 4, "latent": 12, "n_critic": 1}
 SHORT = TINY | {"steps": 8}
 PLAIN = TINY | {"r1_weight": 0.0, "diffaugment": "", "flips": False}
 HACKS: dict[str, dict[str, Any]] = {
@@ -25,7 +25,7 @@ HACKS: dict[str, dict[str, Any]] = {
     "instance noise": {"instance_noise": 0.2},
     "uniform": {"noise": "uniform"},
     "warm-up": {"warmup": 3},
-    "two rates": {"rate_g": 1e-4, "rate_d": 4e-4},
+    "two rates": {"lr_g": 1e-4, "lr_d": 4e-4},
     "LeCam": {"lecam": 0.1},
     "consistency": {"consistency": 1.0, "diffaugment": "translation"},
     "delayed conditions": {"delay_condition": 0.4},
@@ -125,8 +125,8 @@ def test_label_noise_flips_labels_of_both_kinds_one_by_one(name: str) -> None:
     assert not (1 - real_target).equal(fake_target)
 
 
-def shown_to_discriminator(trainer: Trainer, steps: int) -> list[tuple[Tensor, ...]]:
-    """What the discriminator was called with in its own updates: images, conditions and guides."""
+def augmented_inputs(trainer: Trainer, steps: int) -> list[tuple[Tensor, ...]]:
+    """What the discriminator was called with in its own updates: images, conditions and conditioning inputs."""
     calls: list[tuple[Tensor, ...]] = []
 
     def look(network: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -144,7 +144,7 @@ def test_instance_noise_falls_to_nothing_along_the_training() -> None:
     grey = torch.full((4, 1, 32, 32), 51, dtype=torch.uint8)
     options = replace(DCGAN.defaults, **PLAIN, instance_noise=0.5)
     trainer = Trainer(DCGAN, grey, torch.zeros(4).long(), n_conditions=1, options=options, seed=0)
-    calls = shown_to_discriminator(trainer, 20)
+    calls = augmented_inputs(trainer, 20)
     noise = [images[:4] - (51 / 127.5 - 1) for images, _ in calls]
     expected = [0.5 * (1 - step / 20) for step in range(20)]
     assert [part.std().item() for part in noise] == pytest.approx(expected, rel=0.1)
@@ -166,16 +166,16 @@ def test_latents_are_drawn_as_asked(name: str, noise: str, deviation: float) -> 
     assert (z.abs().max() <= 1).item() == (noise == "uniform")
 
 
-@pytest.mark.parametrize("critic_steps", [1, 3])
-def test_warm_up_trains_the_discriminator_alone_at_first(critic_steps: int) -> None:
-    trainer = make(DCGAN, **TINY | {"warmup": 7, "critic_steps": critic_steps})
+@pytest.mark.parametrize("n_critic", [1, 3])
+def test_warm_up_trains_the_discriminator_alone_at_first(n_critic: int) -> None:
+    trainer = make(DCGAN, **TINY | {"warmup": 7, "n_critic": n_critic})
     turns: list[str] = []
     trainer.optimizer_d.register_step_post_hook(lambda *_: turns.append("d"))
     trainer.optimizer_g.register_step_post_hook(lambda *_: turns.append("g"))
     start = weights(trainer.generator)
     trainer.train_step()
     trainer.train_step()
-    assert "".join(turns) == "d" * (7 + critic_steps) + "g" + "d" * critic_steps + "g"
+    assert "".join(turns) == "d" * (7 + n_critic) + "g" + "d" * n_critic + "g"
     assert any(not tensor.equal(start[key]) for key, tensor in weights(trainer.generator).items())
 
 
@@ -190,7 +190,7 @@ def test_r1_keeps_its_rhythm_through_warm_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_two_rates_move_each_network_by_its_own() -> None:
-    trainer = make(DCGAN, **TINY | {"rate_g": 1e-4, "rate_d": 7e-4})
+    trainer = make(DCGAN, **TINY | {"lr_g": 1e-4, "lr_d": 7e-4})
     networks = (trainer.generator, trainer.discriminator)
     before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     trainer.train_step()
@@ -226,9 +226,9 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(name: s
     trainer.run()
     trainer.discriminator.requires_grad_(False)
     real = (trainer.batches.images.float() / 127.5 - 1)[:4]
-    told = trainer.inputs.real_batch(trainer.now)[1]
+    conditioning = trainer.inputs.real_batch(trainer.now)[1]
     for _ in range(100):  # the power iteration goes one round a forward pass, the weights now at rest
-        trainer.discriminator(real, *told)
+        trainer.discriminator(real, *conditioning)
     values = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
     assert values == pytest.approx([1.0] * len(layers), abs=0.05)
 
@@ -276,18 +276,18 @@ def test_lecam_averages_are_of_all_scores_so_far() -> None:
 @pytest.mark.parametrize("name", ["dcgan", "wgan", "infogan", "pix2pix"])
 def test_labels_are_told_late(name: str) -> None:
     """Both kinds of pictures are told a random label until a quarter of the training, their own from a half on."""
-    trainer = make(FAMILIES[name], **PLAIN | {"steps": 80, "delay_condition": 0.25, "critic_steps": 1, "latent": 16})
+    trainer = make(FAMILIES[name], **PLAIN | {"steps": 80, "delay_condition": 0.25, "n_critic": 1, "latent": 16})
     known = trainer.batches.images.float() / 127.5 - 1
     of = torch.arange(12) % 2
     agree: list[float] = []
-    told_to_generator: list[Tensor] = []
-    trainer.generator.register_forward_pre_hook(lambda _, given: told_to_generator.append(given[1]))
+    generator_conditioning: list[Tensor] = []
+    trainer.generator.register_forward_pre_hook(lambda _, given: generator_conditioning.append(given[1]))
     for _ in range(80):
-        told_to_generator.clear()
-        images, condition, *_ = shown_to_discriminator(trainer, 1)[0]
+        generator_conditioning.clear()
+        images, condition, *_ = augmented_inputs(trainer, 1)[0]
         index = (images[:4, None] == known).flatten(2).all(2).int().argmax(1)
         agree.append((of[index] == condition[:4]).float().mean().item())
-        assert told_to_generator[0].equal(condition[:4])  # both networks are told the same
+        assert generator_conditioning[0].equal(condition[:4])  # both networks are told the same
     early, late = agree[:20], agree[40:]
     assert sum(early) / len(early) == pytest.approx(0.5, abs=0.2) and min(late) == 1
     assert 0.55 < sum(agree[20:40]) / 20 < 0.95

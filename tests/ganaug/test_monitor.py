@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from classifiers.scattering import Scattering
-from ganaug import training
+from ganaug import training_loop
 from ganaug.families import FAMILIES, Family, get_family
 from ganaug.metrics import training_scores
 from ganaug.metrics.diversity import find_modes, mode_recall, relative_spread
@@ -37,9 +37,9 @@ from ganaug.monitor import (
 from ganaug.options import Options
 from ganaug.rollback import MAX_ROLLBACKS, DivergedError
 from ganaug.symptoms import CHECKS, SURE, WINDOW, Row, swings_of
-from ganaug.training import Hooks, Trainer
+from ganaug.training_loop import Hooks, Trainer
 from tests import tiny
-from tests.ganaug.test_training import with_absurd_rates
+from tests.ganaug.test_training_loop import with_absurd_rates
 
 DCGAN, WGAN = get_family("dcgan"), get_family("wgan_gp")
 USUAL = {"loss_d": 1.36, "loss_g": 0.72, "score_real": 0.05, "score_fake": -0.05, "accuracy": 0.6, "gradient_g": 2.0}
@@ -132,8 +132,13 @@ def test_single_spikes_are_no_oscillation() -> None:
 
 
 def test_a_wasserstein_critic_may_be_sure_and_its_scores_may_wander() -> None:
-    sure = history(120, accuracy=lambda i: 1.0, loss_g=lambda i: -8 * i, score_real=lambda i: 8.0 * i + 5,
-                   score_fake=lambda i: 8.0 * i)  # fmt: skip
+    sure = history(
+        120,
+        accuracy=lambda i: 1.0,
+        loss_g=lambda i: -8 * i,
+        score_real=lambda i: 8.0 * i + 5,
+        score_fake=lambda i: 8.0 * i,
+    )
     assert kinds(sure, wasserstein=True) == set()
     assert kinds(sure) == {"strong_discriminator", "divergence"}
     assert kinds(history(120, score_real=lambda i: 1.1**i, accuracy=lambda i: 0.9), wasserstein=True) == {"divergence"}
@@ -317,39 +322,39 @@ def scripted(table: dict[int, dict[str, float]]) -> Callable[[Trainer], Row]:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows every 4 steps, so that a window is 160 steps."""
-    monkeypatch.setattr(training, "LOG_EVERY", 4)
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 4)
 
 
 def trained(trainer: Trainer, score: Callable[[Trainer], Row] | None, every: int = 50) -> dict[str, Finding]:
-    told: list[Finding] = []
-    trainer.run(Hooks(score=score, score_every=every, finding=lambda _, finding: told.append(finding)))
+    reported: list[Finding] = []
+    trainer.run(Hooks(score=score, score_every=every, finding=lambda _, finding: reported.append(finding)))
     found = {finding.kind: finding for finding in trainer.findings()}
-    assert {(f.kind, f.first) for f in told} == {(f.kind, f.first) for f in trainer.findings()}
-    assert len(told) == len(trainer.findings())
+    assert {(f.kind, f.first) for f in reported} == {(f.kind, f.first) for f in trainer.findings()}
+    assert len(reported) == len(trainer.findings())
     return found
 
 
 @pytest.mark.parametrize("family", [DCGAN, WGAN], ids=["dcgan", "wgan_gp"])
 def test_a_healthy_training_is_left_alone(often: None, score: Callable[[Trainer], Row], family: Family) -> None:
-    trainer = make(family, steps=240, critic_steps=1)
+    trainer = make(family, steps=240, n_critic=1)
     found = trained(trainer, score, every=80)
     assert set(found) <= {"balanced"}
-    assert trainer.step == 240 and trainer.keeper.outcome(240) == Outcome(240)
+    assert trainer.step == 240 and trainer.best_checkpoint.outcome(240) == Outcome(240)
 
 
 def test_a_discriminator_that_learns_far_too_fast_is_found_too_strong(often: None) -> None:
-    trainer = make(steps=200, rate_d=0.01, rate_g=1e-4, r1_weight=0.0, diffaugment="")
+    trainer = make(steps=200, lr_d=0.01, lr_g=1e-4, r1_weight=0.0, diffaugment="")
     found = trained(trainer, None)
     assert found["strong_discriminator"].figure > SURE and found["strong_discriminator"].open
     assert "vanishing_gradients" not in found  # the non-saturating loss is what keeps them alive
-    assert "halve gan.rate_d" in explain(found["strong_discriminator"], trainer.keeper.outcome(200))
+    assert "halve gan.lr_d" in explain(found["strong_discriminator"], trainer.best_checkpoint.outcome(200))
 
 
 def test_the_saturating_loss_loses_its_gradient_before_a_sure_discriminator(often: None) -> None:
-    trainer = make(steps=240, rate_d=0.02, rate_g=1e-4, r1_weight=0.0, diffaugment="", saturating=True)
+    trainer = make(steps=240, lr_d=0.02, lr_g=1e-4, r1_weight=0.0, diffaugment="", saturating=True)
     found = trained(trainer, None)
     assert found["vanishing_gradients"].figure < 0.01 and found["vanishing_gradients"].open
-    assert "gan.saturating to false" in explain(found["vanishing_gradients"], trainer.keeper.outcome(240))
+    assert "gan.saturating to false" in explain(found["vanishing_gradients"], trainer.best_checkpoint.outcome(240))
 
 
 class OneImage(nn.Module):
@@ -367,9 +372,9 @@ class OneImage(nn.Module):
 def test_a_generator_of_one_image_is_stopped(often: None, score: Callable[[Trainer], Row]) -> None:
     trainer = make(replace(DCGAN, generator=lambda spec: OneImage(DCGAN.generator(spec))), steps=400)
     collapse = trained(trainer, score, every=10)["mode_collapse"]
-    assert trainer.keeper.stopped == "mode_collapse" and trainer.step == 10 * SUSTAINED_SCORES
+    assert trainer.best_checkpoint.stopped == "mode_collapse" and trainer.step == 10 * SUSTAINED_SCORES
     assert collapse.figure < 0.01 and collapse.first == 10
-    assert "stopped at step 40" in explain(collapse, trainer.keeper.outcome(trainer.step))
+    assert "stopped at step 40" in explain(collapse, trainer.best_checkpoint.outcome(trainer.step))
     trainer.run(Hooks(score=score))  # stopped is stopped
     assert trainer.step == 40
     free = make(replace(DCGAN, generator=lambda spec: OneImage(DCGAN.generator(spec))), steps=60, early_stop=False)
@@ -378,18 +383,20 @@ def test_a_generator_of_one_image_is_stopped(often: None, score: Callable[[Train
 
 def test_a_critic_without_a_bound_diverges_and_is_stopped(often: None) -> None:
     """Nothing holds the critic's weights, and the generator hardly moves: the gap between the scores only grows."""
-    trainer = make(WGAN, steps=600, width=4, gp_weight=0.0, critic_steps=1, rate_d=5e-3, rate_g=1e-6)
+    trainer = make(WGAN, steps=600, width=4, gp_weight=0.0, n_critic=1, lr_d=5e-3, lr_g=1e-6)
     found = trained(trainer, scripted({150: {"fid": 40.0}}))
     assert found["divergence"].open and found["divergence"].figure > 50
-    assert trainer.keeper.outcome(trainer.step) == Outcome(trainer.step, "divergence", 150) and trainer.step < 600
-    said = explain(found["divergence"], trainer.keeper.outcome(trainer.step))
+    assert (
+        trainer.best_checkpoint.outcome(trainer.step) == Outcome(trainer.step, "divergence", 150) and trainer.step < 600
+    )
+    said = explain(found["divergence"], trainer.best_checkpoint.outcome(trainer.step))
     assert "set gan.gp_weight" in said and "generator of step 150 is used" in said
 
 
 def test_too_much_momentum_without_a_penalty_oscillates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 8)
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 8)
     trainer = make(
-        steps=400, rate_d=3e-3, rate_g=1e-2, betas=(0.95, 0.99), r1_weight=0.0, width=4, diffaugment="", flips=False
+        steps=400, lr_d=3e-3, lr_g=1e-2, betas=(0.95, 0.99), r1_weight=0.0, width=4, diffaugment="", flips=False
     )
     found = trained(trainer, None)
     assert found["oscillation"].figure > 1
@@ -414,7 +421,7 @@ def strike_from(trainer: Trainer, step: int) -> None:
 
 
 def test_a_training_that_breaks_late_leaves_its_best_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(training_loop, "SNAPSHOT_EVERY", 10)
     trainer = make(steps=60)
     strike_from(trainer, 45)
     kept: dict[int, dict[str, Tensor]] = {}
@@ -426,13 +433,15 @@ def test_a_training_that_breaks_late_leaves_its_best_generator(monkeypatch: pyte
         return scripted({20: {"fid": 30.0}})(trainer)
 
     found = trained(trainer, score, every=10)
-    assert trainer.keeper.outcome(trainer.step) == Outcome(40, "not_finite", 20)
+    assert trainer.best_checkpoint.outcome(trainer.step) == Outcome(40, "not_finite", 20)
     assert found["not_finite"].first == 46  # the step after
     assert all(tensor.equal(kept[20][key]) for key, tensor in trainer.ema.state_dict().items())
     assert all(tensor.equal(kept[20][key]) for key, tensor in trainer.generator.state_dict().items())
     assert all(tensor.equal(judged[20][key]) for key, tensor in trainer.discriminator.state_dict().items())
     assert not all(tensor.equal(judged[40][key]) for key, tensor in trainer.discriminator.state_dict().items())
-    tuned = Trainer(DCGAN, IMAGES, CONDITIONS, n_conditions=2, options=trainer.options, seed=1, base=trainer.state()[0])
+    tuned = Trainer(
+        DCGAN, IMAGES, CONDITIONS, n_conditions=2, options=trainer.options, seed=1, init_from=trainer.state()[0]
+    )
     assert all(tensor.equal(judged[20][key]) for key, tensor in tuned.discriminator.state_dict().items())
 
 
@@ -461,7 +470,7 @@ def test_what_is_kept(table: dict[int, dict[str, float]], options: dict[str, Any
         return scripted(table)(trainer)
 
     found = trained(trainer, score, every=10)
-    assert trainer.keeper.outcome(trainer.step) == expected
+    assert trainer.best_checkpoint.outcome(trainer.step) == expected
     assert trainer.sample(CONDITIONS, seed=1).equal(seen[expected.kept or expected.step])
     assert ("plateau" in found) == (expected.stopped == "plateau")
     assert ("decline" in found) == (expected.kept is not None and "mode_collapse" not in found)
@@ -475,7 +484,7 @@ def test_a_training_by_minutes_leaves_its_best_generator_too() -> None:
         return scripted({10: {"fid": 9.0}, 20: {"fid": 40.0}, 60: WORSE})(trainer)
 
     trainer.run(Hooks(score=score, score_every=10), minutes=1)
-    assert trainer.keeper.outcome(trainer.step) == Outcome(60, "", 20)
+    assert trainer.best_checkpoint.outcome(trainer.step) == Outcome(60, "", 20)
     assert {finding.kind for finding in trainer.findings()} == {"decline"}
 
 
@@ -488,11 +497,13 @@ def test_a_resumed_training_is_watched_and_ends_no_differently(at: int) -> None:
     whole.run(Hooks(score=scripted(table), score_every=10, finding=lambda _, f: first.append(f)))
     stopped.run(
         Hooks(
-            score=scripted(table), score_every=10, checkpoint_every=at,
+            score=scripted(table),
+            score_every=10,
+            checkpoint_every=at,
             checkpoint=lambda t: states.append((t.state()[0], json.loads(json.dumps(t.state()[1])))),
             finding=lambda t, f: again.append(f) if t.step <= at else None,
         )
-    )  # fmt: skip
+    )
     resumed.load(states[0])
     assert resumed.step == at
     resumed.run(Hooks(score=scripted(table), score_every=10, finding=lambda _, f: again.append(f)))
@@ -502,18 +513,18 @@ def test_a_resumed_training_is_watched_and_ends_no_differently(at: int) -> None:
     assert [key for key in ours if not ours[key].equal(theirs[key])] == []
     assert mine | {"seconds": 0} == other | {"seconds": 0}
     assert first == again and whole.findings() == resumed.findings()
-    assert resumed.keeper.outcome(60) == Outcome(60, "", 20)
+    assert resumed.best_checkpoint.outcome(60) == Outcome(60, "", 20)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, family in FAMILIES.items() if family.phase and "none" in family.guides]
+    "name", [name for name, family in FAMILIES.items() if family.phase and "none" in family.conditioning_inputs]
 )
 def test_a_growing_generator_is_judged_once_it_has_grown(name: str) -> None:
-    trainer = make(FAMILIES[name], steps=20, batch=2, width=4, critic_steps=1)
+    trainer = make(FAMILIES[name], steps=20, batch=2, width=4, n_critic=1)
     trainer.run(Hooks(score=scripted({}), score_every=1))
     settling = ["settling" in row for row in trainer.history]
     assert settling[0] and not settling[-1] and sorted(settling, reverse=True) == settling
-    assert trainer.keeper.best is not None and not trainer.keeper.best.get("settling")
+    assert trainer.best_checkpoint.best is not None and not trainer.best_checkpoint.best.get("settling")
 
 
 def test_told_labels_late_means_judged_late() -> None:

@@ -9,7 +9,7 @@ import pytest
 from ganaug.families import FAMILIES
 from ganaug.options import BOUNDS, Options
 from pipeline.config import known_keys, load_config
-from pipeline.config.models import NO_KEYS
+from pipeline.config.schema import NO_KEYS
 from pipeline.errors import InputError
 from pipeline.stages.jobs import options_for
 
@@ -52,8 +52,8 @@ def test_choices_are_named(name: str) -> None:
 
 
 def test_what_is_not_a_number_is_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"gan\.rate_g = nan: must be above 0"):
-        Options(rate_g=math.nan)
+    with pytest.raises(ValueError, match=r"gan\.lr_g = nan: must be above 0"):
+        Options(lr_g=math.nan)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

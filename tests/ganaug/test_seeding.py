@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from classifiers.training import Recipe, fit
+from classifiers.fitting import Recipe, fit
+from ganaug.distributed import SingleProcess
 from ganaug.families import get_family
-from ganaug.ranks import Alone
 from ganaug.sampling import latents
 from ganaug.seeding import default_stream, derived_seed, random_stream
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 
 DCGAN, SPEC = get_family("dcgan"), Spec(size=32, channels=1, conditions=2, latent=16, width=4)
 IMAGES = torch.randint(0, 256, (40, 1, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-class Rank(Alone):
+class Rank(SingleProcess):
     """One of two processes, without the other."""
 
     size = 2
@@ -31,7 +31,7 @@ class Rank(Alone):
 
 def make(seed: int = 3, rank: int = 0) -> Trainer:
     options = replace(DCGAN.defaults, batch=8, width=4, latent=8)
-    return Trainer(DCGAN, IMAGES, torch.arange(40) % 2, n_conditions=2, options=options, seed=seed, ranks=Rank(rank))
+    return Trainer(DCGAN, IMAGES, torch.arange(40) % 2, n_conditions=2, options=options, seed=seed, context=Rank(rank))
 
 
 def weights(trainer: Trainer) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.models import MODELS, build_model
+from classifiers.architectures import MODELS, build_model
 from pipeline.errors import InputError, JobError
 from pipeline.export_classifier import export_onnx
 from pipeline.job import run_job
@@ -95,10 +95,13 @@ def test_changes_are_the_images_that_only_one_of_the_two_gets_right(finished: Fi
             change = "wrong_to_right" if right[1] else "right_to_wrong"
             wanted.append(
                 {
-                    "path": path, "label": before["label"], "change": change,
-                    "baseline_predicted": before["predicted"], "augmented_predicted": after["predicted"],
+                    "path": path,
+                    "label": before["label"],
+                    "change": change,
+                    "baseline_predicted": before["predicted"],
+                    "augmented_predicted": after["predicted"],
                 }
-            )  # fmt: skip
+            )
     assert rows(finished.run.changes) == wanted
 
 

@@ -19,9 +19,18 @@ from pipeline.config import (
 from pipeline.errors import InputError
 
 STABLE_KEYS = {
-    "seed", "data.image_size", "data.train_per_class", "gan.family", "gan.scope", "gan.steps", "generate.per_class",
-    "filter.min_confidence", "evaluate.seeds", "evaluate.arms", "runner",
-}  # fmt: skip
+    "seed",
+    "data.image_size",
+    "data.train_per_class",
+    "gan.family",
+    "gan.scope",
+    "gan.steps",
+    "generate.per_class",
+    "filter.min_confidence",
+    "evaluate.seeds",
+    "evaluate.arms",
+    "runner",
+}
 
 
 def test_every_key_that_scripts_rely_on_exists() -> None:
@@ -44,14 +53,14 @@ def test_every_key_is_described_in_the_schema() -> None:
 def test_dumped_configuration_loads_to_an_equal_one(
     tmp_path_factory: pytest.TempPathFactory, seed: int, size: int, rate: float, minutes: float | None
 ) -> None:
-    overrides = [f"seed={seed}", f"data.image_size={size}", f"gan.rate_g={rate!r}"]
+    overrides = [f"seed={seed}", f"data.image_size={size}", f"gan.lr_g={rate!r}"]
     config = load_config(None, overrides + ([] if minutes is None else [f"gan.minutes={minutes!r}"]))
     file = tmp_path_factory.mktemp("config") / "config.yaml"
     file.write_text(dump_config(config), encoding="utf-8")
     assert load_config(file, []) == config
     assert dump_config(load_config(file, [])) == dump_config(config)
     assert (config.seed, config.data.image_size) == (seed, size)
-    assert config.gan.rate_g is not None and math.isclose(config.gan.rate_g, rate)
+    assert config.gan.lr_g is not None and math.isclose(config.gan.lr_g, rate)
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:

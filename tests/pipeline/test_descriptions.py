@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from pipeline.descriptions import Measures, Scales, SentenceEmbedding, describe, measure, read_descriptions, sentence
 from pipeline.descriptions.embedding import MOST, terms
-from pipeline.descriptions.words import noun
+from pipeline.descriptions.sentences import noun
 from pipeline.errors import InputError
 from pipeline.job import check_names
 from pipeline.log import read_log
+from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, embedding_of
 from pipeline.stages.generate import generate
-from pipeline.stages.guides import GUIDES, embedding_of
 from pipeline.stages.jobs import first_jobs
 from pipeline.stages.prepare import prepare
 from pipeline.stages.publish import publish
@@ -75,10 +75,14 @@ def words(picture: Picture, mask: Picture | None = None, name: str = "spot") -> 
         (line(90, (0.15, 0.5)), 60, 80, "medium-sized long thin bright spot, vertical, on the left, dark background"),
         (disc((0.8, 0.2), 0.07), -60, 130, "small round dark spot, at the top right, mid-tone background"),
         (disc((0.5, 0.8), 0.2), -60, 190, "large round dark spot, at the bottom, bright background"),
-        (line(90, (0.8, 0.5), 0.3, 2), 60, 80,
-         "medium-sized short thin bright spot, vertical, on the right, dark background"),
+        (
+            line(90, (0.8, 0.5), 0.3, 2),
+            60,
+            80,
+            "medium-sized short thin bright spot, vertical, on the right, dark background",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rendered_defect_gets_the_words_that_it_was_rendered_from(
     shape: Picture, contrast: float, level: int, expected: str, masked: bool
 ) -> None:
@@ -214,9 +218,17 @@ def test_scales_do_not_bend_words_beyond_what_they_mean() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("scratches", "scratch"), ("rolled-in_scale", "rolled in scale"), ("Patches", "patch"), ("glass", "glass"),
-     ("blowhole", "blowhole"), ("cracks_2", "cracks 2"), ("riss", "riss"), ("__", "__")],
-)  # fmt: skip
+    [
+        ("scratches", "scratch"),
+        ("rolled-in_scale", "rolled in scale"),
+        ("Patches", "patch"),
+        ("glass", "glass"),
+        ("blowhole", "blowhole"),
+        ("cracks_2", "cracks 2"),
+        ("riss", "riss"),
+        ("__", "__"),
+    ],
+)
 def test_a_class_name_becomes_a_noun(name: str, expected: str) -> None:
     assert noun(name) == expected
 
@@ -231,8 +243,13 @@ SENTENCES = [
 
 def test_terms_are_singular_and_paired_within_a_phrase_only() -> None:
     assert terms("Thin scratches, on the Bright background.") == [
-        "thin", "scratch", "thin scratch", "bright", "background", "bright background"
-    ]  # fmt: skip
+        "thin",
+        "scratch",
+        "thin scratch",
+        "bright",
+        "background",
+        "bright background",
+    ]
 
 
 def test_vectors_are_float32_centred_of_unit_size_and_repeatable() -> None:
@@ -332,14 +349,14 @@ def test_a_description_of_no_image_is_refused(tmp_path: Path, textures_folder: P
         prepare(RunFolder(tmp_path / "run"), tiny.settings(f"data.descriptions={file}"), textures_folder)
 
 
-def test_the_text_guides_are_fitted_on_training_images_only(tmp_path: Path, textures_folder: Path) -> None:
+def test_the_text_conditioning_inputs_are_fitted_on_training_images_only(tmp_path: Path, textures_folder: Path) -> None:
     pack = load_pack(prepare(RunFolder(tmp_path / "run"), tiny.settings(), textures_folder).pack)
     train_rows, test_rows = pack.of("train"), pack.of("test")
-    before = GUIDES["text"](pack, train_rows, 32)
+    before = CONDITIONING_INPUTS["text"](pack, train_rows, 32)
     assert before.dtype == torch.float32 and before.ndim == 2 and len(before) == len(train_rows)
     for i in test_rows.tolist():
         pack.rows[i]["description"] = "something else entirely"
-    assert GUIDES["text"](pack, train_rows, 32).equal(before)
+    assert CONDITIONING_INPUTS["text"](pack, train_rows, 32).equal(before)
 
 
 def test_a_sentence_is_refused_where_the_family_draws_from_none() -> None:
@@ -350,22 +367,23 @@ def test_a_sentence_is_refused_where_the_family_draws_from_none() -> None:
 
 def test_candidates_are_drawn_from_sentences_and_say_which(tmp_path: Path, textures_folder: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    config = tiny.settings("gan.family=stackgan", "gan.steps=6", "gan.rate_g=5e-4", "gan.rate_d=5e-4")
+    config = tiny.settings("gan.family=stackgan", "gan.steps=6", "gan.lr_g=5e-4", "gan.lr_d=5e-4")
     prepared = prepare(run, config, textures_folder)
     trained = [train(job) for job in first_jobs(run, config, prepared)]
     publish(run, config, prepared, trained)
     pack = load_pack(prepared.pack)
     for made in generate(run, config, prepared, trained):
         tensors, metadata = load_tensors(Path(made.file))
-        rows = [pack.rows[i] for i in tensors["guide_rows"].tolist()]
+        rows = [pack.rows[i] for i in tensors["conditioning_rows"].tolist()]
         assert metadata["descriptions"] == [row["description"] for row in rows]
         assert {row["label"] for row in rows} == {made.class_name}
         state = load_tensors(run.sentences(made.class_name))
         again = SentenceEmbedding.from_state(state)
         assert again(metadata["descriptions"]).equal(embedding_of(pack)(metadata["descriptions"]))
     known = pack.rows[int(pack.of("train")[0])]["description"]
-    asked = tiny.settings("gan.family=stackgan", "gan.steps=6", "gan.rate_g=5e-4", "gan.rate_d=5e-4",
-                          f"generate.description='shiny {known}'")  # fmt: skip
+    asked = tiny.settings(
+        "gan.family=stackgan", "gan.steps=6", "gan.lr_g=5e-4", "gan.lr_d=5e-4", f"generate.description='shiny {known}'"
+    )
     for made, plain in zip(
         generate(run, asked, prepared, trained), generate(run, config, prepared, trained), strict=True
     ):

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 from fsspec.core import url_to_fs
 
-from ganaug.training import Hooks, Trainer
+from ganaug.training_loop import Hooks, Trainer
 from pipeline.errors import InputError, JobError
 from pipeline.exchange import Delivery, Exchange, work_away
 from pipeline.job import run_job
@@ -126,7 +126,7 @@ def test_two_runs_at_one_url_do_not_meet(tmp_path: Path, textures_folder: Path, 
 
 @no_file_system
 def test_a_sentence_means_elsewhere_what_it_means_here(tmp_path: Path, textures_folder: Path, url: str) -> None:
-    settings = ("gan.family=stackgan", "gan.steps=2", "gan.rate_g=5e-4", "gan.rate_d=5e-4")
+    settings = ("gan.family=stackgan", "gan.steps=2", "gan.lr_g=5e-4", "gan.lr_d=5e-4")
     run, config = RunFolder(tmp_path / "run"), tiny.settings(*settings)
     run_job(run, config, textures_folder, until="train")
     prepared = prepare(run, config, textures_folder)
@@ -256,7 +256,7 @@ def test_results_that_are_not_used_any_more_go_and_nothing_else_does(
 def test_what_the_store_does_not_let_go_stays(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, failing: str, error: type[Exception]
 ) -> None:
-    exchange, kept = Exchange(url, tmp_path), OF_A_DIGEST.replace("pack", "judge")
+    exchange, kept = Exchange(url, tmp_path), OF_A_DIGEST.replace("pack", "scorer")
     for name in (OF_A_DIGEST, kept):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -24,7 +24,7 @@ from pipeline.job import run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.stages import fits
-from pipeline.stages.quality import PARTS
+from pipeline.stages.inspection_comparison import PARTS
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
@@ -42,8 +42,11 @@ SHARE_OR_NULL = SHARE | {"type": ["number", "null"]}
 
 def record(**properties: Any) -> dict[str, Any]:
     return {
-        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
-    }  # fmt: skip
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def each(value: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
@@ -57,23 +60,40 @@ def interval(name: str, value: dict[str, Any] = NUMBER) -> dict[str, Any]:
 def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
     distance = {"type": ["number", "null"]}
     of_class = record(
-        generated=COUNT, accepted=COUNT, used=COUNT, rejected=each({"type": "integer", "minimum": 1}),
-        fid=distance, kid=distance, fid_real_vs_real=distance, kid_real_vs_real=distance, features={"type": "string"},
-    ) | {"additionalProperties": distance}  # fmt: skip
+        generated=COUNT,
+        accepted=COUNT,
+        used=COUNT,
+        rejected=each({"type": "integer", "minimum": 1}),
+        fid=distance,
+        kid=distance,
+        fid_real_vs_real=distance,
+        kid_real_vs_real=distance,
+        features={"type": "string"},
+    ) | {"additionalProperties": distance}
     rates = record(
-        miss_rate=interval("mean", SHARE), missed=each(interval("mean", SHARE)),
-        false_reject_rate=NOTHING, miss_ppm=NOTHING, false_reject_ppm=NOTHING,
-    )  # fmt: skip
+        miss_rate=interval("mean", SHARE),
+        missed=each(interval("mean", SHARE)),
+        false_reject_rate=NOTHING,
+        miss_ppm=NOTHING,
+        false_reject_ppm=NOTHING,
+    )
     return record(
         schema={"const": 1},
         task={"const": "classify"},
         endpoint=record(
-            name={"const": "balanced_accuracy"}, better={"const": "higher"}, baseline=SHARE, augmented=SHARE,
-            delta=NUMBER, ci95=ENDS, ci_alpha=ENDS,
-            p=SHARE, detectable=SHARE, control={"type": ["object", "null"]},
+            name={"const": "balanced_accuracy"},
+            better={"const": "higher"},
+            baseline=SHARE,
+            augmented=SHARE,
+            delta=NUMBER,
+            ci95=ENDS,
+            ci_alpha=ENDS,
+            p=SHARE,
+            detectable=SHARE,
+            control={"type": ["object", "null"]},
         ),
         comparison={"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        looks={"type": "integer", "minimum": 1},
+        comparisons={"type": "integer", "minimum": 1},
         alpha={"type": "number", "exclusiveMinimum": 0, "maximum": 0.05},
         verdict={"enum": ["merge", "do_not_merge", "inconclusive"]},
         reason={"type": "string", "minLength": 20},
@@ -96,29 +116,45 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             )
         ),
         gain=record(
-            baseline={"enum": list(arms)}, augmented={"enum": list(arms)}, accuracy=interval("delta"),
-            macro_f1=interval("delta"), mcnemar_p=SHARE, randomisation_p=SHARE, detectable=SHARE,
-            control={"type": ["object", "null"]}, ratio=COUNT,
+            baseline={"enum": list(arms)},
+            augmented={"enum": list(arms)},
+            accuracy=interval("delta"),
+            macro_f1=interval("delta"),
+            mcnemar_p=SHARE,
+            randomisation_p=SHARE,
+            detectable=SHARE,
+            control={"type": ["object", "null"]},
+            ratio=COUNT,
             recipe=record(policy={"type": "string"}, balanced={"type": "boolean"}, steps=COUNT, batch=COUNT),
         ),
-        quality=record(
-            good={"type": "null"}, prevalence=SHARE, baseline=rates, augmented=rates, kappa=NUMBER,
+        inspection=record(
+            good={"type": "null"},
+            prevalence=SHARE,
+            baseline=rates,
+            augmented=rates,
+            kappa=NUMBER,
             change=record(
                 miss_rate=NOTHING,  # too few test images for an interval
-                false_reject_rate=NOTHING, miss_ppm=NOTHING, false_reject_ppm=NOTHING, saved_per_part=NOTHING,
+                false_reject_rate=NOTHING,
+                miss_ppm=NOTHING,
+                false_reject_ppm=NOTHING,
+                saved_per_part=NOTHING,
             ),
         ),
         worth=record(
-            share={"type": ["object", "null"]}, images_per_class={"type": ["number", "null"]}, most=NUMBER,
+            share={"type": ["object", "null"]},
+            images_per_class={"type": ["number", "null"]},
+            most=NUMBER,
             curve={
-                "type": "array", "minItems": 3,
+                "type": "array",
+                "minItems": 3,
                 "items": record(images=COUNT, accuracy=SHARE, balanced_accuracy=SHARE),
             },
         )
         | {"type": ["object", "null"]},
         source=record(kind={"enum": ["gan", "foreign"]}) | {"additionalProperties": {"type": "string"}},
         seconds=each({"type": "number", "minimum": 0}, ["train", "generate", "filter", "merge", "evaluate"]),
-    )  # fmt: skip
+    )
 
 
 def pixels(path: Path) -> np.ndarray[Any, Any]:
@@ -259,7 +295,7 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
     pack = load_pack(final[0].pack)
     train, test = set(pack.of("train").tolist()), set(pack.of("test").tolist())
     assert len(final) == len(ARMS) * 2 and len(choosing) >= 10
-    budgets = {(job.recipe.steps, job.recipe.batch, job.recipe.rate, job.recipe.model) for job in (*final, *choosing)}
+    budgets = {(job.recipe.steps, job.recipe.batch, job.recipe.lr, job.recipe.model) for job in (*final, *choosing)}
     assert len(budgets) == 1
     assert all(set(job.train) == train and set(job.held_out) == test for job in final)
     assert len({tuple(sorted(asdict(job)["synthetic"], key=str)) != () for job in final}) == 2
@@ -267,9 +303,10 @@ def test_all_arms_get_the_same_budget_and_only_training_images(
         assert not (set(job.train) | set(job.held_out)) & test and not set(job.train) & set(job.held_out)
         for part in job.synthetic:  # a synthetic image takes part only where its nearest real image does
             (one,) = [
-                s for s in finished.run.store.glob("selection-*.safetensors")
+                s
+                for s in finished.run.store.glob("selection-*.safetensors")
                 if len(t := load_tensors(s)[0]["nearest_real"]) and set(pack.labels[t].tolist()) == {part.label}
-            ]  # fmt: skip
+            ]
             nearest = load_tensors(one)[0]["nearest_real"]
             assert set(nearest[list(part.indices)].tolist()) <= set(job.train)
 
@@ -292,11 +329,11 @@ def test_nothing_before_the_comparison_depends_on_the_test_images(tmp_path: Path
         assert {Path(p).name for p in frame["path"][frame["split"] == "test"]} == {
             path.name for path in (tmp_path / f"data-{seed}" / "test").rglob("*.png")
         }
-        (judge,) = run.store.glob("judge-*")
+        (scorer,) = run.store.glob("scorer-*")
         found.append(
             {
                 "weights": load_tensors(run.model("grain"))[0],
-                "judge": load_tensors(judge)[0],
+                "scorer": load_tensors(scorer)[0],
                 "synthetic": frame[frame["source"] == "synthetic"]
                 .drop(columns=["path", "generator", "group"])
                 .reset_index(drop=True)
@@ -307,7 +344,7 @@ def test_nothing_before_the_comparison_depends_on_the_test_images(tmp_path: Path
         choices = [metrics["gain"][key] for key in ("baseline", "augmented")]
         found[-1]["choices"] = choices
     first, second = found
-    for part in ("weights", "judge"):
+    for part in ("weights", "scorer"):
         assert first[part].keys() == second[part].keys()
         assert all(first[part][key].equal(second[part][key]) for key in first[part])
     assert json.dumps(first["synthetic"]) == json.dumps(second["synthetic"]) and first["synthetic"]["label"]

@@ -70,8 +70,10 @@ def test_the_verdict_has_the_form_of_a_run(judged: Finished) -> None:
     jsonschema.validate(judged.metrics, whole)
     assert judged.metrics["source"] == {"kind": "foreign", "path": str(judged.source.resolve())}
     assert {name: row["generated"] for name, row in judged.metrics["classes"].items()} == {
-        "blobs": 10, "grain": 11, "lines": 0,
-    }  # fmt: skip
+        "blobs": 10,
+        "grain": 11,
+        "lines": 0,
+    }
     for row in judged.metrics["classes"].values():
         assert row["generated"] == row["accepted"] + sum(row["rejected"].values())
     assert judged.metrics["classes"]["grain"]["rejected"]["copy"] == 1
@@ -94,7 +96,7 @@ def test_the_manifest_says_where_each_image_came_from(judged: Finished) -> None:
 
 
 def test_the_report_speaks_of_given_images(judged: Finished) -> None:
-    page = judged.run.report.read_text(encoding="utf-8")
+    page = " ".join(judged.run.report.read_text(encoding="utf-8").split())
     assert "Class lines has no synthetic image: classical augmentation only." in page
     assert "None is a copy of a test image" in page and "that no filter or choice has seen" in page
     assert "of 21 given" in page and "in the order of their files" in page
@@ -207,7 +209,7 @@ def test_a_wrong_class_is_refused_with_a_mend_that_its_maker_has(textures_folder
     run, config = RunFolder(tmp_path / "run"), tiny.settings("filter.refuse_fid_ratio=5", "evaluate.seeds=1")
     metrics = run_job(run, config, textures_folder, origin=Foreign(source))
     assert metrics["verdict"] == "do_not_merge" and metrics["classes"]["grain"]["accepted"] == 0
-    page = run.report.read_text(encoding="utf-8")
+    page = " ".join(run.report.read_text(encoding="utf-8").split())
     assert "Class grain was refused as a whole" in page
     assert "check their labels" in page or "check that they show the part" in page
     assert "train longer" not in page and "sha256" in run.manifest.read_text()
@@ -240,9 +242,11 @@ def test_of_two_classes_no_image_passes_as_both(tmp_path: Path) -> None:
         (name,) = {read_json(record)["value"]["class_name"]}
         scores, _ = load_tensors(record.with_suffix(".safetensors"))
         (names,) = (
-            facts["names"] for file in run.store.glob("candidates-*") for facts in [load_tensors(file)[1]]
+            facts["names"]
+            for file in run.store.glob("candidates-*")
+            for facts in [load_tensors(file)[1]]
             if facts["class"] == name
-        )  # fmt: skip
+        )
         chosen = scores["ratio_1"].tolist()
         assert all(scores["confidence"][i] >= 0.5 for i in chosen)
         unsure += read_json(record)["value"]["rejected"].get("low_confidence", 0)

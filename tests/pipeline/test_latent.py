@@ -10,11 +10,11 @@ import cv2
 import pytest
 import torch
 
-from ganaug import explore
+from ganaug import latent_space
 from pipeline.config import Config
 from pipeline.job import run_job
 from pipeline.latent_model import load_model
-from pipeline.stages import guides
+from pipeline.stages import conditioning_inputs
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
@@ -86,7 +86,7 @@ def test_interpolation_saves_pictures_and_says_how_smooth_they_are(latent: Ganau
 def test_a_walk_begins_and_ends_on_its_seeds(plain: RunFolder) -> None:
     model = load_model(plain, "blobs")
     a, b = model.latents([3, 5])
-    ends = explore.interpolate(a.expand(2, -1), b.expand(2, -1), torch.tensor([0.0, 1.0]), model.layout)
+    ends = latent_space.interpolate(a.expand(2, -1), b.expand(2, -1), torch.tensor([0.0, 1.0]), model.layout)
     assert model.pictures(ends).equal(model.pictures(torch.stack([a, b])))
 
 
@@ -166,23 +166,25 @@ def test_without_the_real_images_pictures_are_still_to_be_had(latent: Ganaug, pl
 
 
 @pytest.mark.parametrize("settings", [("gan.family=pix2pix",), ("gan.family=stackgan",), ("generate.upscale=2",)])
-def test_guides_stay_the_same_along_a_walk_and_an_enlarger_is_left_out(
+def test_conditioning_inputs_stay_the_same_along_a_walk_and_an_super_resolver_is_left_out(
     latent: Ganaug, tmp_path: Path, textures_folder: Path, settings: tuple[str, ...]
 ) -> None:
     run, _ = trained(tmp_path, textures_folder, "gan.steps=2", *settings)
     status, _, err = latent("interpolate", "--seeds", "5,6", "--class", "grain", "--out", str(run.out))
     assert status == 0, err
-    model = load_model(run, "grain", guided_by=5)
-    if model.guide is None:
+    model = load_model(run, "grain", conditioning_seed=5)
+    if model.conditioning_input is None:
         assert settings == ("generate.upscale=2",) and model.draw(model.latents([5])).shape[-1] == 16
     else:
-        kind, label = read_json(run.card("grain"))["guide"]["kind"], list(tiny.TEXTURES).index("grain")
+        kind, label = read_json(run.card("grain"))["conditioning_input"]["kind"], list(tiny.TEXTURES).index("grain")
         seed = torch.tensor([5])
         if kind == "text":
-            drawn = guides.draw_sentences(model.pack, label, seed, guides.embedding_of(model.pack))
+            drawn = conditioning_inputs.draw_sentences(
+                model.pack, label, seed, conditioning_inputs.embedding_of(model.pack)
+            )
         else:
-            drawn = guides.draw(kind, model.pack, label, seed, 32)
-        assert model.guide.equal(drawn.guides)
+            drawn = conditioning_inputs.draw(kind, model.pack, label, seed, 32)
+        assert model.conditioning_input.equal(drawn.conditioning_inputs)
 
 
 def test_weights_of_another_version_are_not_read_as_something_else(

@@ -55,7 +55,9 @@ def shared_model(run: RunFolder) -> Path:
 @pytest.mark.parametrize("scope", ["per_class", "specialise"])
 def test_a_new_class_trains_one_generator(tmp_path: Path, textures_folder: Path, base: RunFolder, scope: str) -> None:
     settings = (
-        ("gan.scope=per_class", "gan.steps=4") if scope == "per_class" else (*PLAN, f"gan.base={shared_model(base)}")
+        ("gan.scope=per_class", "gan.steps=4")
+        if scope == "per_class"
+        else (*PLAN, f"gan.init_from={shared_model(base)}")
     )
     run = RunFolder(tmp_path / "run")
     run_job(run, tiny.settings(*settings), textures_folder, until="generate")
@@ -89,11 +91,11 @@ def test_a_class_that_the_base_has_never_seen_starts_from_the_most_similar_one(
     for name, level in (("bright", 220), ("dark", 30), ("grey", 120)):
         _write_flat(source / name, level)
     first = RunFolder(tmp_path / "first")
-    shared = tiny.settings("gan.steps=150", "gan.rate_g=0.002", "gan.rate_d=0.002")
+    shared = tiny.settings("gan.steps=150", "gan.lr_g=0.002", "gan.lr_d=0.002")
     run_job(first, shared, source, until="train")
     _write_flat(source / "shadow", 35)
     run = RunFolder(tmp_path / "run")
-    run_job(run, tiny.settings(*PLAN, f"gan.base={shared_model(first)}"), source, until="train")
+    run_job(run, tiny.settings(*PLAN, f"gan.init_from={shared_model(first)}"), source, until="train")
     conditions = {name: read_json(run.card(name))["conditions"] for name in ("bright", "dark", "grey", "shadow")}
     assert conditions == {"bright": [0], "dark": [1], "grey": [2], "shadow": [1]}
 
@@ -120,13 +122,13 @@ def test_a_base_that_does_not_fit_is_refused(tmp_path: Path, textures_folder: Pa
             run_job(run, tiny.settings(*PLAN, *settings), textures_folder, until="train")
         return str(error.value)
 
-    assert "is a dcgan for 32 pixels" in refused(f"gan.base={model}", "gan.family=cgan")
-    assert "this run needs a dcgan for 64 pixels" in refused(f"gan.base={model}", "data.image_size=64")
-    assert "is no trained generator" in refused(f"gan.base={tmp_path / 'none.safetensors'}")
+    assert "is a dcgan for 32 pixels" in refused(f"gan.init_from={model}", "gan.family=cgan")
+    assert "this run needs a dcgan for 64 pixels" in refused(f"gan.init_from={model}", "data.image_size=64")
+    assert "is no trained generator" in refused(f"gan.init_from={tmp_path / 'none.safetensors'}")
     save_tensors(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {})
-    assert "is no trained generator" in refused(f"gan.base={tmp_path / 'other.safetensors'}")
-    with pytest.raises(InputError, match="base needs scope = specialise"):
-        tiny.settings(f"gan.base={model}")
+    assert "is no trained generator" in refused(f"gan.init_from={tmp_path / 'other.safetensors'}")
+    with pytest.raises(InputError, match="init_from needs scope = specialise"):
+        tiny.settings(f"gan.init_from={model}")
 
 
 @pytest.mark.parametrize("drawn_by", ["upscale", "sentence"])
@@ -135,14 +137,14 @@ def test_without_training_generators_are_asked_as_they_were_taught(
 ) -> None:
     """A class that comes first moves the labels of the others, and its descriptions the meaning of words."""
     run = RunFolder(tmp_path / "run")
-    config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.rate_g=5e-4", "gan.rate_d=5e-4")
+    config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.lr_g=5e-4", "gan.lr_d=5e-4")
     if drawn_by == "upscale":
         config = tiny.settings("gan.steps=2", "generate.upscale=2")
     else:
         run_job(run, config, textures_folder, until="prepare")
         (pack,) = (load_pack(str(file)) for file in run.store.glob("pack-*"))
         said = f"generate.description='{pack.rows[0]['description']}'"
-        config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.rate_g=5e-4", "gan.rate_d=5e-4", said)
+        config = tiny.settings("gan.steps=2", "gan.family=stackgan", "gan.lr_g=5e-4", "gan.lr_d=5e-4", said)
     run_job(run, config, textures_folder, until="generate")
     before = drawn(run)
     for file in run.store.glob("candidates-*"):
@@ -171,6 +173,6 @@ def test_a_base_of_the_runs_own_that_is_damaged_is_trained_again(tmp_path: Path,
     run_job(run, tiny.settings(*PLAN), textures_folder, until="train")
     model = shared_model(run)
     model.write_bytes(model.read_bytes()[:-10])
-    run_job(run, tiny.settings(*PLAN, f"gan.base={model}"), textures_folder, until="train")
+    run_job(run, tiny.settings(*PLAN, f"gan.init_from={model}"), textures_folder, until="train")
     (event,) = [event for event in read_log(run.log) if event["event"] == "base"]
     assert "is no trained generator" in event["dropped"] and trained(run).count("all classes") > 1

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganaug.distributed import Distributed, SingleProcess
 from ganaug.families import get_family
-from ganaug.ranks import Alone, Together
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from pipeline.errors import InputError
 from pipeline.job import check_names, run_job
 from pipeline.log import read_log
@@ -19,11 +19,11 @@ from pipeline.workers import launch
 from tests import tiny
 
 
-def make(ranks: Alone, family: str = "dcgan") -> Trainer:
+def make(context: SingleProcess, family: str = "dcgan") -> Trainer:
     images = torch.randint(0, 256, (12, 1, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     chosen = get_family(family)
     options = replace(chosen.defaults, batch=8, width=4, latent=8, steps=6)
-    return Trainer(chosen, images, torch.arange(12) % 3, n_conditions=3, options=options, seed=3, ranks=ranks)
+    return Trainer(chosen, images, torch.arange(12) % 3, n_conditions=3, options=options, seed=3, context=context)
 
 
 def weights(trainer: Trainer) -> Tensor:
@@ -31,30 +31,30 @@ def weights(trainer: Trainer) -> Tensor:
     return torch.cat([tensor.flatten().double() for tensor in tensors if tensor.is_floating_point()])
 
 
-def in_each_process(ranks: Together, job: tuple[str, Path]) -> None:
+def in_each_process(context: Distributed, job: tuple[str, Path]) -> None:
     """Train as a whole, and stopped half way; write down what the first process saw of both."""
     family, file = job
-    whole, stopped, resumed, fresh = (make(ranks, family) for _ in range(4))
-    drawn = [ranks.gather(draw).tolist() for draw in (fresh.batches.draw()[0], fresh.inputs.noise(4))]
+    whole, stopped, resumed, fresh = (make(context, family) for _ in range(4))
+    drawn = [context.gather(draw).tolist() for draw in (fresh.batches.draw()[0], fresh.inputs.noise(4))]
     fresh.train_step()
     whole.run()
     for _ in range(3):
         stopped.train_step()
     resumed.load(stopped.state())
     resumed.run()
-    value = torch.tensor([ranks.rank + 1.0, 5.0 * ranks.rank])
-    ranks.average([value])
+    value = torch.tensor([context.rank + 1.0, 5.0 * context.rank])
+    context.average([value])
     seen = {
-        "weights": ranks.gather(weights(whole)).tolist(),
-        "resumed": ranks.gather(weights(resumed)).tolist(),
+        "weights": context.gather(weights(whole)).tolist(),
+        "resumed": context.gather(weights(resumed)).tolist(),
         "drawn": drawn,
-        "stepped": ranks.gather(weights(fresh)).tolist(),
+        "stepped": context.gather(weights(fresh)).tolist(),
         "average": value.tolist(),
-        "first": ranks.first(f"of {ranks.rank}"),
+        "first": context.first(f"of {context.rank}"),
         "images": len(whole.batches.draw()[0]),
         "row": whole.history[-1],
     }
-    if ranks.rank == 0:
+    if context.rank == 0:
         file.write_text(json.dumps(seen))
 
 
@@ -71,7 +71,7 @@ def test_two_processes_stay_one_and_go_on_from_a_state_as_if_never_stopped(
     assert all(mine != others for mine, others in seen["drawn"])  # images, and noise
     assert seen["stepped"][0] == seen["stepped"][1]
     assert seen["average"] == [1.5, 2.5] and seen["first"] == "of 0" and seen["images"] == 4
-    alone = make(Alone(), family)
+    alone = make(SingleProcess(), family)
     alone.run()
     assert seen["row"].keys() == alone.history[-1].keys() and weights(alone).tolist() != first
 

@@ -107,8 +107,8 @@ def test_groups_do_not_depend_on_the_order(order: list[int]) -> None:
     assert groups[0] == 0  # numbered by first appearance
 
 
-def jpeg(image: Image, quality: int = 90) -> Image:
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED)
+def jpeg(image: Image, inspection: int = 90) -> Image:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, inspection])[1], cv2.IMREAD_UNCHANGED)
 
 
 def test_likely_pairs_across_a_given_split_are_told_and_the_split_is_kept(tmp_path: Path) -> None:
@@ -149,11 +149,11 @@ def test_the_same_picture_stored_anew_in_two_classes_stops_a_run(tmp_path: Path)
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(85, 100), st.integers(0, 7), st.booleans())
-def test_a_picture_stored_anew_is_certain_whichever_way_up(seed: int, quality: int, turn: int, colour: bool) -> None:
+def test_a_picture_stored_anew_is_certain_whichever_way_up(seed: int, inspection: int, turn: int, colour: bool) -> None:
     image = texture(seed, 64, 96)
     image = np.stack([image, image // 2, 255 - image], axis=2) if colour else image
     turned = np.rot90(image, turn % 4)
-    assert is_reencoding(image, jpeg(np.ascontiguousarray(turned[:, ::-1] if turn > 3 else turned), quality))
+    assert is_reencoding(image, jpeg(np.ascontiguousarray(turned[:, ::-1] if turn > 3 else turned), inspection))
 
 
 @pytest.mark.parametrize("change", ["darker", "lit_from_the_side", "noisy", "smaller", "tilted"])

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.reading import Reading, check_class_name, check_class_names, load, read_dataset
-from pipeline.reading.memory import require_memory
+from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.reader import MANY
 from tests.pipeline.samples import folder, save, texture
 

@@ -125,7 +125,7 @@ def test_where_fewer_are_used_than_were_accepted_both_are_said(verdict: str) -> 
     assert "as the chosen number of synthetic images a real one asks for" in text
 
 
-def test_a_class_without_a_generator_is_left_out_of_the_funnel_only() -> None:
+def test_a_class_without_a_generator_is_left_out_of_the_figure_of_rejections_only() -> None:
     data = report_data(["a", "rare"])
     del data.metrics["classes"]["rare"]
     page = Page(render_report(data))
@@ -157,14 +157,21 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
     text = spaced(render_report(report_data(["good", "scratch"])))
     minus = "\N{MINUS SIGN}"
     for said in (
-        "Defects missed 10.0 %", f"{minus}4.0 points", "Defects missed, per million parts 2,000 900 to 3,100",
-        f"{minus}800 {minus}1,400 to {minus}200", "Good parts rejected, per million parts 196,000", "+9,800",
-        "2 % of all parts are defective", "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
-        f"+1,234 {minus}10.40 to +2,500", "kappa = 0.87",
+        "Defects missed 10.0 %",
+        f"{minus}4.0 points",
+        "Defects missed, per million parts 2,000 900 to 3,100",
+        f"{minus}800 {minus}1,400 to {minus}200",
+        "Good parts rejected, per million parts 196,000",
+        "+9,800",
+        "2 % of all parts are defective",
+        "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
+        f"+1,234 {minus}10.40 to +2,500",
+        "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
-        "(95 % interval 2 to more than 180;", "If the true gain were +3.1 points, roughly 8 in 10 comparisons",
+        "(95 % interval 2 to more than 180;",
+        "If the true gain were +3.1 points, roughly 8 in 10 comparisons",
         "over real images under that same one its gain is +5.2 points",
-    ):  # fmt: skip
+    ):
         assert said in text, said
 
 
@@ -195,11 +202,11 @@ def test_what_a_gain_is_worth_is_said_of_each_class_where_these_differ_in_size()
 def test_without_good_parts_only_wrong_classes_are_counted() -> None:
     data = report_data(["good", "scratch"])
     nothing = dict.fromkeys(("false_reject_rate", "false_reject_ppm", "miss_ppm"))
-    quality = dict(data.metrics["quality"]) | {"good": None}
+    inspection = dict(data.metrics["inspection"]) | {"good": None}
     for arm in ("baseline", "augmented"):
-        quality[arm] = quality[arm] | nothing
-    quality["change"] = {"miss_rate": None, "saved_per_part": None, **nothing}
-    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality, "worth": None})))
+        inspection[arm] = inspection[arm] | nothing
+    inspection["change"] = {"miss_rate": None, "saved_per_part": None, **nothing}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "inspection": inspection, "worth": None})))
     assert "Defects given a wrong class 10.0 %" in text and "too few to say" in text
     for absent in ("Good parts rejected", "Saved on", "further labelled", "per million parts 2", "kappa = 0.9"):
         assert absent not in text
@@ -215,7 +222,7 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "leaves out chance in the training of the generators" in text
     assert "comparison number 1 of this folder" in text and "here p = 0.03 or less" in text
     assert "interval that goes with it (+0.8 to +9.2) clear of zero" in text
-    third = spaced(render_report(replace(data, metrics={**data.metrics, "looks": 3, "alpha": 0.00338})))
+    third = spaced(render_report(replace(data, metrics={**data.metrics, "comparisons": 3, "alpha": 0.00338})))
     assert "comparison number 3 of this folder" in third and "here p = 0.0034 or less" in third
     assert "test images once, for the comparison above." in text
     assert "once, for the comparison above, but earlier comparisons of this folder may have used them too." in third
@@ -230,22 +237,33 @@ def costing(data: ReportData, cost: dict[str, Any]) -> dict[str, Any]:
 def test_where_costs_decide_the_page_leads_with_them() -> None:
     data = report_data(["good", "scratch"])
     endpoint = {
-        "name": "expected_cost", "better": "lower", "baseline": 5.07, "augmented": 1.42, "delta": 3.65,
-        "ci95": [2.27, 5.14], "ci_alpha": [-0.021, 5.37], "p": 0.0004, "detectable": 6.5, "control": None,
-    }  # fmt: skip
+        "name": "expected_cost",
+        "better": "lower",
+        "baseline": 5.07,
+        "augmented": 1.42,
+        "delta": 3.65,
+        "ci95": [2.27, 5.14],
+        "ci_alpha": [-0.021, 5.37],
+        "p": 0.0004,
+        "detectable": 6.5,
+        "control": None,
+    }
     arms = costing(data, {"mean": 5.07, "ci95": [4, 1234.5]})
     costly = replace(data, metrics={**data.metrics, "endpoint": endpoint, "arms": arms})
     costly = replace(costly, choices=replace(data.choices, policies={"none": 4.25, "flips": 3.5}))
     html, minus = render_report(costly), "\N{MINUS SIGN}"
     text = spaced(html)
     for said in (
-        "Expected cost of a part, without synthetic images 5.07", "with synthetic images 1.42",
+        "Expected cost of a part, without synthetic images 5.07",
+        "with synthetic images 1.42",
         "Saved with synthetic images +3.65 a part 95 % interval +2.27 to +5.14",
         "at 100 a miss, 2 a false reject and 2 % defective parts on the line",
         f"that goes with it ({minus}0.021 to +5.37) clear of zero",
-        "If the true gain were +6.5 a part, roughly 8 in 10", "That is more than there is to be gained here",
-        "5.07 4 to 1,234", "classical augmentation expected cost of a part none 4.25 flips (chosen) 3.5",
-    ):  # fmt: skip
+        "If the true gain were +6.5 a part, roughly 8 in 10",
+        "That is more than there is to be gained here",
+        "5.07 4 to 1,234",
+        "classical augmentation expected cost of a part none 4.25 flips (chosen) 3.5",
+    ):
         assert said in text, said
     drawn = "".join("".join(figure.itertext()) for figure in figures(html))
     assert "expected cost of a part (better" in drawn and "Balanced accuracy" not in drawn
@@ -263,6 +281,6 @@ def test_a_cost_that_could_not_be_told_is_a_dash() -> None:
 
 def test_a_rare_defect_is_not_rounded_to_none() -> None:
     data = report_data(["good", "patches"])
-    quality = {**data.metrics["quality"], "good": "good", "prevalence": 0.0004}
-    text = spaced(render_report(replace(data, metrics={**data.metrics, "quality": quality})))
+    inspection = {**data.metrics["inspection"], "good": "good", "prevalence": 0.0004}
+    text = spaced(render_report(replace(data, metrics={**data.metrics, "inspection": inspection})))
     assert "assume that 0.04 % of all parts are defective" in text

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.models import inception_v3
 
-from pipeline.score import LEAST
+from pipeline.score_command import LEAST
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug

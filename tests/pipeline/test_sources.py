@@ -93,10 +93,14 @@ def test_every_module_that_a_stage_imports_counts(stage: str) -> None:
 
 def test_stages_depend_on_what_they_do_and_on_nothing_else() -> None:
     parts = {stage: dependencies(f"pipeline.stages.{stage}").keys() for stage in STAGES}
-    assert {"ganaug.training", "ganaug.losses"} <= parts["train"] and "classifiers.training" not in parts["train"]
-    assert {"classifiers.training", "classifiers.policies"} <= parts["fits"]
-    assert "ganaug.training" not in parts["fits"] | parts["prepare"]
-    assert not {name for of in parts.values() for name in of} & {"pipeline.cli", "pipeline.report.page", "pipeline.log"}
+    assert {"ganaug.training_loop", "ganaug.losses"} <= parts["train"] and "classifiers.fitting" not in parts["train"]
+    assert {"classifiers.fitting", "classifiers.policies"} <= parts["fits"]
+    assert "ganaug.training_loop" not in parts["fits"] | parts["prepare"]
+    assert not {name for of in parts.values() for name in of} & {
+        "pipeline.commands",
+        "pipeline.report.page",
+        "pipeline.log",
+    }
 
 
 def test_the_version_on_cards_names_the_release_and_the_code() -> None:
@@ -112,5 +116,5 @@ def test_a_scorer_fitted_on_another_device_is_another(tmp_path: Path, monkeypatc
     monkeypatch.setattr(filtering, "run_jobs", lambda _function, jobs, **_: asked.append(jobs[0][0]))
     monkeypatch.setattr(filtering, "load_tensors", lambda file: ({}, {"features": "none"}))
     for device in ("cpu", "cuda"):
-        filtering.fit_judge(RunFolder(tmp_path), Config(device=device), prepared)
+        filtering.fit_scorer(RunFolder(tmp_path), Config(device=device), prepared)
     assert len(set(asked)) == 2

@@ -16,7 +16,7 @@ import torch
 
 from ganaug.families import get_family
 from ganaug.options import Options
-from ganaug.training import Hooks, Trainer
+from ganaug.training_loop import Hooks, Trainer
 from pipeline.errors import InputError, JobError
 from pipeline.job import run_job
 from pipeline.log import read_log
@@ -213,8 +213,10 @@ def test_a_class_that_fails_to_train_fails_alone(
     assert {path.name for path in (tmp_path / "generators").iterdir()} == {"blobs", "lines"}
     if not error:
         assert {name: row["generated"] for name, row in metrics["classes"].items()} == {
-            "blobs": 12, "grain": 0, "lines": 12,
-        }  # fmt: skip
+            "blobs": 12,
+            "grain": 0,
+            "lines": 12,
+        }
         assert "No generator for grain: Training diverged" in run.report.read_text(encoding="utf-8")
 
 
@@ -222,7 +224,7 @@ def test_a_run_without_any_generator_fails(
     tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sick_trainer(0, monkeypatch)
-    with pytest.raises(JobError, match=r"Every generator failed to train: Training diverged at step 1 .*gan\.rate_g"):
+    with pytest.raises(JobError, match=r"Every generator failed to train: Training diverged at step 1 .*gan\.lr_g"):
         run_job(RunFolder(tmp_path), tiny.settings(), textures_folder)
 
 
@@ -267,8 +269,11 @@ def test_specialise_fine_tunes_a_shared_base(tmp_path: Path, textures_folder: Pa
     run_job(run, config, textures_folder, until="generate")
     starts = [event for event in read_log(run.log) if event["event"] == "start" and "generator" in event]
     assert [(event["generator"], event["options"]["steps"]) for event in starts] == [
-        ("all classes", 40), ("blobs", 5), ("grain", 5), ("lines", 5),
-    ]  # fmt: skip
+        ("all classes", 40),
+        ("blobs", 5),
+        ("grain", 5),
+        ("lines", 5),
+    ]
     digests = {read_json(run.card(name))["generator"] for name in tiny.TEXTURES}
     assert len(digests) == 3 and len(list(run.store.glob("generator-*"))) == 4
     assert [read_json(run.card(name))["conditions"] for name in tiny.TEXTURES] == [[0], [1], [2]]
@@ -337,9 +342,18 @@ def test_options_come_from_the_family_unless_they_are_given(textures_folder: Pat
     _, _, (job,) = prepared_in(tmp_path, textures_folder, "gan.r1_weight=0.5", "gan.diffaugment=none")
     family = get_family("dcgan")
     expected = replace(
-        family.defaults, steps=40, width=8, batch=8, latent=16, rate_g=0.02, rate_d=0.005, ema=0.0, diffaugment="",
-        r1_weight=0.5, precision=resolve_precision(tiny.settings()),
-    )  # fmt: skip
+        family.defaults,
+        steps=40,
+        width=8,
+        batch=8,
+        latent=16,
+        lr_g=0.02,
+        lr_d=0.005,
+        ema=0.0,
+        diffaugment="",
+        r1_weight=0.5,
+        precision=resolve_precision(tiny.settings()),
+    )
     assert job.options == expected and isinstance(job.options, Options)
     other = prepared_in(tmp_path, textures_folder, "gan.r1_weight=0.6")[2][0]
     assert other.digest != job.digest == replace(job, threads=job.threads + 1, out="elsewhere").digest

@@ -52,10 +52,23 @@ class Part:
 def test_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
     assert of({"a": 1, "b": 2}) == of({"b": 2, "a": 1})
     different = [
-        ("a", "b"), ("ab",), (["a", "b"],), (1,), ("1",), (True,), (None,), (b"a",), (Part("a", 1),), (Part("a", 2),),
-        (torch.zeros(2),), (torch.zeros(2, 1),), (torch.zeros(2, dtype=torch.float64),), (np.ones(2),), (Config(),),
+        ("a", "b"),
+        ("ab",),
+        (["a", "b"],),
+        (1,),
+        ("1",),
+        (True,),
+        (None,),
+        (b"a",),
+        (Part("a", 1),),
+        (Part("a", 2),),
+        (torch.zeros(2),),
+        (torch.zeros(2, 1),),
+        (torch.zeros(2, dtype=torch.float64),),
+        (np.ones(2),),
+        (Config(),),
         (load_config(None, ["seed=1"]),),
-    ]  # fmt: skip
+    ]
     assert len({of(*parts) for parts in different}) == len(different)
     assert of(np.ones(2)) == of(torch.ones(2, dtype=torch.float64))
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganaug.best_checkpoint import Keeper
 from ganaug.families import get_family
-from ganaug.keeper import Keeper
 from ganaug.metrics import authenticity, authenticity_among
 from ganaug.monitor import copies
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from pipeline.stages.jobs import LEAST_HELD_OUT, first_jobs, held_out_of, images_of
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import load_pack
@@ -68,10 +68,10 @@ def test_a_generator_that_copies_is_not_preferred_though_its_fid_is_lower(rows: 
     assert copies(rows["by heart"]) and not copies(rows["off the mark"])
     network = torch.nn.Linear(1, 1)
     for order in permutations(rows):
-        keeper = Keeper(replace(DCGAN.defaults, early_stop=False), wasserstein=False)
+        best_checkpoint = Keeper(replace(DCGAN.defaults, early_stop=False), wasserstein=False)
         for step, kind in enumerate(order, 1):
-            keeper.look([rows[kind] | {"step": float(step)}], network, network, 1.0)
-        assert keeper.best is not None and order[int(keeper.best["step"]) - 1] == "off the mark"
+            best_checkpoint.update([rows[kind] | {"step": float(step)}], network, network, 1.0)
+        assert best_checkpoint.best is not None and order[int(best_checkpoint.best["step"]) - 1] == "off the mark"
 
 
 def test_the_yardstick_is_the_authenticity_of_each_real_image_among_the_others() -> None:

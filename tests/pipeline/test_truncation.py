@@ -13,7 +13,7 @@ from pipeline.stages.train import train
 from pipeline.store import RunFolder, load_tensors
 from tests import tiny
 
-STYLEGAN = ("gan.family=stylegan", "gan.steps=1", "gan.rate_g=0.0001")
+STYLEGAN = ("gan.family=stylegan", "gan.steps=1", "gan.lr_g=0.0001")
 
 
 def test_it_narrows_what_is_drawn_from_the_same_generator(tmp_path: Path, textures_folder: Path) -> None:

@@ -320,9 +320,10 @@ def test_links_are_followed_inside_their_folder_alone(tmp_path: Path, workspace:
 def test_a_workspace_that_cannot_be_is_named(tmp_path: Path, how: str) -> None:
     (tmp_path / "file").write_text("dear sir")
     root = {
-        "a file": tmp_path / "file", "below a file": tmp_path / "file" / "below",
+        "a file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "below",
         "nowhere to write": Path("/proc/nowhere/workspace"),
-    }[how]  # fmt: skip
+    }[how]
     with pytest.raises(InputError) as refused:
         add_images(Workspace(root), "grain", [folder_of(tmp_path, "grain", 4)], CONFIG)
     assert str(refused.value).startswith(f"{root} cannot be written (")
@@ -352,7 +353,7 @@ def test_a_full_disk_is_said_so(
 def with_base(workspace: Workspace, *overrides: str) -> Workspace:
     """A workspace whose finished run has trained a base with these settings."""
     card = workspace.run.card("grain")
-    write_json(card, {"base": "generator-1.safetensors"})
+    write_json(card, {"init_from": "generator-1.safetensors"})
     write_json(workspace.run.store / "generator-1.safetensors", {})
     workspace.keep_base(workspace.settings(["gan.scope=specialise", *overrides]))
     return workspace
@@ -361,12 +362,12 @@ def with_base(workspace: Workspace, *overrides: str) -> Workspace:
 def test_a_setting_that_is_younger_than_the_base_does_not_outdate_it(workspace: Workspace) -> None:
     with_base(workspace, "gan.batch=16")
     kept = read_json(workspace.base)
-    for young in ("devices", "guide", "patience"):
+    for young in ("devices", "conditioning_input", "patience"):
         del kept["for"][young]
     write_json(workspace.base, kept)
 
     def base(*overrides: str) -> str | None:
-        return workspace.settings(["gan.scope=specialise", *overrides]).gan.base
+        return workspace.settings(["gan.scope=specialise", *overrides]).gan.init_from
 
     assert base("gan.batch=16") is not None and base("gan.batch=16", "gan.finetune_steps=9") is not None
     assert base() is None and base("gan.batch=16", "gan.patience=100") is None
@@ -403,8 +404,8 @@ def test_a_run_is_up_to_date_with_the_images_and_the_settings_it_had(tmp_path: P
     assert not is_up_to_date()
     finish(workspace)
     with_base(workspace)  # which the settings name from now on
-    assert workspace.settings().gan.base and is_up_to_date() and is_up_to_date("serve.keep_days=3")
-    assert not is_up_to_date("evaluate.seeds=9") and not is_up_to_date("gan.base=another.safetensors")
+    assert workspace.settings().gan.init_from and is_up_to_date() and is_up_to_date("serve.keep_days=3")
+    assert not is_up_to_date("evaluate.seeds=9") and not is_up_to_date("gan.init_from=another.safetensors")
     start(workspace, "gan.steps=9")  # and does not get to its end
     assert not is_up_to_date() and not is_up_to_date("gan.steps=9")
     finish(workspace, "gan.steps=9")
@@ -533,9 +534,13 @@ def test_links_bombs_encryption_and_rubbish_are_refused(tmp_path: Path) -> None:
         secret[secret.index(mark) + offset] |= 1
     (tmp_path / "secret.zip").write_bytes(secret)
     for name, said in {
-        "link": "holds the link 'link.png'", "bomb": "would grow", "text": "cannot be unpacked", "empty": "is empty",
-        "cut": "cannot be unpacked", "secret": "is encrypted",
-    }.items():  # fmt: skip
+        "link": "holds the link 'link.png'",
+        "bomb": "would grow",
+        "text": "cannot be unpacked",
+        "empty": "is empty",
+        "cut": "cannot be unpacked",
+        "secret": "is encrypted",
+    }.items():
         with pytest.raises(InputError, match=said):
             unpack(tmp_path / f"{name}.zip", into)
         assert list(into.iterdir()) == []

@@ -53,7 +53,7 @@ def test_tiles_cut_out_at_their_masks(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_tiles_drawn_from_their_masks(tmp_path: Path) -> None:
-    done = run("magnetic-tile", tmp_path, "gan.family=pix2pix", "gan.rate_g=2e-4", "gan.rate_d=2e-4", "gan.steps=50")
+    done = run("magnetic-tile", tmp_path, "gan.family=pix2pix", "gan.lr_g=2e-4", "gan.lr_d=2e-4", "gan.steps=50")
     frame = read_manifest(done.manifest)
     synthetic = frame[frame["source"] == "synthetic"]
     assert len(synthetic) and not (synthetic["label"].eq("free") & synthetic["mask"].ne("")).any()

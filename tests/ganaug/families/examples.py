@@ -1,4 +1,5 @@
-"""What the tests of the families share: small pictures, guides that fit a family, and networks laid out as a list."""
+"""What the tests of the families share: small pictures, conditioning inputs that fit a family, and networks laid out as
+a list."""
 
 import re
 from dataclasses import replace
@@ -10,7 +11,7 @@ from torch import Tensor, fx, nn
 from ganaug.families import Family
 from ganaug.networks import ResizeConv2d
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
 SMALL = {"batch": 8, "width": 8, "latent": 32}
@@ -32,9 +33,10 @@ def pictures(n: int = 12, channels: int = 1, size: int = 32) -> Tensor:
     return grey.clamp(0, 255).to(torch.uint8)[:, None].repeat(1, channels, 1, 1)
 
 
-def guides_for(family: Family, images: Tensor, kind: str | None = None) -> Tensor | None:
-    """Guides of `kind`, by default of the family's first: a mask of what is not grey, the picture halved, or a text."""
-    kind = kind or family.guides[0]
+def conditioning_inputs_for(family: Family, images: Tensor, kind: str | None = None) -> Tensor | None:
+    """Conditioning inputs of `kind`, by default of the family's first: a mask of what is not grey, the picture halved,
+    or a text."""
+    kind = kind or family.conditioning_inputs[0]
     if kind == "none":
         return None
     if kind == "text":
@@ -45,12 +47,22 @@ def guides_for(family: Family, images: Tensor, kind: str | None = None) -> Tenso
     return away.to(torch.uint8) * 255
 
 
-def make(family: Family, *, size: int = 32, channels: int = 1, guide: str | None = None, **options: Any) -> Trainer:
+def make(
+    family: Family, *, size: int = 32, channels: int = 1, conditioning_input: str | None = None, **options: Any
+) -> Trainer:
     """A small trainer of two conditions on `pictures()`."""
     images = pictures(12, channels, size)
     chosen = replace(family.defaults, **{**SMALL, **options})
-    guides = guides_for(family, images, guide)
-    return Trainer(family, images, torch.arange(12) % 2, n_conditions=2, options=chosen, seed=0, guides=guides)
+    conditioning_inputs = conditioning_inputs_for(family, images, conditioning_input)
+    return Trainer(
+        family,
+        images,
+        torch.arange(12) % 2,
+        n_conditions=2,
+        options=chosen,
+        seed=0,
+        conditioning_inputs=conditioning_inputs,
+    )
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganaug.families import FAMILIES
-from ganaug.training import Hooks, Row
+from ganaug.training_loop import Hooks, Row
 from tests.ganaug.families.examples import make
 
 
@@ -24,10 +24,11 @@ def test_a_hundred_steps_at_32_pixels(name: str) -> None:
     conditions = torch.tensor([0, 1, 0, 1, 0, 1])
     samples = trainer.sample(conditions, seed=0)
     assert samples.shape == (6, 1, 32, 32) and samples.dtype == torch.uint8
-    assert samples.float().flatten(1).std(1).median() > 1  # one alone may be flat, of a slow family
+    # of a slow family a single one may still be of one grey level
+    assert samples.float().flatten(1).std(1).median() > 1
     different = len(samples.flatten(1).unique(dim=0))
-    # none is another's copy, but where the same guide was drawn twice
-    assert different == 6 if trainer.batches.guides is None else different > 1
+    # none is another's copy, but where the same conditioning input was drawn twice
+    assert different == 6 if trainer.batches.conditioning_inputs is None else different > 1
     assert samples.equal(trainer.sample(conditions, seed=0))
 
 
@@ -63,14 +64,14 @@ def test_bf16_finds_fitting_types_on_a_gpu_too(name: str, share: float) -> None:
     """GPUs round other operations than processors do; tensors without values tell whether the types fit."""
     trainer = make(FAMILIES[name], precision="bf16", steps=100)
     trainer.step = round(100 * share)
-    phase, (real, told), z = trainer.phase, trainer.inputs.real_batch(trainer.now), trainer.inputs.noise(8)
+    phase, (real, conditioning), z = trainer.phase, trainer.inputs.real_batch(trainer.now), trainer.inputs.noise(8)
     with FakeTensorMode(), torch.device("cuda"):
         networks = trainer.family.generator(trainer.spec), trainer.family.discriminator(trainer.spec)
         if trainer.family.phase:
             for network in networks:
                 network.phase = phase
-        z, *told = (torch.empty(t.shape, dtype=t.dtype) for t in (z, *told))
+        z, *conditioning = (torch.empty(t.shape, dtype=t.dtype) for t in (z, *conditioning))
         with rounding("cuda"):
-            images = networks[0](z, *told)
-            logits = networks[1](images, *told)
+            images = networks[0](z, *conditioning)
+            logits = networks[1](images, *conditioning)
     assert images.shape[0] == logits.shape[0] == len(real) and images.shape[2] == phase.size

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganaug.checks import check_options
 from ganaug.families import FAMILIES, get_family
 from ganaug.networks import ResizeConv2d
+from ganaug.preconditions import check_options
 from tests.ganaug.families.examples import chain, kinds, make, spec, weights
 
 DCGAN = get_family("dcgan")

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, Normal
 from ganaug.families import Made, get_family
 from ganaug.families.infogan import CODES, CONTINUOUS_WEIGHT, CodeCritic, information_loss
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 
 INFOGAN, DCGAN = get_family("infogan"), get_family("dcgan")
 SPEC = Spec(32, 1, conditions=2, latent=16, width=8)
@@ -28,9 +28,9 @@ def pair(seed: int = 0) -> tuple[nn.Module, CodeCritic]:
 
 def made(generator: nn.Module, n: int = 6) -> Made:
     z = INFOGAN.latents(n, SPEC, INFOGAN.codes, torch.Generator().manual_seed(0))
-    told = (torch.arange(n) % 2,)
-    fake = generator(z, *told)
-    return Made(fake, z, told, fake.detach(), lambda images: images.flatten(1))
+    conditioning = (torch.arange(n) % 2,)
+    fake = generator(z, *conditioning)
+    return Made(fake, z, conditioning, fake.detach(), lambda images: images.flatten(1))
 
 
 def trained(**options: Any) -> Trainer:
@@ -40,9 +40,9 @@ def trained(**options: Any) -> Trainer:
     centre = torch.rand(24, 2, 1, 1, generator=draw) * 20 + 6
     bright = torch.exp(-((y - centre[:, 0]) ** 2 + (x - centre[:, 1]) ** 2) / 40)
     labels = torch.arange(24) % 2
-    shown = torch.where(labels[:, None, None] == 0, bright, 1 - bright)[:, None]
+    asked = torch.where(labels[:, None, None] == 0, bright, 1 - bright)[:, None]
     chosen = replace(INFOGAN.defaults, **{"steps": 100, "width": 8, "batch": 16, "latent": 16, "ema": 0.9, **options})
-    images = (shown * 255).to(torch.uint8)
+    images = (asked * 255).to(torch.uint8)
     trainer = Trainer(INFOGAN, images, labels, n_conditions=2, options=chosen, seed=0)
     trainer.run()
     return trainer

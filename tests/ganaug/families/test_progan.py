@@ -12,7 +12,7 @@ from ganaug.families.growing import GROWTH, grow
 from ganaug.families.progan import DRIFT, drifting_critic
 from ganaug.layers import EqualConv2d, EqualLinear
 from ganaug.sampling import generate
-from ganaug.training import Hooks, State, Trainer
+from ganaug.training_loop import Hooks, State, Trainer
 from tests.ganaug.families.examples import make, spec
 
 PROGAN, STYLEGAN = get_family("progan"), get_family("stylegan")
@@ -158,8 +158,8 @@ def test_latents_lie_on_a_hypersphere_and_the_class_is_heard(family: Family) -> 
 
 
 def test_the_loss_is_wasserstein_with_a_penalty_and_a_drift() -> None:
-    assert PROGAN.objective.wasserstein and PROGAN.defaults.gp_weight == 10 and PROGAN.defaults.critic_steps == 1
-    assert PROGAN.defaults.betas == (0, 0.99) and PROGAN.defaults.rate_g == 1e-3 and PROGAN.defaults.ema == 0.999
+    assert PROGAN.objective.wasserstein and PROGAN.defaults.gp_weight == 10 and PROGAN.defaults.n_critic == 1
+    assert PROGAN.defaults.betas == (0, 0.99) and PROGAN.defaults.lr_g == 1e-3 and PROGAN.defaults.ema == 0.999
     real, fake = torch.tensor([3.0, 1.0]), torch.tensor([-2.0, 4.0])
     loss = drifting_critic(real, fake, torch.ones(2), torch.zeros(2))
     assert loss.item() == pytest.approx(1 - 2 + DRIFT * (9 + 1) / 2)
@@ -195,9 +195,9 @@ def test_a_resume_in_the_middle_of_a_fade_equals_never_having_stopped(family: Fa
     resumed.load(stopped.state())
     for name in ("generator", "discriminator", "ema"):
         assert getattr(resumed, name).phase == getattr(stopped, name).phase
-    shown = torch.tensor([0, 1])
-    assert resumed.sample(shown, seed=3).equal(stopped.sample(shown, seed=3))
-    assert resumed.sample(shown, seed=3).shape == (2, 1, 32, 32)
+    asked = torch.tensor([0, 1])
+    assert resumed.sample(asked, seed=3).equal(stopped.sample(asked, seed=3))
+    assert resumed.sample(asked, seed=3).shape == (2, 1, 32, 32)
     assert_same(stepped(resumed, 6).state(), whole.state())
     assert whole.generator.phase.size == 16  # type: ignore[union-attr]
 
@@ -244,9 +244,14 @@ def test_fine_tuning_goes_on_at_full_size(family: Family) -> None:
     base = stepped(make(family, width=4, batch=4, latent=8, steps=2), 2)
     trainer = make(family, width=4, batch=4, latent=8, steps=50)
     tuned = Trainer(
-        family, trainer.batches.images, torch.arange(12) % 2, n_conditions=2, options=trainer.options, seed=1,
-        base=base.state()[0],
-    )  # fmt: skip
+        family,
+        trainer.batches.images,
+        torch.arange(12) % 2,
+        n_conditions=2,
+        options=trainer.options,
+        seed=1,
+        init_from=base.state()[0],
+    )
     tuned.train_step()
     assert tuned.generator.phase == tuned.discriminator.phase == Phase(32)  # type: ignore[comparison-overlap]
 

@@ -17,9 +17,9 @@ from ganaug.losses import non_saturating_generator
 from ganaug.networks import ConditionalBatchNorm2d
 from ganaug.options import Options
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 
-SPEC = Spec(32, 1, conditions=2, latent=16, width=8, guide=1, variant="plain", scale=2)
+SPEC = Spec(32, 1, conditions=2, latent=16, width=8, conditioning_channels=1, variant="plain", scale=2)
 TIED = replace(SPEC, variant="tied")
 
 
@@ -32,11 +32,11 @@ def generator(spec: Spec = SPEC) -> nn.Module:
 @pytest.mark.parametrize(("size", "scale"), [(32, 2), (64, 2), (64, 4), (128, 4)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_enlarges_twice_and_four_times(variant: str, size: int, scale: int, channels: int) -> None:
-    spec = replace(SPEC, size=size, scale=scale, channels=channels, guide=channels, variant=variant)
-    guide = torch.rand(2, channels, size // scale, size // scale) * 2 - 1
-    images = generator(spec)(torch.zeros(2, 16), torch.arange(2), guide)
+    spec = replace(SPEC, size=size, scale=scale, channels=channels, conditioning_channels=channels, variant=variant)
+    conditioning_input = torch.rand(2, channels, size // scale, size // scale) * 2 - 1
+    images = generator(spec)(torch.zeros(2, 16), torch.arange(2), conditioning_input)
     assert images.shape == (2, channels, size, size) and images.abs().max() <= 1
-    assert SRGAN.discriminator(spec)(images, torch.arange(2), guide).shape == (2,)
+    assert SRGAN.discriminator(spec)(images, torch.arange(2), conditioning_input).shape == (2,)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -64,11 +64,11 @@ def test_a_block_whose_convolutions_are_silent_passes_its_input_on() -> None:
 
 
 def test_noise_changes_nothing_and_the_class_does() -> None:
-    network, guide = generator().eval(), torch.rand(2, 1, 16, 16)
-    images = network(torch.zeros(2, 16), torch.zeros(2).long(), guide)
-    assert network(torch.ones(2, 16), torch.zeros(2).long(), guide).equal(images)
+    network, conditioning_input = generator().eval(), torch.rand(2, 1, 16, 16)
+    images = network(torch.zeros(2, 16), torch.zeros(2).long(), conditioning_input)
+    assert network(torch.ones(2, 16), torch.zeros(2).long(), conditioning_input).equal(images)
     network.get_parameter("norm.bias.weight").data[1] = 1
-    assert not network(torch.zeros(2, 16), torch.ones(2).long(), guide).equal(images)
+    assert not network(torch.zeros(2, 16), torch.ones(2).long(), conditioning_input).equal(images)
 
 
 def test_the_critic_is_eight_convolutions_every_second_one_strided_and_two_dense_layers() -> None:
@@ -134,9 +134,16 @@ def test_the_tied_weight_is_trained_from_both_sides_and_stays_tied() -> None:
 
 def make(options: Options, seed: int = 0, n: int = 12) -> Trainer:
     images = stripes(n)
-    guides = F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+    conditioning_inputs = F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
     return Trainer(
-        SRGAN, images, torch.arange(n) % 2, n_conditions=2, options=options, seed=seed, guides=guides, perceive=perceive
+        SRGAN,
+        images,
+        torch.arange(n) % 2,
+        n_conditions=2,
+        options=options,
+        seed=seed,
+        conditioning_inputs=conditioning_inputs,
+        perceive=perceive,
     )
 
 
@@ -150,13 +157,11 @@ def stripes(n: int, size: int = 32) -> Tensor:
 
 
 def test_it_learns_to_enlarge_better_than_interpolation() -> None:
-    trainer = make(
-        replace(SRGAN.defaults, steps=60, batch=4, width=8, latent=16, rate_g=2e-3, flips=False, r1_weight=0)
-    )
+    trainer = make(replace(SRGAN.defaults, steps=60, batch=4, width=8, latent=16, lr_g=2e-3, flips=False, r1_weight=0))
     trainer.run()
-    guides, real = trainer.batches.guides, trainer.batches.images.float() / 127.5 - 1
-    assert guides is not None
-    seen = guides.float() / 127.5 - 1
+    conditioning_inputs, real = trainer.batches.conditioning_inputs, trainer.batches.images.float() / 127.5 - 1
+    assert conditioning_inputs is not None
+    seen = conditioning_inputs.float() / 127.5 - 1
     made = trainer.ema(torch.zeros(12, 16), torch.arange(12) % 2, seen)
     blurred = F.interpolate(seen, scale_factor=2, mode="bicubic")
     assert (made - real).square().mean() < 0.7 * (blurred - real).square().mean()
@@ -179,5 +184,5 @@ def test_another_scale_is_refused(scale: int) -> None:
         SRGAN.generator(replace(SPEC, scale=scale))
 
 
-def test_the_guides_tell_the_scale() -> None:
+def test_the_conditioning_inputs_tell_the_scale() -> None:
     assert make(replace(SRGAN.defaults, steps=1, width=4, latent=8)).spec.scale == 2

@@ -25,10 +25,10 @@ from ganaug.families.stackgan import (
 from ganaug.networks import ConditionalBatchNorm2d
 from ganaug.sampling import generate, latents
 from ganaug.spec import Spec
-from ganaug.training import Trainer
+from ganaug.training_loop import Trainer
 from tests.ganaug.families.examples import make, weights
 
-SPEC = Spec(64, 1, conditions=3, latent=16, width=8, guide=12)
+SPEC = Spec(64, 1, conditions=3, latent=16, width=8, conditioning_channels=12)
 
 
 def built(kind: str, spec: Spec = SPEC) -> Any:
@@ -40,7 +40,7 @@ def given_inputs(n: int = 4, spec: Spec = SPEC) -> tuple[Tensor, Tensor, Tensor]
     """Latents, conditions, sentences."""
     draw = torch.Generator().manual_seed(1)
     z = draw_latents(n, spec, None, draw)
-    return z, torch.arange(n) % spec.conditions, torch.randn(n, spec.guide, generator=draw)
+    return z, torch.arange(n) % spec.conditions, torch.randn(n, spec.conditioning_channels, generator=draw)
 
 
 def shapes_along(network: nn.Module, kind: type[nn.Module], *inputs: Tensor) -> dict[str, tuple[int, ...]]:
@@ -148,8 +148,11 @@ def test_stage_one_goes_up_from_4x4_by_nearest_neighbour_and_3x3() -> None:
     generator.phase = Phase(32)
     shapes = shapes_along(generator, nn.Conv2d, *given_inputs())
     assert [shape for name, shape in shapes.items() if name.startswith("one.")] == [
-        (32, 8, 8), (16, 16, 16), (8, 32, 32), (1, 32, 32)
-    ]  # fmt: skip
+        (32, 8, 8),
+        (16, 16, 16),
+        (8, 32, 32),
+        (1, 32, 32),
+    ]
     assert not any(name.startswith("two.") for name in shapes)
     assert generator.one.first.in_features == 16 + N_G
     convolutions = [m for m in generator.one.modules() if isinstance(m, nn.Conv2d)]
@@ -250,9 +253,9 @@ def test_going_on_from_a_state_equals_never_having_stopped_in_either_stage() -> 
         assert [name for name in ended if not ended[name].equal(tensors[name])] == []
 
 
-def made_of(phi: Tensor, shown: Any = lambda images: images) -> Made:
+def made_of(phi: Tensor, augment: Any = lambda images: images) -> Made:
     images = torch.randn(len(phi), 1, 64, 64, generator=torch.Generator().manual_seed(2))
-    return Made(images, images, (torch.arange(len(phi)) % 3, phi), images, lambda x: x, shown)
+    return Made(images, images, (torch.arange(len(phi)) % 3, phi), images, lambda x: x, augment)
 
 
 def test_generated_images_are_one_of_two_kinds_of_fakes() -> None:
@@ -264,8 +267,9 @@ def test_generated_images_are_one_of_two_kinds_of_fakes() -> None:
 
 def test_real_images_with_the_sentence_of_another_are_the_other_kind() -> None:
     critic, phi = built("discriminator"), given_inputs()[2]
-    made = made_of(phi, shown=lambda images: images * 0.5)
-    scores = critic(made.real * 0.5, made.told[0], phi[[3, 0, 1, 2]])  # as the discriminator sees them elsewhere
+    made = made_of(phi, augment=lambda images: images * 0.5)
+    # as the discriminator sees them elsewhere
+    scores = critic(made.real * 0.5, made.conditioning[0], phi[[3, 0, 1, 2]])
     expected = -0.5 * (1 - scores.sigmoid()).log().mean()
     torch.testing.assert_close(mismatch_loss(critic, critic, made), expected)
 
@@ -274,7 +278,7 @@ def test_a_pair_whose_sentences_agree_is_no_mismatch() -> None:
     critic, phi = built("discriminator"), given_inputs()[2]
     phi[2] = phi[1]  # the third image's wrong sentence is its own
     made = made_of(phi)
-    scores = critic(made.real, made.told[0], phi[[3, 0, 1, 2]])[[0, 1, 3]]
+    scores = critic(made.real, made.conditioning[0], phi[[3, 0, 1, 2]])[[0, 1, 3]]
     torch.testing.assert_close(mismatch_loss(critic, critic, made), 0.5 * nn.functional.softplus(scores).mean())
     assert mismatch_loss(critic, critic, made_of(phi[:1].expand(4, -1))).item() == 0
 
@@ -304,7 +308,7 @@ def test_mismatches_teach_the_discriminator_to_read() -> None:
     phi = (levels > 128).float()[:, None] * 2 - 1
     options = replace(STACKGAN.defaults, steps=200, batch=8, width=8, latent=8, diffaugment="")
     zeros = torch.zeros(12, dtype=torch.int64)
-    trainer = Trainer(STACKGAN, images, zeros, n_conditions=1, options=options, seed=0, guides=phi)
+    trainer = Trainer(STACKGAN, images, zeros, n_conditions=1, options=options, seed=0, conditioning_inputs=phi)
     for _ in range(60):
         trainer.train_step()
     real = nn.functional.adaptive_avg_pool2d(images.float() / 127.5 - 1, 16)
@@ -317,17 +321,20 @@ def test_an_image_depends_on_its_own_seed_class_and_sentence_alone() -> None:
     generator = built("generator")
     _, condition, phi = given_inputs(9)
     seeds = torch.arange(9)
-    whole = generate(STACKGAN, generator, SPEC, seeds, condition, guides=phi)
+    whole = generate(STACKGAN, generator, SPEC, seeds, condition, conditioning_inputs=phi)
     some = torch.tensor([7, 2])
-    assert generate(STACKGAN, generator, SPEC, seeds[some], condition[some], guides=phi[some]).equal(whole[some])
+    assert generate(STACKGAN, generator, SPEC, seeds[some], condition[some], conditioning_inputs=phi[some]).equal(
+        whole[some]
+    )
 
 
 def test_it_needs_a_sentence() -> None:
     images = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="stackgan makes images from a guide: text"):
+    with pytest.raises(ValueError, match="stackgan needs a conditioning input: text"):
         Trainer(STACKGAN, images, torch.zeros(4).long(), n_conditions=1, options=STACKGAN.defaults, seed=0)
 
 
 def test_defaults() -> None:
-    assert STACKGAN.guides == ("text",) and not STACKGAN.defaults.flips  # a mirrored image would contradict "left"
+    # a mirrored image would contradict "left"
+    assert STACKGAN.conditioning_inputs == ("text",) and not STACKGAN.defaults.flips
     assert STACKGAN.defaults.content_weight == pytest.approx(1 / 128)

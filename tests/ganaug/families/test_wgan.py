@@ -16,8 +16,8 @@ SCORES = st.lists(st.floats(-100, 100), min_size=4, max_size=4).map(torch.tensor
 
 def test_the_papers_settings() -> None:
     defaults = WGAN.defaults
-    assert (defaults.critic_steps, defaults.clip, defaults.optimizer) == (5, 0.01, "rmsprop")
-    assert defaults.rate_g == defaults.rate_d == 2e-4
+    assert (defaults.n_critic, defaults.clip, defaults.optimizer) == (5, 0.01, "rmsprop")
+    assert defaults.lr_g == defaults.lr_d == 2e-4
     assert WGAN.objective.wasserstein and WGAN.objective.saturating is None
     trainer = make(WGAN)
     for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
@@ -64,7 +64,7 @@ def test_the_critic_has_no_sigmoid_and_normalises_its_batches_apart() -> None:
 
 def test_without_normalisation_the_clipped_weights_let_the_signal_die() -> None:
     def spread(norm: str) -> float:
-        trainer = make(WGAN, critic_norm=norm, width=32, rate_g=5e-5, rate_d=5e-5)
+        trainer = make(WGAN, critic_norm=norm, width=32, lr_g=5e-5, lr_d=5e-5)
         images = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
         trainer.train_step()
         scores = trainer.discriminator(images, torch.zeros(16, dtype=torch.int64))

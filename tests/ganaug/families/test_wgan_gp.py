@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ganaug import updates
-from ganaug.checks import check_options
 from ganaug.families import get_family
+from ganaug.preconditions import check_options
 from tests.ganaug.families.examples import chain, kinds, make, spec
 
 WGAN_GP = get_family("wgan_gp")
@@ -16,7 +16,7 @@ WGAN_GP = get_family("wgan_gp")
 
 def test_the_papers_settings() -> None:
     defaults = WGAN_GP.defaults
-    assert (defaults.critic_steps, defaults.gp_weight, defaults.betas) == (5, 10, (0, 0.9))
+    assert (defaults.n_critic, defaults.gp_weight, defaults.betas) == (5, 10, (0, 0.9))
     assert defaults.optimizer == "adam" and defaults.clip == 0  # the penalty takes the place of clipping
     assert defaults.r1_weight == defaults.label_smoothing == defaults.label_noise == 0
     assert WGAN_GP.objective.wasserstein and WGAN_GP.objective.saturating is None

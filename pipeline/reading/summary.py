@@ -1,0 +1,168 @@
+"""Summary of a data set and its faults, as a record for programs and as text (`ganaug inspect`)."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from pipeline.reading.conflicts import duplicates_of, label_conflicts, likely_notes, split_faults, split_leaks
+from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair
+from pipeline.reading.faults import faults
+from pipeline.reading.framing import channels_of, choose_framing, has_defect
+from pipeline.reading.reader import Reading
+
+SHOWN = 10  # entries of a list in the text form; the record holds all
+
+
+def inspect(
+    reading: Reading,
+    *,
+    near_duplicate_correlation: float = THRESHOLD,
+    max_bad_fraction: float = 0.1,
+    duplicates: Duplicates | None = None,
+) -> dict[str, Any]:
+    """Describe a data set as a record for ``json.dumps``; ``errors`` would stop a run, ``warnings`` would not.
+
+    ``duplicates`` are those of the reading (`duplicates_of`), found anew if not given.
+    """
+    frame = reading.frame
+    duplicates = duplicates or duplicates_of(reading, near_duplicate_correlation)
+    labels = frame["label"].tolist()
+    across_classes = [pair for pair in duplicates.pairs if labels[pair.first] != labels[pair.second]]
+    leaks = split_leaks(frame, duplicates.pairs)
+    errors = faults(reading, max_bad_fraction=max_bad_fraction, conflicts=False)
+    conflicts = label_conflicts(frame, duplicates.pairs)
+    errors += [f"The same image is in two classes: {_both(reading, pair)}." for pair in conflicts]
+    errors += split_faults(frame, duplicates.pairs)
+    return {
+        "root": str(reading.root),
+        "layout": reading.layout,
+        "images": len(reading.images),
+        "channels": channels_of(reading.images),
+        "framing": choose_framing("auto", labels, reading.masks),
+        "classes": {name: _class(reading, name, duplicates) for name in reading.classes},
+        "splits": dict(sorted(Counter(frame["split"]).items())) if any(frame["split"]) else {},
+        "sizes": _sizes(reading),
+        "modes": dict(sorted(Counter(frame["mode"]).items())),
+        "unreadable": [vars(problem) for problem in reading.problems],
+        "ignored": reading.ignored,
+        "exact_duplicates": [_record(reading, pair) for pair in duplicates.pairs if pair.identical],
+        "near_duplicates": [_record(reading, pair) for pair in duplicates.pairs if not pair.identical],
+        "in_two_classes": [_record(reading, pair) for pair in across_classes],
+        "across_splits": [_record(reading, pair) for pair in leaks],
+        "groups": int(duplicates.groups.max()) + 1,
+        "largest_group": int(np.bincount(duplicates.groups).max()),
+        "notes": [*reading.notes, *likely_notes(frame, duplicates)],
+        "warnings": _warnings(reading, duplicates, across_classes),
+        "errors": errors,
+    }
+
+
+def _class(reading: Reading, name: str, duplicates: Duplicates) -> dict[str, Any]:
+    rows = np.flatnonzero((reading.frame["label"] == name).to_numpy())
+    counts = Counter(reading.frame["split"].iloc[rows])
+    return {
+        "images": len(rows),
+        "groups": len(np.unique(duplicates.groups[rows])),
+        "with_mask": sum(has_defect(reading.masks[i]) for i in rows),
+        **{split: counts[split] for split in ("train", "val", "test") if counts[split]},
+    }
+
+
+def _sizes(reading: Reading) -> dict[str, Any]:
+    width, height = reading.frame["width"], reading.frame["height"]
+    return {
+        "smallest": [int(width.min()), int(height.min())],
+        "largest": [int(width.max()), int(height.max())],
+        "median": [int(width.median()), int(height.median())],
+        "distinct": len(set(zip(width, height, strict=True))),
+        "not_square": int((width != height).sum()),
+    }
+
+
+def _warnings(reading: Reading, duplicates: Duplicates, across_classes: list[Pair]) -> list[str]:
+    found = []
+    for name in reading.classes:
+        rows = np.flatnonzero((reading.frame["label"] == name).to_numpy())
+        if len(rows) == 1:
+            found.append(
+                f"Class {name!r} has one image: no GAN for it, classical augmentation only, and no test image."
+            )
+        elif len(rows) > 1 and len(np.unique(duplicates.groups[rows])) == 1:
+            found.append(
+                f"All {len(rows)} images of class {name!r} form one group: none can be held out, so nothing can be "
+                "said about how well this class is recognised elsewhere."
+            )
+    near = [pair for pair in across_classes if not pair.certain]
+    if near:
+        found.append(f"{len(near)} pair(s) of images look alike and are in two classes: {_both(reading, near[0])}.")
+    if reading.problems:
+        found.append(f"{len(reading.problems)} file(s) are quarantined and take no part.")
+    return found
+
+
+def _record(reading: Reading, pair: Pair) -> dict[str, Any]:
+    rows = reading.frame.iloc[[pair.first, pair.second]]
+    return {
+        "paths": rows["path"].tolist(),
+        "labels": rows["label"].tolist(),
+        "correlation": pair.correlation,
+        "identical": pair.identical,
+        "certain": pair.certain,
+    }
+
+
+def _both(reading: Reading, pair: Pair) -> str:
+    first, second = (reading.frame.iloc[row] for row in (pair.first, pair.second))
+    return f"{first['path']!r} and {second['path']!r}"
+
+
+def render(record: dict[str, Any]) -> str:
+    """The record of ``inspect`` as text for a terminal."""
+    sizes = record["sizes"]
+    stored_anew = sum(pair["certain"] for pair in record["near_duplicates"])
+    lines = [
+        f"{record['root']}  ({record['layout']}, {record['images']} images, {record['channels']} channel(s))",
+        (
+            f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
+            f"{sizes['distinct']} different, {sizes['not_square']} not square"
+        ),
+        f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
+        f"framing  {record['framing']} (what `auto` chooses)",
+        "",
+        *_table(record["classes"]),
+        "",
+        (
+            f"{len(record['exact_duplicates'])} identical pair(s), {stored_anew} stored anew, "
+            f"{len(record['near_duplicates']) - stored_anew} that look alike; {record['groups']} groups, the largest "
+            f"of {record['largest_group']} image(s)"
+        ),
+    ]
+    lines += _list("unreadable", [f"{item['path']!r}: {item['detail']}" for item in record["unreadable"]])
+    pairs = [f"{a!r} and {b!r}" for a, b in (item["paths"] for item in record["in_two_classes"])]
+    lines += _list("alike in two classes", pairs)
+    for heading in ("notes", "warnings", "errors"):
+        lines += _list(heading, record[heading])
+    return "\n".join(lines)
+
+
+def _size(size: list[int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _table(classes: dict[str, dict[str, Any]]) -> list[str]:
+    columns = ["images", "groups", "with_mask", "train", "val", "test"]
+    columns = [name for name in columns if any(row.get(name) for row in classes.values())]
+    width = max(len("class"), *(len(name) for name in classes))
+    head = "class".ljust(width) + "".join(name.replace("_", " ").rjust(16) for name in columns)
+    return [
+        head,
+        *(name.ljust(width) + "".join(str(row.get(c, 0)).rjust(16) for c in columns) for name, row in classes.items()),
+    ]
+
+
+def _list(heading: str, items: list[str]) -> list[str]:
+    if not items:
+        return []
+    more = [f"  and {len(items) - SHOWN} more (--json lists all)"] if len(items) > SHOWN else []
+    return ["", f"{heading}:", *(f"  {item}" for item in items[:SHOWN]), *more]

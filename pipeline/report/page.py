@@ -73,7 +73,9 @@ def _view(data: ReportData) -> dict[str, Any]:
         "gain": gain,
         "endpoint": endpoint,
         "endpoint_name": formatting.ENDPOINTS[endpoint["name"]],
-        "more_than_there_is": _more_than_there_is(endpoint),
+        "more_than_there_is": _more_than_there_is(
+            endpoint, arms[baseline][endpoint["name"]]["mean"] if baseline in arms else None
+        ),
         "arms": arms,
         "compared": compared,
         "baseline": baseline,
@@ -134,11 +136,11 @@ def _estimate(score: Mapping[str, Any], centre: str) -> Estimate:
     return score[centre], score["ci95"][0], score["ci95"][1]
 
 
-def _more_than_there_is(endpoint: Mapping[str, Any]) -> bool:
-    """Whether even a faultless classifier would not gain what the test could detect."""
-    if None in (endpoint["baseline"], endpoint["detectable"]):
+def _more_than_there_is(endpoint: Mapping[str, Any], baseline: float | None) -> bool:
+    """Whether even a faultless classifier would not gain what the test could detect over the baseline's figure."""
+    if baseline is None or endpoint["detectable"] is None:
         return False
-    lacking = endpoint["baseline"] if endpoint["better"] == "lower" else 1 - endpoint["baseline"]
+    lacking = baseline if endpoint["better"] == "lower" else 1 - baseline
     return bool(endpoint["detectable"] > lacking)
 
 

@@ -94,9 +94,7 @@ def evaluate(
         "task": "classify",
         "verdict": verdict.decision,
         "reason": verdict.reason,
-        "endpoint": _endpoint_metrics(
-            chosen.gain, control, *(summaries[a] for a in (choices.baseline, choices.augmented))
-        ),
+        "endpoint": _endpoint_metrics(chosen.gain, control, choices),
         "comparison": comparison,
         "comparisons": comparison_number,
         "alpha": chosen.gain.alpha,
@@ -148,13 +146,13 @@ def _identity(endpoint: Endpoint, config: Config, choices: Choices, answers: dic
     return content_digest({name: torch.from_numpy(of) for name, of in answers.items()}, facts)[:32]
 
 
-def _endpoint_metrics(won: Gain, control: Lead | None, baseline: ArmSummary, augmented: ArmSummary) -> dict[str, Any]:
+def _endpoint_metrics(won: Gain, control: Lead | None, choices: Choices) -> dict[str, Any]:
     """The figure that decides; `delta` is larger where the augmented arm is better, also of a cost."""
     return {
         "name": won.name,
         "better": "lower" if won.name == "expected_cost" else "higher",
-        "baseline": baseline.endpoint.mean,
-        "augmented": augmented.endpoint.mean,
+        "baseline": choices.baseline,
+        "augmented": choices.augmented,
         **(estimate(won.endpoint.interval, "delta") or {}),
         "ci_alpha": [won.strict.lo, won.strict.hi],
         "p": won.endpoint.p,

@@ -239,8 +239,8 @@ def test_where_costs_decide_the_page_leads_with_them() -> None:
     endpoint = {
         "name": "expected_cost",
         "better": "lower",
-        "baseline": 5.07,
-        "augmented": 1.42,
+        "baseline": "classical",
+        "augmented": "classical_gan",
         "delta": 3.65,
         "ci95": [2.27, 5.14],
         "ci_alpha": [-0.021, 5.37],
@@ -249,6 +249,7 @@ def test_where_costs_decide_the_page_leads_with_them() -> None:
         "control": None,
     }
     arms = costing(data, {"mean": 5.07, "ci95": [4, 1234.5]})
+    arms["classical_gan"]["expected_cost"] = {"mean": 1.42, "ci95": [0.5, 2.5]}
     costly = replace(data, metrics={**data.metrics, "endpoint": endpoint, "arms": arms})
     costly = replace(costly, choices=replace(data.choices, policies={"none": 4.25, "flips": 3.5}))
     html, minus = render_report(costly), "\N{MINUS SIGN}"
@@ -271,8 +272,15 @@ def test_where_costs_decide_the_page_leads_with_them() -> None:
 
 def test_a_cost_that_could_not_be_told_is_a_dash() -> None:
     data = report_data(["good", "scratch"], "inconclusive")
-    nothing = dict.fromkeys(("baseline", "augmented", "delta", "detectable", "control"))
-    unknown = {"ci95": [None, None], "ci_alpha": [None, None], "p": 1.0, "name": "expected_cost", "better": "lower"}
+    nothing = dict.fromkeys(("delta", "detectable", "control"))
+    compared = {"baseline": "classical", "augmented": "classical_gan"}
+    unknown = compared | {
+        "ci95": [None, None],
+        "ci_alpha": [None, None],
+        "p": 1.0,
+        "name": "expected_cost",
+        "better": "lower",
+    }
     arms = costing(data, {"mean": None, "ci95": [None, None]})
     page = render_report(replace(data, metrics={**data.metrics, "endpoint": nothing | unknown, "arms": arms}))
     assert "Expected cost of a part, without synthetic images \N{EN DASH}" in spaced(page)

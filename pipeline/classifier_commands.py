@@ -36,8 +36,11 @@ def predict_command(
     for one in classify(classifier, found.images):
         if one is None:
             others += 1
-            continue
-        done.append(one)
+        else:
+            done.append(one)
+    if csv is not None and any(one.probabilities is not None for one in done):
+        write_predictions(csv, classifier.classes, done)  # before anything is said: whoever listens may stop, as head
+    for one in done:
         if one.probabilities is not None:
             share, label = one.probabilities.max(dim=0)
             typer.echo(f"{_on_one_line(one.path)}\t{classifier.classes[int(label)]}\t{float(share):.3f}")
@@ -48,8 +51,6 @@ def predict_command(
         print(f"ignored: {others} hidden file(s) or file(s) of other formats", file=sys.stderr)
     if len(unread) == len(done):
         raise InputError(f"No image could be read among {len(done)}; give PNG, JPEG, BMP, TIFF or WebP files.")
-    if csv is not None:
-        write_predictions(csv, classifier.classes, done)
 
 
 def export_classifier_command(

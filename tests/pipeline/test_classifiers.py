@@ -139,6 +139,21 @@ def test_predict_says_of_test_images_what_the_run_said(ganaug: Ganaug, finished:
     assert lines == {row["path"]: row["predicted"] for row in rows(table)}
 
 
+def test_the_table_is_written_although_nobody_reads_on(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `ganaug predict ... --csv FILE | head -1`."""
+    from pipeline import classifier_commands
+
+    def gone(_line: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(classifier_commands.typer, "echo", gone)
+    with pytest.raises(BrokenPipeError):
+        classifier_commands.predict_command(finished.run.out, [finished.source], tmp_path / "t.csv")
+    assert len(rows(tmp_path / "t.csv")) == 36
+
+
 def test_files_that_are_no_images_are_named_and_the_rest_is_classified(
     ganaug: Ganaug, finished: Finished, tmp_path: Path
 ) -> None:

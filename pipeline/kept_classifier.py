@@ -48,7 +48,7 @@ class KeptClassifier:
             pixels = np.minimum(pixels, white)
         image = to_eight_bits(pixels, white or 255)
         whole = frame_images([image], [None], [""], [""], framing="whole", image_size=size)
-        return pack(whole, size, channels)[0]
+        return pack(whole, size, channels, self.preprocessing["aspect"])[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities float32 `[N, K]` of uint8 `[N, C, S, S]`."""

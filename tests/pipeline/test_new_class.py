@@ -101,7 +101,7 @@ def test_a_class_that_the_base_has_never_seen_starts_from_the_most_similar_one(t
 def _draws_levels(model: Path, changed: Path, levels: list[int]) -> Path:
     """A copy of a DCGAN of width 8 whose condition alone sets the grey level, with a little noise.
 
-    The last layer, of stride 2, gives an inner pixel 2 x 2 weights of each channel: tanh(bias + 4 x 8 x weight x input).
+    The last layer, of stride 2, gives an inner pixel 2 x 2 weights a channel: tanh(bias + 4 x 8 x weight x input).
     """
     tensors, record = load_tensors(model)
     pixels = torch.atanh(torch.tensor(levels) / 127.5 - 1)

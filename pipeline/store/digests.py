@@ -62,7 +62,8 @@ def canonical(value: Any) -> Any:
         case frozenset() | set():
             return sorted(value)
     if is_tensor(value):
-        return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": _sha256(value)}
+        dtype = str(value.dtype).removeprefix("torch.")  # as numpy calls it
+        return {"dtype": dtype, "shape": list(value.shape), "sha256": _sha256(value)}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"a {type(value).__name__} has no stable digest")

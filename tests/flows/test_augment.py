@@ -289,7 +289,7 @@ def test_debug_shows_where(tmp_path: Path, monkeypatch: MonkeyPatch, capfd: Capt
     arguments = ["run", str(source), "--out", str(tmp_path / "run"), "--debug", *tiny.as_arguments()]
     assert call(monkeypatch, *arguments) == 2
     said = capfd.readouterr().err
-    assert "Traceback" in said and "checks.py" in said
+    assert "Traceback" in said and "faults.py" in said
     assert said.splitlines()[-1].startswith("ganaug: ") and "'grain' holds no readable image" in said.splitlines()[-1]
 
 

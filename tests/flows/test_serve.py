@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,8 +98,18 @@ def ask(port: int, path: str, **body: Any) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.loads(answer.read())
+
+    def answer() -> Any:
+        """In a list, as an answer may be empty; a server whose database is busy says 503 and is asked again."""
+        try:
+            with urllib.request.urlopen(request, timeout=20) as said:
+                return [json.loads(said.read())]
+        except urllib.error.HTTPError as busy:
+            if busy.code != 503:
+                raise
+            return []
+
+    return until(answer)[0]
 
 
 def deployment(port: int, what: str) -> str:

@@ -108,7 +108,7 @@ def test_a_learned_image_that_was_encoded_anew_is_known_again(
     again = cv2.imencode(suffix, pixels, options)[1].tobytes()
     assert again != (textures_folder / learned).read_bytes()
     (source / "test" / "blobs" / f"again{suffix}").write_bytes(again)
-    said = refused(run, source, *PLAN, f"gan.init_from={models(first)['all classes']}", train=True)
+    said = refused(run, source, *PLAN, f"gan.init_from={models(first)['all classes']}", origin=Generators())
     assert f"has learned from 1 test image(s) of this run, such as test/blobs/again{suffix}, whose" in said
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganaug.best_checkpoint import Keeper
+from ganaug.best_checkpoint import BestCheckpoint
 from ganaug.families import get_family
 from ganaug.metrics import authenticity, authenticity_among
 from ganaug.monitor import copies
@@ -68,7 +68,7 @@ def test_a_generator_that_copies_is_not_preferred_though_its_fid_is_lower(rows: 
     assert copies(rows["by heart"]) and not copies(rows["off the mark"])
     network = torch.nn.Linear(1, 1)
     for order in permutations(rows):
-        best_checkpoint = Keeper(replace(DCGAN.defaults, early_stop=False), wasserstein=False)
+        best_checkpoint = BestCheckpoint(replace(DCGAN.defaults, early_stop=False), wasserstein=False)
         for step, kind in enumerate(order, 1):
             best_checkpoint.update([rows[kind] | {"step": float(step)}], network, network, 1.0)
         assert best_checkpoint.best is not None and order[int(best_checkpoint.best["step"]) - 1] == "off the mark"

@@ -153,7 +153,7 @@ def repetition(population: dict[str, Tensor], overrides: list[str], seed: int) -
         if not row["accepted"]:
             return row | {"verdict": "do_not_merge", "gain": None, "reason": "nothing accepted"}
         choices = choose(run, config, prepared, selected)
-        metrics = evaluate(run, config, prepared, fitted_scorer, selected, choices)
+        metrics = evaluate(run, config, prepared, fitted_scorer, [selected], choices)
         if metrics["verdict"] == "merge":
             unseen = {name: images[name][USED + DRAWN :] for name in prepared.classes}
             row["confirmed"] = true_gain(run, config, prepared, selected, choices, unseen)

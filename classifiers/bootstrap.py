@@ -1,4 +1,4 @@
-"""Bootstrap over images and training seeds, and its confidence intervals."""
+"""Bootstrap over images, and confidence intervals that hold chance in generators and training seeds too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,34 +42,67 @@ def draw(groups: int, resamples: int, seed: int) -> Floats:
 
 
 def interval(point: Floats, draws: Floats, alpha: float = ALPHA, *, within: tuple[float, float]) -> Interval:
-    """Interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
+    """Interval from a score for each seed, `point` [S], or each generator and seed, [G, S]; `draws` [..., R] are the
+    same under redrawn images.
+
+    For the generators at hand it is `_over_seeds` of the scores' means over them, (lo, hi). What their training leaves
+    to chance is added by squares, as of independent parts (MOVER, Zou and Donner 2008):
+        lo' = mean - sqrt((mean - lo)^2 + reach^2),   hi' = mean + sqrt((hi - mean)^2 + reach^2)
+        reach = t(G - 1) sqrt(max(0, between - noise)),  of the scores' means over the seeds (`_between`)
+    What is due to a generator and a seed together counts in both parts, which makes the interval rather too wide. A
+    single generator has no `reach`: the interval leaves out chance in its training. No end lies beyond `within`, which
+    is as far as the score can go.
+    """
+    point = np.atleast_2d(point)
+    draws = draws.reshape(*point.shape, -1)
+    usable = np.isfinite(draws.mean(axis=(0, 1)))
+    mean, draws = float(point.mean()), draws[..., usable]
+    if not np.isfinite(mean) or not usable.any():
+        return Interval(float("nan"), float("nan"), float("nan"))
+    lo, hi = _over_seeds(point.mean(axis=0), draws.mean(axis=0), alpha)
+    reach = 0.0
+    if len(point) > 1:
+        between, noise = _between(point.mean(axis=1), draws.mean(axis=1))
+        reach = float(t.ppf(1 - alpha / 2, len(point) - 1)) * max(0.0, between - noise) ** 0.5
+    lo, hi = np.clip([mean - np.hypot(mean - lo, reach), mean + np.hypot(hi - mean, reach)], *within)
+    return Interval(mean, min(float(lo), mean), max(float(hi), mean))
+
+
+def _over_seeds(point: Floats, draws: Floats, alpha: float) -> tuple[float, float]:
+    """The ends of an interval from one score a seed, `point` [S], and under redrawn images, `draws` [S, R].
 
     For the seeds at hand it is the percentile interval of their mean, redrawn over images. Where seeds differ, or the
     level asks for more draws than there are, it reaches at least as far as Student's t does for the variance of two
     crossed effects, images and seeds, with Satterthwaite's (1946) degrees of freedom (those of the images are taken for
     many):
-        variance = images + max(0, seeds - noise),   images = Var_r mean_s draws_s,   seeds = Var_s point / S
-        noise = (mean_s Var_r draws_s - images) / (S - 1)        of single predictions, which both hold
+        variance = images + max(0, seeds - noise),   images = Var_r mean_s draws_s,   seeds and noise as `_between`
         degrees of freedom = (S - 1) (variance / seeds)^2, at least 1
-    (To redraw images and seeds in one go would count the noise three times: Owen 2007, "The pigeonhole bootstrap".)
-    No end lies beyond `within`, which is as far as the score can go.
     """
     mean, total = float(point.mean()), draws.mean(axis=0)
-    usable = np.isfinite(total)
-    if not np.isfinite(mean) or not usable.any():
-        return Interval(float("nan"), float("nan"), float("nan"))
-    lo, hi = np.quantile(total[usable], [alpha / 2, 1 - alpha / 2])
-    runs, variance, freedom = len(point), float(total[usable].var()), np.inf
-    seeds = float(point.var(ddof=1)) / runs if runs > 1 else 0.0
+    lo, hi = np.quantile(total, [alpha / 2, 1 - alpha / 2])
+    variance, freedom = float(total.var()), np.inf
+    seeds, noise = _between(point, draws)
     if seeds > 0:
-        noise = (float(draws[:, usable].var(axis=1).mean()) - variance) / (runs - 1)
         variance += max(0.0, seeds - noise)
-        freedom = max(1.0, (runs - 1) * (variance / seeds) ** 2)
-    if seeds > 0 or alpha / 2 * usable.sum() < FEWEST_BEYOND:
+        freedom = max(1.0, (len(point) - 1) * (variance / seeds) ** 2)
+    if seeds > 0 or alpha / 2 * len(total) < FEWEST_BEYOND:
         reach = t.ppf(1 - alpha / 2, freedom) * np.sqrt(variance)
         lo, hi = min(lo, mean - reach), max(hi, mean + reach)
-    lo, hi = np.clip([lo, hi], *within)
-    return Interval(mean, min(float(lo), mean), max(float(hi), mean))
+    return min(float(lo), mean), max(float(hi), mean)
+
+
+def _between(point: Floats, draws: Floats) -> tuple[float, float]:
+    """What k runs vary of their mean, and how much of that is noise; `point` [k], `draws` [k, R] under redrawn images.
+
+        between = Var_k point / k,   noise = (mean_k Var_r draws_k - Var_r mean_k draws_k) / (k - 1)
+    Noise is that of single predictions, which images and runs both hold. (To redraw images and runs in one go would
+    count it three times: Owen 2007, "The pigeonhole bootstrap".) Both are 0 of a single run.
+    """
+    runs = len(point)
+    if runs < 2:
+        return 0.0, 0.0
+    noise = (float(draws.var(axis=1).mean()) - float(draws.mean(axis=0).var())) / (runs - 1)
+    return float(point.var(ddof=1)) / runs, noise
 
 
 def wilson(share: float, trials: int) -> Interval:

@@ -1,8 +1,12 @@
 """How well an arm does and how much one arm gains over another, with intervals over test images and training seeds.
 
-Two things are left to chance: which images the test set happens to hold, and which seed the training had. The bootstrap
-redraws the images, near-duplicates together as one group, and the same draw serves both arms, which share images and
-seeds, so what is common to the arms cancels; what the seeds vary is added to it (`bootstrap.interval`).
+Three things are left to chance: which images the test set happens to hold, which seed the training had, and how the
+generators of the synthetic images came out. The bootstrap redraws the images, near-duplicates together as one group,
+and the same draw serves both arms, which share images and seeds, so what is common to the arms cancels; what seeds and,
+where there are several, generators vary is added to it (`bootstrap.interval`).
+
+Predictions are int64 [seeds, N] or, of an arm that was trained with the images of several generators (of several
+trainings of all of them, strictly), [generators, seeds, N].
 """
 
 from dataclasses import dataclass
@@ -33,8 +37,8 @@ MOST_FLIPS, AT_ONCE = 20_000, 1000  # sign flips of a test, and those that are i
 
 
 @dataclass(frozen=True)
-class SeedScore:
-    """Scores of one training run, in the order of the predictions' rows; `endpoint` as `Endpoint.figure` says it."""
+class RunScore:
+    """Scores of one training run; `endpoint` as `Endpoint.figure` says it."""
 
     accuracy: float
     macro_f1: float
@@ -43,16 +47,17 @@ class SeedScore:
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """Scores of one arm, `recall` by class; `confusion` [K, K] sums truth x prediction over the seeds.
+    """Scores of one arm, `recall` by class; `confusion` [K, K] sums truth x prediction over all runs.
 
-    `endpoint` is the figure that the endpoint's name says: a share in 0..1, or a cost.
+    `endpoint` is the figure that the endpoint's name says: a share in 0..1, or a cost. `runs` has a row for each
+    generator, and in it a score for each seed.
     """
 
     accuracy: Interval
     macro_f1: Interval
     endpoint: Interval
     recall: list[Interval]
-    per_seed: list[SeedScore]
+    runs: list[list[RunScore]]
     confusion: Ints
 
 
@@ -76,7 +81,8 @@ class Gain:
     `endpoint` decides, at the level `alpha` of comparison number `comparison_number` of its line: `strict` is its
     interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`)
     and of `recall` hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's
-    independent images. `mcnemar_p` compares the two majority votes.
+    independent images. `mcnemar_p` compares the two majority votes. With one generator the intervals leave
+    out chance in its training.
     """
 
     name: EndpointName
@@ -92,6 +98,7 @@ class Gain:
     images: int
     groups: int
     seeds: int
+    generators: int = 1
 
     @property
     def alpha(self) -> float:
@@ -109,9 +116,9 @@ def summarise(
     resamples: int = 2000,
     seed: int = 0,
 ) -> ArmSummary:
-    """Score one arm: truth int64 [N], predictions int64 [seeds, N], groups int64 [N], all labels in 0..classes-1.
+    """Score one arm: truth int64 [N], predictions as above, groups int64 [N], all labels in 0..classes-1.
 
-    All are means over seeds. Intervals are the wider of two, one of which holds where nearly all is right
+    All are means over runs. Intervals are the wider of two, one of which holds where nearly all is right
     (`bootstrap.share_interval`, `bootstrap.combined_wilson`; a class's F1 stands for a share of its images there). The
     recall of a class without test images is NaN. Without `endpoint` that is balanced accuracy.
 
@@ -121,7 +128,7 @@ def summarise(
     truth, predictions, groups = _checked(truth, predictions, groups, classes)
     endpoint = endpoint or balanced_accuracy(truth, classes)
     counts = _Counts(truth, predictions, groups, endpoint)
-    point = counts.scores()[:, 0]
+    point = counts.scores()[:, :, 0]
     draws = counts.scores(draw(counts.groups, resamples, seed))
     f1 = counts.f1()[:, 0].mean(axis=0)
     present = np.array(counts.class_groups) > 0
@@ -129,12 +136,16 @@ def summarise(
     decides = combined_wilson(counts.shares(), counts.stratum_groups, endpoint.weights)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(truth, predictions.shape), predictions), 1)
+    found = interval(point[..., 2], draws[..., 2], within=(0.0, endpoint.most))
     return ArmSummary(
-        accuracy=share_interval(point[:, 0], draws[:, :, 0], counts.groups),
-        macro_f1=wider(interval(point[:, 1], draws[:, :, 1], within=(0.0, 1.0)), macro_f1),
-        endpoint=_figure(endpoint, wider(interval(point[:, 2], draws[:, :, 2], within=(0.0, endpoint.most)), decides)),
-        recall=[share_interval(point[:, 3 + k], draws[:, :, 3 + k], n) for k, n in enumerate(counts.class_groups)],
-        per_seed=[SeedScore(float(row[0]), float(row[1]), endpoint.figure(float(row[2]))) for row in point],
+        accuracy=share_interval(point[..., 0], draws[..., 0], counts.groups),
+        macro_f1=wider(interval(point[..., 1], draws[..., 1], within=(0.0, 1.0)), macro_f1),
+        endpoint=_figure(endpoint, wider(found, decides)),
+        recall=[share_interval(point[..., 3 + k], draws[..., 3 + k], n) for k, n in enumerate(counts.class_groups)],
+        runs=[
+            [RunScore(float(row[0]), float(row[1]), endpoint.figure(float(row[2]))) for row in of_generator]
+            for of_generator in point
+        ],
         confusion=confusion,
     )
 
@@ -151,7 +162,9 @@ def gain(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Gain:
-    """Compare two arms on the same images and seeds: both int64 [seeds, N], row s of each trained with the same seed.
+    """Compare two arms on the same images and seeds: predictions as above, row s of each trained with the same seed.
+
+    An arm of real images, [seeds, N], is compared with another one's runs of every generator, seed by seed.
 
     `comparison_number` is the number of this comparison, from 1, in its line of comparisons: the later, the more it
     takes to decide.
@@ -161,18 +174,17 @@ def gain(
     """
     truth, baseline, groups = _checked(truth, baseline, groups, classes)
     truth, augmented, groups = _checked(truth, augmented, groups, classes)
-    if baseline.shape != augmented.shape:
-        raise ValueError(f"the arms must share their seeds: baseline has {len(baseline)}, augmented {len(augmented)}")
+    baseline, augmented = paired(baseline, augmented)
     endpoint, alpha = endpoint or balanced_accuracy(truth, classes), spent_alpha(comparison_number)
     before, after = (_Counts(truth, predictions, groups, endpoint) for predictions in (baseline, augmented))
     weights = draw(before.groups, resamples, seed)
-    point, draws = after.scores()[:, 0] - before.scores()[:, 0], after.scores(weights) - before.scores(weights)
+    point, draws = (after.scores() - before.scores())[:, :, 0], after.scores(weights) - before.scores(weights)
     image_weights = before.image_weights()
     flips = max(resamples, ceil(2 * classes / ALPHA), min(MOST_FLIPS, ceil(4 / alpha)))
     p = _sign_flips(after.contributions() - before.contributions(), flips, seed)
 
     def between(column: int, level: float, most: float = 1.0) -> Interval:
-        return interval(point[:, column], draws[:, :, column], level, within=(-most, most))
+        return interval(point[..., column], draws[..., column], level, within=(-most, most))
 
     def change(column: int, row: int, level: float, most: float) -> Change:
         found = between(column, level, most)
@@ -195,7 +207,8 @@ def gain(
         mcnemar_p=mcnemar_exact(truth, baseline, augmented, groups, classes=classes),
         images=len(truth),
         groups=before.groups,
-        seeds=len(baseline),
+        seeds=baseline.shape[1],
+        generators=len(baseline),
     )
 
 
@@ -209,7 +222,8 @@ def _detectable(found: Interval, image_weights: Floats, most: float, alpha: floa
     """The change that a test like this finds in about `POWER` of tries, at level `alpha`; `most` at most.
 
     z(1 - alpha/2) + z(power) standard errors (Cohen 1988, "Statistical Power Analysis"), read off the 95 % interval as
-    if it were normal: where few runs differ widely the figure is up to a tenth too large. At least what so many average
+    if it were normal: where few runs differ widely the figure is up to a tenth too large, and more where two or three
+    generators do. At least what so many average
     images bring as sign flips need: n that change, all one way, with 2 / 2^n below alpha, and the mean of a Poisson
     number that is no less in `POWER` of tries.
     """
@@ -220,7 +234,7 @@ def _detectable(found: Interval, image_weights: Floats, most: float, alpha: floa
 
 
 def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *, classes: int) -> float:
-    """McNemar's exact two-sided p (McNemar 1947) on the arms' majority votes over the seeds (ties: the lower class).
+    """McNemar's exact two-sided p (McNemar 1947) on the arms' majority votes over all runs (ties: the lower class).
 
     The vote makes one prediction an image, which is what the test is about; it looks at fewer data than the bootstrap.
     Near-duplicates are one trial: whichever arm more of them speak for.
@@ -233,10 +247,11 @@ def mcnemar_exact(truth: Ints, baseline: Ints, augmented: Ints, groups: Ints, *,
 
 
 class _Counts:
-    """An arm's answers by group and seed, and every score of them: a resample is then one matrix product."""
+    """An arm's answers by group and run, and every score of them: a resample is then one matrix product."""
 
     def __init__(self, truth: Ints, predictions: Ints, groups: Ints, endpoint: Endpoint) -> None:
-        self.endpoint, classes = endpoint, len(endpoint.acceptable)
+        self.endpoint, classes, self.shape = endpoint, len(endpoint.acceptable), predictions.shape[:2]
+        predictions = predictions.reshape(-1, len(truth))
         self.named = Tally(np.eye(classes, dtype=bool), truth, predictions, groups)  # by the right name
         self.decides = Tally(endpoint.acceptable, truth, predictions, groups)
         self.groups = self.named.groups
@@ -247,7 +262,8 @@ class _Counts:
         self.stratum_groups: list[int] = np.count_nonzero(self.named.truth @ endpoint.strata.T, axis=0).tolist()
 
     def scores(self, weights: Floats | None = None) -> Floats:
-        """[seeds, R, 3 + K + C] under group weights [R, G]: accuracy, macro-F1, endpoint, recalls, those `by_class`.
+        """[generators, seeds, R, 3 + K + C] under group weights [R, G]: accuracy, macro-F1, endpoint, recalls, those
+        `by_class`.
 
         A class that a resample leaves out has no recall there (NaN) and is left out of the mean of F1.
         """
@@ -259,17 +275,18 @@ class _Counts:
         recall = np.where(present, found / np.maximum(truth, 1.0), np.nan)
         decides = self.decides.scores(self.endpoint, weights)
         parts = [accuracy[..., None], macro_f1[..., None], decides[..., :1], recall, decides[..., 1:]]
-        return np.concatenate(parts, axis=-1)
+        scores = np.concatenate(parts, axis=-1)
+        return scores.reshape(*self.shape, *scores.shape[1:])
 
     def f1(self, weights: Floats | None = None) -> Floats:
-        """F1 of each class, [seeds, R, K]."""
+        """F1 of each class, [runs, R, K]."""
         weights = np.ones((1, self.groups)) if weights is None else weights
         found, predicted = self._sum(self.named.found, weights), self._sum(self.predicted, weights)
         f1: Floats = 2.0 * found / np.maximum(predicted + weights @ self.named.truth, 1.0)
         return f1
 
     def shares(self) -> Floats:
-        """Mean over the seeds of each stratum's share, [S]; 0 where there is no image."""
+        """Mean over the runs of each stratum's share, [S]; 0 where there is no image."""
         strata = self.endpoint.strata.T
         found = self.decides.found.sum(axis=0).mean(axis=0) @ strata
         shares: Floats = found / np.maximum(self.named.truth.sum(axis=0) @ strata, 1.0)
@@ -281,7 +298,7 @@ class _Counts:
         return weights
 
     def contributions(self) -> Floats:
-        """What each group brought to those scores, mean over the seeds, [G, 2 + C]."""
+        """What each group brought to those scores, mean over the runs, [G, 2 + C]."""
         weights = self._class_weights()
         named, decides = (tally.found.mean(axis=1) for tally in (self.named, self.decides))
         return np.hstack([named @ weights[:1].T, decides @ weights[1:].T])
@@ -292,7 +309,7 @@ class _Counts:
 
     @staticmethod
     def _sum(counts: Floats, weights: Floats) -> Floats:
-        """Counts [G, seeds, K] under group weights, [seeds, R, K]."""
+        """Counts [G, runs, K] under group weights, [runs, R, K]."""
         return np.tensordot(weights, counts, axes=1).swapaxes(0, 1)
 
 
@@ -322,17 +339,36 @@ def _sign_flips(change: Floats, flips: int, seed: int) -> list[float]:
 
 
 def vote(predictions: Ints, classes: int) -> Ints:
-    """The class that most of predictions `[seeds, N]` name for each image; ties go to the lower label."""
-    votes = np.stack([(predictions == k).sum(axis=0) for k in range(classes)])
+    """The class that most of predictions `[..., N]` name for each image; ties go to the lower label."""
+    votes = np.stack([(predictions == k).reshape(-1, predictions.shape[-1]).sum(axis=0) for k in range(classes)])
     winners: Ints = votes.argmax(axis=0)
     return winners
 
 
+def by_generator(predictions: ArrayLike) -> Ints:
+    """Predictions [seeds, N] as those with the images of one generator, [1, seeds, N]; others as they are."""
+    predictions = np.asarray(predictions)
+    return predictions[None] if predictions.ndim == 2 else predictions
+
+
+def paired(baseline: ArrayLike, augmented: ArrayLike) -> tuple[Ints, Ints]:
+    """Predictions of two arms, both [generators, seeds, N]: those of real images alone are the same for each generator.
+
+    Raises:
+        ValueError: arms with different numbers of seeds.
+    """
+    before, after = by_generator(baseline), by_generator(augmented)
+    if before.shape[1] != after.shape[1]:
+        raise ValueError(f"the arms must share their seeds: baseline has {before.shape[1]}, augmented {after.shape[1]}")
+    before, after = np.broadcast_arrays(before, after)
+    return before, after
+
+
 def _checked(truth: ArrayLike, predictions: ArrayLike, groups: ArrayLike, classes: int) -> tuple[Ints, Ints, Ints]:
-    truth, predictions, groups = (np.asarray(x) for x in (truth, predictions, groups))
-    if truth.ndim != 1 or not len(truth) or groups.shape != truth.shape or predictions.shape[1:] != truth.shape:
+    truth, predictions, groups = np.asarray(truth), by_generator(predictions), np.asarray(groups)
+    if truth.ndim != 1 or not len(truth) or groups.shape != truth.shape or predictions.shape[2:] != truth.shape:
         raise ValueError(
-            "truth and groups must be [N] and predictions [seeds, N] with N > 0, got "
+            "truth and groups must be [N] and predictions [seeds, N] or [generators, seeds, N] with N > 0, got "
             f"{list(truth.shape)}, {list(groups.shape)} and {list(predictions.shape)}"
         )
     for name, labels in (("truth", truth), ("predictions", predictions)):

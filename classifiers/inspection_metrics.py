@@ -2,7 +2,7 @@
 
 A part is *missed* when it has a defect and the classifier calls it good; without a class of good parts, when it is
 given a wrong class. A part is *falsely rejected* when it is good and is called defective. Both are shares of the test
-images of their kind, means over the seeds. What both cost is an endpoint (`classifiers.endpoint`).
+images of their kind, means over the runs. What both cost is an endpoint (`classifiers.endpoint`).
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from classifiers.bootstrap import MIN_GROUPS, Floats, Interval, Ints, draw, interval, share_interval
-from classifiers.comparison import vote
+from classifiers.comparison import paired, vote
 
 MILLION = 1_000_000
 Bools = NDArray[np.bool_]
-Change = tuple[Floats, Floats]  # after minus before: of each seed [S], and under redrawn images [S, R]
+Change = tuple[Floats, Floats]  # after minus before: of each run [G, S], and under redrawn images [G, S, R]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class InspectionMetrics:
     """Inspection metrics of two arms, and the change from the first to the second (bootstrap intervals).
 
     A change is None below `MIN_GROUPS` independent images of its kind. `good` is the class of good parts, if there is
-    one. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the seeds: 1 when they say the same of
+    one. `kappa` is Cohen's (1960) agreement of the arms' majority votes over the runs: 1 when they say the same of
     every image, 0 when it is chance.
     """
 
@@ -56,15 +56,13 @@ def inspection_metrics(
     resamples: int = 2000,
     seed: int = 0,
 ) -> InspectionMetrics:
-    """Compare two arms: truth int64 [N], predictions int64 [seeds, N] each, groups int64 [N]; `good` is a label.
+    """Compare two arms: truth int64 [N], predictions as in `comparison.gain`, groups int64 [N]; `good` is a label.
 
     Raises:
         ValueError: no defective test image, or arms with different numbers of seeds.
     """
     truth, groups = np.asarray(truth), np.unique(groups, return_inverse=True)[1]  # numbered from 0
-    arms = [np.asarray(predictions) for predictions in (baseline, augmented)]
-    if arms[0].shape != arms[1].shape:
-        raise ValueError(f"the arms must share their seeds: baseline has {len(arms[0])}, augmented {len(arms[1])}")
+    arms = paired(baseline, augmented)
     fine = truth == (-1 if good is None else good)
     if fine.all():
         raise ValueError("no test image has a defect, so nothing can be missed")
@@ -90,19 +88,19 @@ def inspection_metrics(
 
 
 def _events(truth: Ints, predictions: Ints, good: int | None) -> tuple[Bools, Bools]:
-    """What went wrong, bool [seeds, N]: missed, falsely rejected."""
+    """What went wrong, bool [generators, seeds, N]: missed, falsely rejected."""
     if good is None:
         return predictions != truth, np.zeros_like(predictions, dtype=bool)
     return (predictions == good) & (truth != good), (predictions != good) & (truth == good)
 
 
 def _share(event: Bools, among: Bools, groups: Ints, weights: Floats) -> tuple[Floats, Floats]:
-    """Share of `among` [N] to which `event` [S, N] happened: as observed [S], and under redrawn groups [S, R]."""
-    happened = np.zeros((weights.shape[1], len(event)))
-    np.add.at(happened, groups, event.T.astype(np.float64))
+    """Share of `among` [N] to which `event` [G, S, N] happened: as observed [G, S], under redrawn groups [G, S, R]."""
+    happened = np.zeros((weights.shape[1], *event.shape[:2]))
+    np.add.at(happened, groups, np.moveaxis(event, -1, 0).astype(np.float64))
     drawn = weights @ np.bincount(groups, weights=among, minlength=weights.shape[1])
-    shares = np.where(drawn[:, None] > 0, weights @ happened / np.maximum(drawn, 1.0)[:, None], np.nan)
-    return event.sum(axis=1) / among.sum(), shares.T
+    found = np.moveaxis(np.tensordot(weights, happened, axes=1), 0, -1)
+    return event.sum(axis=-1) / among.sum(), np.where(drawn > 0, found / np.maximum(drawn, 1.0), np.nan)
 
 
 def _rates(truth: Ints, groups: Ints, missed: Bools, rejected: Bools, fine: Bools, weights: Floats) -> Rates:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw
+from classifiers.comparison import by_generator
 from classifiers.endpoint import Endpoint, Tally
 
 MOST = 9.0  # times the images that there are: further out a power law is a guess
@@ -30,9 +31,10 @@ def worth(
     """Further real images that would do what the synthetic ones do, as a share of those there are; `MOST` at most.
 
     `curve` maps numbers of training images to predictions int64 [seeds, N]; its largest key is the baseline itself.
-    `augmented` int64 [seeds, N] are the predictions with synthetic images. Negative: the synthetic images cost as much
-    as losing so many real ones. Images (by group) and seeds are redrawn together, which makes the interval rather too
-    wide than too narrow. None where the error does not fall with more images: then nothing can be said.
+    `augmented` int64 [seeds, N] or [generators, seeds, N] are the predictions with synthetic images. Negative: the
+    synthetic images cost as much as losing so many real ones. Images (by group), seeds and generators are redrawn
+    together, which makes the interval rather too wide than too narrow, but for the generators, if there are few. None
+    where the error does not fall with more images: then nothing can be said.
 
     Raises:
         ValueError: fewer than two sizes in the curve.
@@ -41,16 +43,26 @@ def worth(
         raise ValueError("a learning curve needs at least two sizes")
     sizes = sorted(curve)
     truth, groups = np.asarray(truth), np.asarray(groups)
-    tallies = [
-        Tally(endpoint.acceptable, truth, np.asarray(p), groups) for p in (*(curve[n] for n in sizes), augmented)
-    ]
-    seeds = tallies[0].found.shape[1]
-    weights = draw(tallies[0].groups, resamples, seed)
+    augmented = by_generator(augmented)
+    generators, seeds = augmented.shape[:2]
+    *real, made = (
+        Tally(endpoint.acceptable, truth, np.asarray(p), groups)
+        for p in (*(curve[n] for n in sizes), augmented.reshape(-1, len(truth)))
+    )
+
+    def errors(weights: Floats | None, of_generators: Floats) -> Floats:
+        """[R, S, C + 1] under group weights [R, G'] and generator weights [R, G]."""
+        scores = [tally.scores(endpoint, weights)[:, :, 0].T for tally in real]
+        of_each = made.scores(endpoint, weights)[:, :, 0].reshape(generators, seeds, -1)
+        scores.append(np.einsum("gsr,rg->rs", of_each, of_generators))
+        lacking: Floats = endpoint.most - np.stack(scores, axis=-1)
+        return lacking
+
+    equal = np.full(generators, 1 / generators)
     seed_draws = np.random.default_rng((seed, seeds)).integers(seeds, size=(resamples, seeds))
-    observed, drawn = (
-        endpoint.most - np.stack([tally.scores(endpoint, w)[:, :, 0].T for tally in tallies], axis=-1)
-        for w in (None, weights)
-    )  # [R, S, C + 1]
+    generator_draws = np.random.default_rng((seed, seeds, generators)).multinomial(generators, equal, size=resamples)
+    observed = errors(None, equal[None])
+    drawn = errors(draw(made.groups, resamples, seed), generator_draws / generators)
     drawn = np.take_along_axis(drawn, seed_draws[:, :, None], axis=1).mean(1)
     least = endpoint.most / 2 / len(truth)
     point = _further(observed.mean(1), np.array(sizes), least)[0]

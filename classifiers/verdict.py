@@ -30,11 +30,12 @@ merge, when none of those holds and all of these do
     11. The same holds against every other way of training on real images alone (the rivals): which of them the test
         favours is not known when the one to compare with is chosen.
 
-"Significantly" needs both: the whole interval on one side of zero, which knows how far runs differ, and a randomisation
-test that agrees, which stays honest where only a handful of images changed. As 6, 10 and 11 must all hold, several
-comparisons of one run make a wrong "merge" less likely, not more. Several runs on the same, or a growing, test set make
-it more likely, so each further one has a smaller level (`bootstrap.spent_alpha`), which 6, 10 and 11 go by; all levels
-together are 5 %. What speaks against merging keeps the level of 5 %, as an error there is on the safe side.
+"Significantly" needs both: the whole interval on one side of zero, which knows how far runs differ (and generators,
+where several were trained), and a randomisation test that agrees, which stays honest where only a handful of images
+changed. As 6, 10 and 11 must all hold, several comparisons of one run make a wrong "merge" less likely, not more.
+Several runs on the same, or a growing, test set make it more likely, so each further one has a smaller level
+(`bootstrap.spent_alpha`), which 6, 10 and 11 go by; all levels together are 5 %. What speaks against merging keeps the
+level of 5 %, as an error there is on the safe side.
 
 inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
 
@@ -249,6 +250,8 @@ def is_harmed(gain: Gain, label: int) -> bool:
 
 def _result(gain: Gain) -> str:
     runs = "one training run" if gain.seeds == 1 else f"mean of {gain.seeds} training runs"
+    if gain.generators > 1:
+        runs += f" with the images of each of {gain.generators} trainings of the generators"
     interval, tested = gain.endpoint.interval, f"{runs} on {gain.images} real test images"
     if not _priced(gain):
         return (

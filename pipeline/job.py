@@ -73,7 +73,9 @@ def run_job(
             return {}
         with clock("filter"):
             fitted_scorer = step("fit scorer", fit_scorer, run, config, prepared)
-            selected = step("filter", filter_candidates, run, config, prepared, fitted_scorer, supply.candidates)
+            given = run, config, prepared, fitted_scorer
+            repeats = [step("filter", filter_candidates, *given, candidates) for candidates in supply.repeats]
+            selected = repeats[0]  # what is chosen, merged and shown
         if until == "filter":
             return {}
         with clock("choose"):
@@ -83,7 +85,7 @@ def run_job(
         if until == "merge":
             return {}
         with clock("evaluate"):
-            compared = step("evaluate", evaluate, run, config, prepared, fitted_scorer, selected, choices)
+            compared = step("evaluate", evaluate, run, config, prepared, fitted_scorer, repeats, choices)
         metrics: dict[str, Any] = jsonable(compared | {"source": origin.describe(work), "seconds": clock.seconds})
         write_json(run.metrics, metrics)
         remember(run, metrics)

@@ -1,7 +1,8 @@
 """Sources of candidates: GANs that the run trains, or external images."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,8 @@ from pipeline.stages.foreign import merged_bytes, read_foreign
 from pipeline.stages.generate import generate, generate_class, generate_jobs, planned_bytes
 from pipeline.stages.jobs import fine_tune_jobs, first_jobs, given_base, super_resolution_jobs, without_generator
 from pipeline.stages.publish import publish, published
-from pipeline.stages.records import Prepared, Supply, Trained
+from pipeline.stages.records import Candidates, Prepared, Supply, Trained
+from pipeline.stages.trained_models import by_repeat
 from pipeline.stages.training_memory import require_memory
 from pipeline.steps import Work
 
@@ -61,11 +63,8 @@ class Generators:
         if work.until == "train":
             return Supply([], trained)
         with work.clock("generate"):
-            if config.runner in CLUSTERS:
-                candidates = work.fan_out("generate", generate_class, generate_jobs(run, config, prepared, trained))
-            else:
-                candidates = work.step("generate", generate, run, config, prepared, trained)
-        return Supply(candidates, trained, reasons)
+            repeats = [_drawn(work, prepared, of_repeat) for of_repeat in by_repeat(trained)]
+        return Supply(repeats, trained, reasons)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Foreign:
             supply: Supply = work.step("read synthetic", read_foreign, work.run, work.config, prepared, self.path)
         for remark in supply.remarks:
             work.clock.log.write("read", "remark", remark=remark)
-        work.run.prepare(merged_bytes(prepared, supply.candidates))
+        work.run.prepare(merged_bytes(prepared, *supply.repeats))
         return supply
 
 
@@ -102,7 +101,20 @@ def _train(work: Work, prepared: Prepared) -> list[Trained]:
     run, config, fan_out = work.run, work.config, work.fan_out
     one = training.train_apart if config.runner == "process" else training.train
     base = given_base(run, config, prepared)
-    trained = [base] if base else fan_out("train", one, first_jobs(run, config, prepared), training.failed)
-    if config.gan.scope == "specialise" and trained and trained[0].model:
-        trained = fan_out("fine-tune", one, fine_tune_jobs(run, config, prepared, trained[0]), training.failed)
+    if base:
+        trained = [replace(base, repeat=repeat) for repeat in range(config.gan.repeats)]
+    else:
+        trained = fan_out("train", one, first_jobs(run, config, prepared), training.failed)
+    if config.gan.scope == "specialise":
+        jobs = [job for base in trained if base.model for job in fine_tune_jobs(run, config, prepared, base)]
+        failures = [base for base in trained if not base.model]
+        trained = failures + fan_out("fine-tune", one, jobs, training.failed)
     return trained + fan_out("train", one, super_resolution_jobs(run, config, prepared), training.failed)
+
+
+def _drawn(work: Work, prepared: Prepared, trained: Sequence[Trained]) -> list[Candidates]:
+    run, config = work.run, work.config
+    if config.runner in CLUSTERS:
+        return work.fan_out("generate", generate_class, generate_jobs(run, config, prepared, trained))
+    candidates: list[Candidates] = work.step("generate", generate, run, config, prepared, trained)
+    return candidates

@@ -86,7 +86,8 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
                 "macro_f1": score(0.79),
                 "recall": dict.fromkeys(classes, 0.8),
                 "seeds": [
-                    {"seed": seed, "accuracy": 0.8, "macro_f1": 0.79, "balanced_accuracy": 0.8} for seed in range(3)
+                    {"repeat": 0, "seed": seed, "accuracy": 0.8, "macro_f1": 0.79, "balanced_accuracy": 0.8}
+                    for seed in range(3)
                 ],
             }
             for place, arm in enumerate(ARMS)
@@ -101,6 +102,7 @@ def metrics(classes: list[str], verdict: str = "merge") -> dict[str, Any]:
             "detectable": 0.041,
             "control": {"delta": 0.042, "ci95": [0.001, 0.09]},
             "ratio": 2,
+            "repeats": 1,
             "recipe": {"policy": "flips", "balanced": True, "steps": 1200, "batch": 16},
         },
         "inspection": {

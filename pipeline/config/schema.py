@@ -126,6 +126,14 @@ class GanSettings(Section):
         le=64,
         description="GPUs, or processes on the CPU, that train one generator together, each with its share of a batch.",
     )
+    repeats: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Times the generators are trained, each from another seed, so that the verdict's intervals hold "
+        "chance in their training too; 3 or more tell how far they differ. Takes so many times the training and the "
+        "comparison. The first make the merged images.",
+    )
     modes: int = Field(
         default=3, ge=1, le=64, description="per_class: appearance modes within a class that can be asked for."
     )

@@ -87,7 +87,9 @@ def _view(data: ReportData) -> dict[str, Any]:
         "counts": counts,
         "splits": SPLITS,
         "test_images": sum((counts.get("test") or {}).values()),
-        "seeds": max((len(arm.get("seeds") or ()) for arm in arms.values()), default=0),
+        "seeds": max((row["seed"] + 1 for arm in arms.values() for row in arm.get("seeds") or ()), default=0),
+        "repeats": gain.get("repeats", 1) if gain else 1,
+        "given": metrics.get("source", {}).get("kind") == "foreign",
         "recall": _recall(data, classes),
         "matrices": {arm: list(_matrix(data.confusion[arm])) for arm in compared if arm in data.confusion},
         "other_matrices": {

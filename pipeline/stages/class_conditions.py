@@ -31,8 +31,9 @@ def conditions_of(job: TrainJob, pack: Pack) -> Conditions:
     index, labels = images_of(job, pack), pack.labels
     names = {int(labels[i]): pack.rows[i]["label"] for i in index.tolist()}
     if job.init_from:
-        condition, number = _taken_over(job, pack, index)
-        return Conditions(torch.full((len(index),), condition), {job.name: [condition]}, number)
+        name = names[job.labels[0]]
+        condition, number = _taken_over(job, name, pack, index)
+        return Conditions(torch.full((len(index),), condition), {name: [condition]}, number)
     if not job.modes:
         return Conditions(labels[index], {name: [label] for label, name in names.items()}, len(job.classes))
     modes = min(job.modes, max(1, len(index) // 4))
@@ -44,16 +45,16 @@ def conditions_of(job: TrainJob, pack: Pack) -> Conditions:
     return Conditions(conditions, {names[job.labels[0]]: conditions[order].tolist()}, modes)
 
 
-def _taken_over(job: TrainJob, pack: Pack, index: Tensor) -> tuple[int, int]:
-    """The base's own condition for the class, and how many it has.
+def _taken_over(job: TrainJob, name: str, pack: Pack, index: Tensor) -> tuple[int, int]:
+    """The base's own condition for the class `name`, and how many it has.
 
     A class that the base has never seen starts from the one whose generated images look most like its own (smallest
     distance of mean features).
     """
     weights, card = averaged(Path(job.init_from))
     number = int(card["spec"]["conditions"])
-    if job.name in card["asked"]:
-        return int(card["asked"][job.name][0]), number
+    if name in card["asked"]:
+        return int(card["asked"][name][0]), number
     family, spec, generator = generator_of(weights, card)
     known = torch.tensor([conditions[0] for conditions in card["asked"].values()])
     asked = known.repeat_interleave(LOOKED_AT)

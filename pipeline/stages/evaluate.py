@@ -41,10 +41,16 @@ def evaluate(
     config: Config,
     prepared: Prepared,
     fitted_scorer: FittedScorer,
-    selected: Sequence[Selected],
+    repeats: Sequence[Sequence[Selected]],
     choices: Choices,
 ) -> dict[str, Any]:
-    """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details."""
+    """Train every arm and decide; returns `metrics.json` but for the seconds, and saves the report's details.
+
+    `repeats` has what the filter accepted of each training of the generators: an arm with synthetic images is trained
+    with those of every one, from the same seeds. A class, or a whole repeat, whose training failed has none. The first
+    one's are in the merged set, and so are figures of single classes and the classifiers that are kept.
+    """
+    selected = repeats[0]
     pack = load_pack(prepared.pack)
     test = pack.of("test")
     train, held_out = tuple(pack.of("train").tolist()), tuple(test.tolist())
@@ -52,7 +58,8 @@ def evaluate(
     first_seed = 1_000_000 + config.seed * 1000
     jobs = {
         arm: [
-            fit_of(config, prepared, selected, options[arm], train, held_out, first_seed + seed)
+            fit_of(config, prepared, of_repeat, options[arm], train, held_out, first_seed + seed)
+            for of_repeat in (repeats if options[arm].ratio else repeats[:1])
             for seed in range(config.evaluate.seeds)
         ]
         for arm in config.evaluate.arms
@@ -60,7 +67,8 @@ def evaluate(
     kept = {arm: jobs[arm][0] for arm in (choices.baseline, choices.augmented)}
     every = [job for of_arm in jobs.values() for job in of_arm]
     flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))
-    predictions = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
+    runs = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
+    predictions = {arm: of_arm.reshape(-1, config.evaluate.seeds, len(test)) for arm, of_arm in runs.items()}
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     endpoint = endpoint_of(config, prepared.classes, truth)
     common: dict[str, Any] = {
@@ -71,10 +79,11 @@ def evaluate(
     }
     summaries = {arm: summarise(truth, p, groups, **common) for arm, p in predictions.items()}
     before, after = predictions[choices.baseline], predictions[choices.augmented]
-    control_jobs = [replace(job, synthetic=()) for job in jobs[choices.augmented]]  # often the baseline itself
+    of_seeds = jobs[choices.augmented][: config.evaluate.seeds]
+    control_jobs = [replace(job, synthetic=()) for job in of_seeds]  # often the baseline itself
     accepted = sum(one.accepted for one in selected)
 
-    answers = {"truth": truth, "groups": groups} | {str(arm): of_arm for arm, of_arm in predictions.items()}
+    answers = {"truth": truth, "groups": groups} | {str(arm): of_arm for arm, of_arm in runs.items()}
     comparison = _identity(endpoint, config, choices, answers)
     comparison_number = number_of_comparison(run, comparison)
 
@@ -89,6 +98,9 @@ def evaluate(
     real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
+    worth = None
+    if accepted:
+        worth = images_worth(run, config, pack, jobs[choices.baseline], before[0], after, endpoint)
     metrics = {
         "schema": 1,
         "task": "classify",
@@ -110,7 +122,7 @@ def evaluate(
         "arms": {arm: _arm_metrics(summary, prepared.classes, endpoint) for arm, summary in summaries.items()},
         "gain": _gain_metrics(chosen.gain, control, choices, control_jobs[0].recipe),
         "inspection": inspection_record(config, prepared, chosen.inspection, chosen.gain.endpoint),
-        "worth": images_worth(run, config, pack, jobs[choices.baseline], before, after, endpoint) if accepted else None,
+        "worth": worth,
     }
     details = {
         "confusion": {arm: summary.confusion.tolist() for arm, summary in summaries.items()},
@@ -168,8 +180,15 @@ def _arm_metrics(summary: ArmSummary, classes: Sequence[str], endpoint: Endpoint
         "macro_f1": estimate(summary.macro_f1, "mean"),
         "recall": {name: interval.mean for name, interval in zip(classes, summary.recall, strict=True)},
         "seeds": [
-            {"seed": i, "accuracy": score.accuracy, "macro_f1": score.macro_f1, endpoint.name: score.endpoint}
-            for i, score in enumerate(summary.per_seed)
+            {
+                "repeat": repeat,
+                "seed": seed,
+                "accuracy": score.accuracy,
+                "macro_f1": score.macro_f1,
+                endpoint.name: score.endpoint,
+            }
+            for repeat, of_repeat in enumerate(summary.runs)
+            for seed, score in enumerate(of_repeat)
         ],
     }
 
@@ -179,6 +198,7 @@ def _gain_metrics(won: Gain, control: Lead | None, choices: Choices, recipe: Rec
         "baseline": choices.baseline,
         "augmented": choices.augmented,
         "ratio": choices.ratio,
+        "repeats": won.generators,
         "recipe": {key: getattr(recipe, key) for key in ("policy", "balanced", "steps", "batch")},  # augmented arm's
         "accuracy": estimate(won.accuracy.interval, "delta"),
         "macro_f1": estimate(won.macro_f1, "delta"),

@@ -29,6 +29,10 @@ UNKNOWN = (
     "The synthetic images were given. None is a copy of a test image; whether their generator was trained on test "
     "images is not known."
 )
+ONE_SET = (  # where gan.repeats asks for more
+    "gan.repeats is left out: the synthetic images were given, as one set, and no generator is trained that could be "
+    "trained again."
+)
 BLOCK = 256  # synthetic images that are compared with the held-out ones at a time
 
 
@@ -55,6 +59,8 @@ def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path)
         _require_unseen(run, prepared, maker)
     origins = _origins(reading, place)
     candidates, remarks = [], [UNKNOWN, *_remarks(reading, prepared)]
+    if config.gan.repeats > 1:
+        remarks.append(ONE_SET)
     for label, name in enumerate(prepared.classes):
         mine = np.flatnonzero((reading.frame["label"] == name).to_numpy())
         if not len(mine):
@@ -67,7 +73,7 @@ def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path)
                 "generate.per_class sets how many."
             )
         candidates.append(_stored(run, prepared, label, reading, chosen, images, masks, origins))
-    return Supply(candidates, remarks=remarks)
+    return Supply([candidates], remarks=remarks)
 
 
 def merged_bytes(prepared: Prepared, candidates: Sequence[Candidates]) -> int:

@@ -37,10 +37,10 @@ def candidates_per_class(prepared: Prepared, config: Config, class_name: str) ->
 
 def planned_bytes(prepared: Prepared, config: Config) -> int:
     """Disk that a run takes from here on, roughly: candidates, the merged set, and `MODELS` for each generator."""
-    image = prepared.channels * prepared.image_size**2
+    image, repeats = prepared.channels * prepared.image_size**2, config.gan.repeats
     candidates = sum(candidates_per_class(prepared, config, name) for name in prepared.classes)
     real = sum(sum(of.values()) for of in prepared.counts.values())
-    return image * (2 * candidates + real) + MODELS * len(prepared.classes)
+    return image * ((1 + repeats) * candidates + real) + MODELS * len(prepared.classes) * repeats
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,13 @@ class GenerateJob:
 
 
 def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> list[GenerateJob]:
-    """One job for each class that has a generator, in the order of the labels."""
+    """One job for each class that has a generator of one repeat, in the order of the labels.
+
+    None where the images would have to be enlarged and what does that failed to train.
+    """
     generators, super_resolver = by_task(trained)
+    if super_resolver and not super_resolver.model:
+        return []
     conditioned = usable_kind(config, drawing_family(config), load_pack(prepared.pack))[0] != "none"
     said = (config.generate.truncation, config.generate.description)
 

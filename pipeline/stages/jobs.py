@@ -1,5 +1,6 @@
 """The training jobs of a strategy; each record holds everything that the trained generator depends on."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,8 @@ from torch import Tensor
 from ganaug.families import get_family
 from ganaug.options import Options
 from ganaug.preconditions import check_options
-from pipeline.config import Config
+from ganaug.seeding import derived_seed
+from pipeline.config import Config, GanSettings
 from pipeline.errors import InputError
 from pipeline.log import RunLog
 from pipeline.stages.conditioning_inputs import usable_kind
@@ -22,7 +24,7 @@ from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tens
 from pipeline.workers import resolve_device, resolve_precision
 
 SHARED, SUPER_RESOLVER = "all classes", "super_resolver"
-NOT_OVERRIDES = {"family", "scope", "minutes", "modes", "init_from", "finetune_steps", "conditioning_input", "devices"}
+NOT_OVERRIDES = set(GanSettings.model_fields)  # of the run, not of one training
 UNLIMITED = 1_000_000  # steps, where minutes decide
 LEAST_HELD_OUT = 20  # validation images; fewer say less than the training images do (docs/scores.md)
 
@@ -52,6 +54,7 @@ class TrainJob:
     shrink: int = 1  # side of the pack's images over that of the images it learns to make
     scale: int = 1  # side of those over that of the conditioning inputs; above 1 it is a super-resolver
     devices: int = 1  # processes that train it together
+    repeat: int = 0  # of `gan.repeats`; each has a seed and a name of its own
 
     @property
     def result(self) -> Path:
@@ -61,7 +64,8 @@ class TrainJob:
     @cached_property
     def digest(self) -> str:
         """Of everything the model depends on, the wall-clock budget too: it decides how far training gets."""
-        identity = {k: v for k, v in asdict(self).items() if k not in ("threads", "out", "init_from", "pack", "labels")}
+        without = ("threads", "out", "init_from", "pack", "labels", "repeat")
+        identity = {k: v for k, v in asdict(self).items() if k not in without}
         return digest(identity, _content(self), Path(self.init_from).name, code="pipeline.stages.train")
 
 
@@ -127,17 +131,28 @@ def without_generator(prepared: Prepared, config: Config) -> dict[str, str]:
 
 
 def first_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
-    """The generators that need no other: one for all classes, or one a class (strategy `per_class`)."""
+    """The generators that need no other, in every repeat: one for all classes, or one a class (`per_class`)."""
     options, classes = drawing_options(config), trainable(prepared, config)
     if not classes:
         return []
     for note in usable_kind(config, drawing_family(config), load_pack(prepared.pack))[1]:
         RunLog(run.log).write("train", "conditioning_inputs", note=note)
     if config.gan.scope != "per_class":
-        return [_job(run, config, prepared, SHARED, tuple(classes.values()), options)]
-    return [
-        _job(run, config, prepared, name, (label,), options, modes=config.gan.modes) for name, label in classes.items()
-    ]
+        return _repeated(config, [_job(run, config, prepared, SHARED, tuple(classes.values()), options)])
+    modes = config.gan.modes
+    jobs = [_job(run, config, prepared, name, (label,), options, modes=modes) for name, label in classes.items()]
+    return _repeated(config, jobs)
+
+
+def _repeated(config: Config, jobs: Sequence[TrainJob]) -> list[TrainJob]:
+    return [_repeat(job, repeat) for repeat in range(config.gan.repeats) for job in jobs]
+
+
+def _repeat(job: TrainJob, repeat: int) -> TrainJob:
+    """The same training from another seed; repeat 0 is the job itself."""
+    if repeat == 0:
+        return job
+    return replace(job, name=f"{job.name} (repeat {repeat})", seed=derived_seed(job.seed, repeat), repeat=repeat)
 
 
 def given_base(run: RunFolder, config: Config, prepared: Prepared) -> Trained | None:
@@ -199,22 +214,22 @@ def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared, *, 
 
 
 def fine_tune_jobs(run: RunFolder, config: Config, prepared: Prepared, base: Trained) -> list[TrainJob]:
-    """Strategy `specialise`: one short fine-tune a class from the shared generator."""
+    """Strategy `specialise`: one short fine-tune a class from the shared generator, as one of the same repeat."""
     options = replace(drawing_options(config), steps=config.gan.finetune_steps)
     return [
-        _job(run, config, prepared, name, (label,), options, init_from=base.model)
+        _repeat(_job(run, config, prepared, name, (label,), options, init_from=base.model), base.repeat)
         for name, label in trainable(prepared, config).items()
     ]
 
 
 def super_resolution_jobs(run: RunFolder, config: Config, prepared: Prepared) -> list[TrainJob]:
-    """The SRGAN that enlarges the candidates of all classes, if they are to be enlarged."""
+    """The SRGAN of every repeat that enlarges the candidates of all classes, if they are to be enlarged."""
     labels, scale = tuple(trainable(prepared, config).values()), scale_of(config)
     if scale == 1 or not labels:
         return []
     options = options_for(config) if config.gan.family == SUPER_RESOLVES else super_resolution_options(config)
     job = _job(run, config, prepared, SUPER_RESOLVER, labels, options)
-    return [replace(job, family=SUPER_RESOLVES, conditioning_input="small", shrink=1, scale=scale)]
+    return _repeated(config, [replace(job, family=SUPER_RESOLVES, conditioning_input="small", shrink=1, scale=scale)])
 
 
 def _job(
@@ -231,7 +246,8 @@ def _job(
     alone = shared or name == SUPER_RESOLVER
     # Whatever the runner: another number of threads gives other bits.
     cores = torch.get_num_threads()
-    threads = min(cores, config.workers or cores) if alone or device != "cpu" else 1
+    many = (alone and config.gan.repeats == 1) or device != "cpu"  # else several are trained at a time
+    threads = min(cores, config.workers or cores) if many else 1
     family = drawing_family(config)
     conditioning_input, _ = usable_kind(config, family, load_pack(prepared.pack))
     return TrainJob(

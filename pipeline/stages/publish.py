@@ -1,6 +1,6 @@
 """Publish the trained generators in `generators/CLASS/`, each with a card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.log import RunLog
 from pipeline.stages.conditioning_inputs import embedding_of, training_images
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
-from pipeline.stages.trained_models import averaged, by_task
+from pipeline.stages.trained_models import averaged, by_repeat, by_task
 from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
 
 ANEW = "train anew with `ganaug run` or `ganaug class update`"
@@ -22,12 +22,13 @@ ANEW = "train anew with `ganaug run` or `ganaug class update`"
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
     """Write `generators/CLASS/` with the model that draws the class, the one that enlarges if any, and their card.
 
-    Models that are there already are left as they are, and so is the folder of a class whose training failed.
+    Those are of the first repeat; the card names the models of the others, which stay in the store. Models that are
+    there already are left as they are, and so is the folder of a class whose training failed.
 
     Raises:
         JobError: no generator was trained at all, or none that enlarges what the others draw.
     """
-    generators, super_resolver = by_task(trained)
+    generators, super_resolver = by_task(by_repeat(trained)[0])
     if generators and not any(t.model for t in generators):
         raise JobError(f"Every generator failed to train: {generators[0].failure}")
     if super_resolver and not super_resolver.model:
@@ -67,6 +68,11 @@ def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequenc
                     "super_resolver": {"generator": super_resolver.digest, **_summary(its_card)}
                     if super_resolver
                     else None,
+                    "repeats": [
+                        {"repeat": t.repeat, "generator": t.digest, "scale": t.scale}
+                        for t in trained
+                        if t.repeat > 0 and name in t.conditions
+                    ],
                 },
             )
 
@@ -104,10 +110,8 @@ def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
     cards = [read_json(card) for card in sorted((run.out / "generators").glob("*/card.json"))]
     if not cards:
         raise JobError(f"{run.out} holds no generator yet; train first, with `ganaug run` or `ganaug class add`.")
-    super_resolvers = [card["super_resolver"] for card in cards if card["super_resolver"]]
-    scales = {card["generator"]: 1 for card in cards} | {e["generator"]: e["spec"]["scale"] for e in super_resolvers}
     found = []
-    for key, scale in scales.items():
+    for key, scale, repeat in dict.fromkeys(model for card in cards for model in _models(card)):
         model = run.stored("generator", key)
         try:
             record = load_tensors(model)[1]
@@ -115,8 +119,18 @@ def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
             raise JobError(f"{model} is gone or damaged ({error}); train again.") from None
         who = f"The generator {record['name']!r} of {run.out}"
         require_unseen(record, prepared, RunLog(run.log), generator=who, mend=ANEW)
-        found.append(Trained(record["name"], str(model), key, record["asked"], record["seconds"], scale=scale))
+        made = str(model), key, record["asked"], record["seconds"]
+        found.append(Trained(record["name"], *made, scale=scale, repeat=repeat))
     return found
+
+
+def _models(card: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Digest, scale and repeat of each model that a card names."""
+    yield card["generator"], 1, 0
+    if card["super_resolver"]:
+        yield card["super_resolver"]["generator"], card["super_resolver"]["spec"]["scale"], 0
+    for one in card.get("repeats", ()):  # cards of earlier versions have none
+        yield one["generator"], one["scale"], one["repeat"]
 
 
 def _summary(card: Mapping[str, Any]) -> dict[str, Any]:

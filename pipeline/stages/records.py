@@ -44,7 +44,8 @@ class Prepared:
 class Trained:
     """One trained generator, or why there is none. `conditions` maps a class to the conditions it is drawn with.
 
-    With `scale` above 1 it is a super-resolver: it enlarges the others' images by that factor.
+    With `scale` above 1 it is a super-resolver: it enlarges the others' images by that factor. `repeat` counts, from 0,
+    the trainings of all generators from different seeds (`gan.repeats`).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Trained:
     seconds: float
     failure: str = ""
     scale: int = 1
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Supply:
-    """The candidates of all classes, the generators that drew them, if any did, and what the report has to say."""
+    """The candidates of all classes, the generators that drew them, if any did, and what the report has to say.
 
-    candidates: list[Candidates]
+    `repeats` has the candidates of each training of the generators (`gan.repeats`). The first are those of the run; the
+    others only tell how far generators differ.
+    """
+
+    repeats: list[list[Candidates]]
     trained: list[Trained] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 

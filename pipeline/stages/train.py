@@ -58,7 +58,8 @@ def train(job: TrainJob) -> Trained:
 
 
 def _trained(job: TrainJob, model: Path, record: Mapping[str, Any]) -> Trained:
-    return Trained(job.name, str(model), job.digest, record["asked"], record["seconds"], scale=job.scale)
+    made = str(model), job.digest, record["asked"], record["seconds"]
+    return Trained(job.name, *made, scale=job.scale, repeat=job.repeat)
 
 
 def train_apart(job: TrainJob) -> Trained:
@@ -77,7 +78,7 @@ def failed(job: TrainJob, error: Exception) -> Trained:
     why = str(error) if isinstance(error, DivergedError | JobError) else f"{type(error).__name__}: {error}"
     log = RunLog(RunFolder(Path(job.out)).log)
     log.write("train", "failed", generator=job.name, error=why, traceback="".join(traceback.format_exception(error)))
-    return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale)
+    return Trained(job.name, "", job.digest, {}, 0.0, failure=why, scale=job.scale, repeat=job.repeat)
 
 
 def _train_distributed(context: Distributed, job: TrainJob) -> None:

@@ -20,6 +20,12 @@ def by_task(trained: Sequence[Trained]) -> tuple[list[Trained], Trained | None]:
     return [t for t in trained if t.scale == 1], next((t for t in trained if t.scale > 1), None)
 
 
+def by_repeat(trained: Sequence[Trained]) -> list[list[Trained]]:
+    """The generators of each repeat, failed ones too; at least one list."""
+    repeats = 1 + max((t.repeat for t in trained), default=0)
+    return [[t for t in trained if t.repeat == repeat] for repeat in range(repeats)]
+
+
 def averaged(model: Path) -> Averaged:
     """The weights that images are made with, and the record of the training."""
     tensors, card = load_tensors(model)

@@ -40,8 +40,8 @@ def planned_memory(config: Config, prepared: Prepared) -> int:
     spec = family.spec(
         options, size=side, channels=prepared.channels, conditions=conditions, conditioning_shape=conditioning_shape
     )
-    at_once = workers(config) if config.gan.scope == "per_class" else 1
-    return training_bytes(family, spec, options, conditioning_shape) * min(at_once, len(prepared.classes))
+    generators = config.gan.repeats * (len(prepared.classes) if config.gan.scope == "per_class" else 1)
+    return training_bytes(family, spec, options, conditioning_shape) * min(workers(config), generators)
 
 
 def free_memory(device: str) -> int | None:

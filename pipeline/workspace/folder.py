@@ -217,7 +217,7 @@ class Workspace:
 
 def _base_settings(config: Config) -> dict[str, object]:
     """All that the training of a shared base depends on, but for the images."""
-    gan = config.gan.model_dump(exclude={"init_from", "finetune_steps", "minutes"})
+    gan = config.gan.model_dump(exclude={"init_from", "finetune_steps", "minutes", "repeats"})
     data = {"image_size": config.data.image_size, "upscale": config.generate.upscale, "seed": config.seed}
     return {**gan, **data, "device": config.device, "precision": config.precision}
 

@@ -36,7 +36,7 @@ def test_points_are_plain_means_and_lie_within_their_intervals(data: Any) -> Non
     truth, before, after, groups = data
     summary = summarise(truth, before, groups, classes=K, resamples=50, seed=0)
     assert summary.accuracy.mean == pytest.approx((before == truth).mean())
-    assert [s.accuracy for s in summary.per_seed] == pytest.approx((before == truth).mean(axis=1))
+    assert [s.accuracy for s in summary.runs[0]] == pytest.approx((before == truth).mean(axis=1))
     assert summary.confusion.sum() == before.size
     assert contains(summary.accuracy, 0, 1)
     assert contains(summary.macro_f1, 0, 1)

@@ -83,8 +83,8 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         endpoint=record(
             name={"const": "balanced_accuracy"},
             better={"const": "higher"},
-            baseline=SHARE,
-            augmented=SHARE,
+            baseline={"enum": list(arms)},
+            augmented={"enum": list(arms)},
             delta=NUMBER,
             ci95=ENDS,
             ci_alpha=ENDS,
@@ -111,7 +111,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
                 record(
                     **dict.fromkeys(SCORES, interval("mean", SHARE)),
                     recall=record(**dict.fromkeys(classes, SHARE_OR_NULL)),
-                    seeds={"type": "array", "items": record(seed=COUNT, **dict.fromkeys(SCORES, SHARE))},
+                    seeds={"type": "array", "items": record(repeat=COUNT, seed=COUNT, **dict.fromkeys(SCORES, SHARE))},
                 ),
             )
         ),
@@ -125,6 +125,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
             detectable=SHARE,
             control={"type": ["object", "null"]},
             ratio=COUNT,
+            repeats={"type": "integer", "minimum": 1},
             recipe=record(policy={"type": "string"}, balanced={"type": "boolean"}, steps=COUNT, batch=COUNT),
         ),
         inspection=record(

@@ -20,8 +20,8 @@ from pipeline.kept_classifier import KeptClassifier, load_classifier
 from pipeline.manifest import read_manifest
 from pipeline.predict import classify, find_images
 from pipeline.reading.problems import BadFile
-from pipeline.stages import fits
-from pipeline.store import RunFolder, read_json, save_tensors, write_csv, write_json
+from pipeline.stages import fits, keep
+from pipeline.store import RunFolder, read_json, replace_folder, save_tensors, write_csv, write_json
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
@@ -116,6 +116,21 @@ def test_nothing_is_trained_for_them_and_they_come_out_the_same_again(finished: 
     assert tiny.contents(copied.classifiers) == before
     assert tiny.times(copied.store / "fits") == trained
     assert not (copied.store / "keeping").exists()
+
+
+def test_old_classifiers_that_could_not_be_deleted_do_not_end_the_run(
+    finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that another program holds open, say; deleting it is tried once more, and the next time."""
+
+    def leaving(fresh: Path, place: Path) -> None:
+        replace_folder(fresh, place)
+        (fresh.parent / "classifiers-before").mkdir()
+
+    monkeypatch.setattr(keep, "replace_folder", leaving)
+    before = tiny.contents(copied.classifiers)
+    run_job(copied, finished.config, finished.source, until="evaluate")
+    assert tiny.contents(copied.classifiers) == before
 
 
 def test_a_kept_classifier_that_was_lost_is_trained_to_the_same_bits(finished: Finished, copied: RunFolder) -> None:
@@ -233,15 +248,17 @@ def test_what_is_brighter_than_the_runs_white_is_classified_and_said(
     ganaug: Ganaug, copied: RunFolder, tmp_path: Path
 ) -> None:
     with_preprocessing(copied, white_of_16_bit=255)
+    new, table = tmp_path / "new", tmp_path / "new.csv"
+    new.mkdir()
     bright = tiny.texture("grain", 5).astype(np.uint16)
-    deep_png(tmp_path / "plain.png", bright)
+    deep_png(new / "plain.png", bright)
     bright[:8, :4] = 900  # 32 of 1024 pixels
-    deep_png(tmp_path / "bright.png", bright)
-    status, out, err = ganaug("predict", copied.out, tmp_path, "--csv", tmp_path / "new.csv")
+    deep_png(new / "bright.png", bright)
+    status, out, err = ganaug("predict", copied.out, new, "--csv", table)
     assert status == 0 and len(out.splitlines()) == 2
-    assert f"please note: {tmp_path / 'bright.png'} (3.1 % of its pixel values are above 255, the white" in err
+    assert f"please note: {new / 'bright.png'} (3.1 % of its pixel values are above 255, the white" in err
     assert "left out" not in err and "plain.png" not in err
-    by_name = {Path(row["path"]).name: row for row in rows(tmp_path / "new.csv")}
+    by_name = {Path(row["path"]).name: row for row in rows(table)}
     assert by_name["bright.png"]["predicted"] and by_name["bright.png"]["problem"].startswith("3.1 %")
     assert by_name["plain.png"]["predicted"] and not by_name["plain.png"]["problem"]
 

@@ -83,8 +83,8 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
         endpoint=record(
             name={"const": "balanced_accuracy"},
             better={"const": "higher"},
-            baseline=SHARE,
-            augmented=SHARE,
+            baseline={"enum": list(arms)},
+            augmented={"enum": list(arms)},
             delta=NUMBER,
             ci95=ENDS,
             ci_alpha=ENDS,

@@ -6,7 +6,6 @@ interval redraws each image on its own.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.filter_stages import Labelled, images_of, predicted
-from benchmarks.runs import points, ranged, table
+from benchmarks.runs import points, ranged, recorded_config, recorded_metrics, table
 from classifiers.bootstrap import Interval
 from classifiers.comparison import gain
-from pipeline.config import load_config
+from classifiers.endpoint import money
 from pipeline.manifest import read_manifest
 from pipeline.reading import pack
 from pipeline.stages.arms import arms
@@ -51,7 +50,7 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
     said = metrics["gain"]
     if said["baseline"] == "classical" and said["augmented"] == "gan":
         sys.exit(f"{run.out}: its metrics do not say how `classical` augmented, as `gan` does not; nothing to train.")
-    config, (train, held_out, names) = load_config(run.config), images_of(run)
+    config, (train, held_out, names) = recorded_config(run.out), images_of(run)
     ways = arms(said["recipe"]["policy"], said["ratio"], balanced=said["recipe"]["balanced"])
     baseline, augmented = (
         recipe_for(config, len(train[1]), policy=ways[arm].policy, balanced=ways[arm].balanced)
@@ -68,7 +67,7 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
 
 def cost_written(saved: float) -> str:
     """What is saved a part."""
-    return f"{saved:+.3g}"
+    return money(saved, "+")
 
 
 def main() -> None:
@@ -80,7 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     for folder in given.runs:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics = recorded_metrics(folder)
         found = confirmed(RunFolder(folder), metrics, seeds=given.seeds, at_once=given.at_once)
         said = metrics.get("endpoint") or metrics["gain"]["accuracy"] | {"name": "accuracy"}  # of earlier versions
         written = cost_written if said["name"] == "expected_cost" else points

@@ -1,13 +1,18 @@
 """What the benchmarks share: a `ganaug run` of its own for each row, and tables in markdown."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
-from pipeline.config import load_config
+import yaml
+
+from pipeline.config import Config, load_config, validate_config
+from pipeline.config.reading import RENAMED
 from pipeline.store import RunFolder
 
 
@@ -25,7 +30,7 @@ def run_job(
     """
     settings = list(settings)
     if (out / "metrics.json").exists():
-        if load_config(out / "config.yaml", []) != load_config(config, settings):
+        if recorded_config(out) != load_config(config, settings):
             sys.exit(f"{out} holds a run with other settings; remove it, or give another --out.")
         return 0
     words = [word for setting in settings for word in ("--set", setting)]
@@ -33,6 +38,24 @@ def run_job(
         words += ["--config", str(config)]
     command = [sys.executable, "-m", "flows.cli", "run", str(dataset), "--out", str(out), *words]
     return subprocess.run(command, env={**os.environ, **(environment or {})}).returncode  # noqa: S603 (our own command)
+
+
+def recorded_config(out: Path) -> Config:
+    """The configuration of a run of this version or an earlier one."""
+    return validate_config(_as_now(yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))))
+
+
+def recorded_metrics(out: Path) -> dict[str, Any]:
+    """The content of `metrics.json` of a run of this version or an earlier one."""
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    return _as_now(metrics)
+
+
+def _as_now(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the names that its keys have now: what was measured is kept as it was written."""
+    names = {old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in RENAMED.items()}
+    sections = {name: _as_now(part) if isinstance(part, dict) else part for name, part in recorded.items()}
+    return {names.get(name, name): part for name, part in sections.items()}
 
 
 def stored(run: RunFolder, kind: str) -> list[Path]:

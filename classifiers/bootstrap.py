@@ -20,7 +20,7 @@ def spent_alpha(comparison_number: int) -> float:
     """Significance level of comparison `comparison_number` (from 1) of any number: 0.030, 0.0076, 0.0034, ...
 
         alpha_k = ALPHA 6 / (pi k)^2,   sum_k alpha_k = ALPHA
-    By Bonferroni's inequality chance passes in at most `ALPHA` of all lines of comparisons, however many there are and
+    By Bonferroni's inequality chance passes in at most `ALPHA` of all series of comparisons, however many there are and
     however alike their images: alpha spending without an end (Foster and Stine 2008, "Alpha-investing").
     """
     return ALPHA * 6 / (np.pi * comparison_number) ** 2

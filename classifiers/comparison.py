@@ -66,11 +66,17 @@ class Change:
     """Change of a score, augmented minus baseline.
 
     `p` is that of randomised sign flips over groups (two-sided, unadjusted), which unlike an interval stays honest
-    where few images changed. `detectable` is the change that a test like this finds in about `POWER` of tries.
+    where few images changed.
     """
 
     interval: Interval
     p: float
+
+
+@dataclass(frozen=True)
+class PoweredChange(Change):
+    """A change, and `detectable`: the one that a test like this finds in about `POWER` of tries at its level."""
+
     detectable: float
 
 
@@ -78,19 +84,19 @@ class Change:
 class Gain:
     """Augmented minus baseline; larger is better, of every score.
 
-    `endpoint` decides, at the level `alpha` of comparison number `comparison_number` of its line: `strict` is its
-    interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (the scores of `Endpoint.by_class`)
+    `endpoint` decides, at the level `alpha` of comparison number `comparison_number` on these test images: `strict` is
+    its interval at level 1 - alpha. All other intervals are 95 %; those of `by_class` (scores of `Endpoint.by_class`)
     and of `recall` hold for all classes at once (level 1 - 0.05 / K, Bonferroni). `class_groups` counts each class's
     independent images. `mcnemar_p` compares the two majority votes. With one generator the intervals leave
     out chance in its training.
     """
 
     name: EndpointName
-    endpoint: Change
+    endpoint: PoweredChange
     strict: Interval
     comparison_number: int
     by_class: dict[int, Change]
-    accuracy: Change
+    accuracy: PoweredChange
     macro_f1: Interval
     recall: list[Interval]
     class_groups: list[int]
@@ -166,8 +172,8 @@ def gain(
 
     An arm of real images, [seeds, N], is compared with another one's runs of every generator, seed by seed.
 
-    `comparison_number` is the number of this comparison, from 1, in its line of comparisons: the later, the more it
-    takes to decide.
+    `comparison_number` is the number of this comparison, from 1, on these test images: the later, the more it takes to
+    decide.
 
     Raises:
         ValueError: shapes or labels that do not fit, or arms with different numbers of seeds.
@@ -186,21 +192,21 @@ def gain(
     def between(column: int, level: float, most: float = 1.0) -> Interval:
         return interval(point[..., column], draws[..., column], level, within=(-most, most))
 
-    def change(column: int, row: int, level: float, most: float) -> Change:
-        found = between(column, level, most)
-        return Change(found, p[row], _detectable(found, image_weights[row], most, alpha))
+    def powered(column: int, row: int, most: float) -> PoweredChange:
+        found = between(column, ALPHA, most)
+        return PoweredChange(found, p[row], _detectable(found, image_weights[row], most, alpha))
 
     k = classes
     return Gain(
         name=endpoint.name,
-        endpoint=change(2, 1, ALPHA, endpoint.most),
+        endpoint=powered(2, 1, endpoint.most),
         strict=between(2, alpha, endpoint.most),
         comparison_number=comparison_number,
         by_class={
-            label: change(3 + k + i, 2 + i, ALPHA / classes, float(row.sum()))
+            label: Change(between(3 + k + i, ALPHA / classes, float(row.sum())), p[2 + i])
             for i, (label, row) in enumerate(endpoint.by_class.items())
         },
-        accuracy=change(0, 0, ALPHA, 1.0),
+        accuracy=powered(0, 0, 1.0),
         macro_f1=between(1, ALPHA),
         recall=[between(3 + label, ALPHA / classes) for label in range(classes)],
         class_groups=before.class_groups,

@@ -82,6 +82,11 @@ def expected_cost(classes: int, *, good: int, prevalence: float, costs: Costs) -
     return Endpoint("expected_cost", acceptable, strata, np.append(passed * fine, caught), worst)
 
 
+def money(value: float, sign: str = "") -> str:
+    """An amount in the currency of the costs: three significant digits, whole from 1000 on; `sign` is `+` or empty."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.3g}"
+
+
 class Tally:
     """By group, seed and class, what every score is a function of: a resample is then one matrix product."""
 

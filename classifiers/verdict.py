@@ -37,7 +37,8 @@ Several runs on the same, or a growing, test set make it more likely, so each fu
 (`bootstrap.spent_alpha`), which 6, 10 and 11 go by; all levels together are 5 %. What speaks against merging keeps the
 level of 5 %, as an error there is on the safe side.
 
-inconclusive otherwise: more real test images or more seeds could decide it. Keep the original set until then.
+inconclusive otherwise: more real test images or more seeds could decide it; where several comparisons have lowered the
+level, new test images. Keep the original set until then.
 
 If the synthetic images did nothing at all, the rule would say "merge" in 0 to 2.5 % of first runs, and once or more in
 at most 5 % of series of thirty (simulated in tests/classifiers/test_verdict.py).
@@ -51,6 +52,7 @@ import numpy as np
 
 from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
 from classifiers.comparison import Change, Gain
+from classifiers.endpoint import money
 from classifiers.inspection_metrics import InspectionMetrics
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
@@ -134,10 +136,10 @@ def _doubt(lead: Lead, class_names: Sequence[str], control: Lead | None, rivals:
     if not _is_gain(gain):
         if gain.comparison_number > 1 and _significant(gain.endpoint):
             return (
-                f": a single comparison would call that more than chance, but this is number {gain.comparison_number} "
-                "of its line, "
-                f"which needs p = {gain.alpha:.2g} or less and an interval clear of zero at that level; "
-                "more real test images or seeds could decide it"
+                f": a single comparison would call that more than chance, but this is comparison number "
+                f"{gain.comparison_number} on these test images, which needs p = {gain.alpha:.2g} or less and an "
+                "interval clear of zero at that level; as every further one needs more, measure again on new test "
+                "images, in another folder"
             )
         return ": this may be chance; more real test images or seeds could decide it"
     if not _priced(gain) and gain.macro_f1.lo < -F1_TOLERANCE:
@@ -204,7 +206,7 @@ def _is_gain(gain: Gain) -> bool:
 def _brought(gain: Gain) -> str:
     interval, p = gain.endpoint.interval, f"p = {gain.endpoint.p:.2g}"
     if _priced(gain):
-        return f"the synthetic images save {_amount(interval.mean)} a part (95 % interval {_amounts(interval)}, {p})"
+        return f"the synthetic images save {money(interval.mean)} a part (95 % interval {_amounts(interval)}, {p})"
     return (
         f"the synthetic images bring {100 * interval.mean:+.1f} points of balanced accuracy "
         f"(95 % interval {_range(interval)}, {p})"
@@ -238,7 +240,7 @@ def _harmed_class(gain: Gain, class_names: Sequence[str]) -> str:
     worst = min(harmed, key=lambda k: gain.by_class[k].interval.mean)
     lost, name = gain.by_class[worst].interval.mean, repr(class_names[worst])
     if _priced(gain):
-        return f"it would cost {_amount(-lost)} a part more if all defects were {name}, which is more than chance"
+        return f"it would cost {money(-lost)} a part more if all defects were {name}, which is more than chance"
     return f"it recognises {_points(lost)} of class {name}, which is more than chance"
 
 
@@ -263,7 +265,7 @@ def _result(gain: Gain) -> str:
     saved = (
         "as much as without"
         if interval.mean == 0
-        else (f"{_amount(abs(interval.mean))} {'less' if interval.mean > 0 else 'more'}")
+        else (f"{money(abs(interval.mean))} {'less' if interval.mean > 0 else 'more'}")
     )
     return (
         f"With the synthetic images a part costs {saved} at the stated costs (95 % interval of what is saved "
@@ -271,13 +273,8 @@ def _result(gain: Gain) -> str:
     )
 
 
-def _amount(value: float) -> str:
-    """Money, of the currency that the costs are stated in."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def _amounts(interval: Interval) -> str:
-    return f"{_amount(interval.lo)} to {_amount(interval.hi)}"
+    return f"{money(interval.lo)} to {money(interval.hi)}"
 
 
 def _points(share: float) -> str:

@@ -12,7 +12,6 @@ from pipeline.report import formatting
 from pipeline.store import RunFolder
 
 LAST = 20  # runs in the comparison
-VERDICTS = {"merge": "Merge", "do_not_merge": "Do not merge", "inconclusive": "Inconclusive"}
 
 
 def mark_of(folder: Path) -> str:
@@ -35,12 +34,11 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         key=key_of(run, "verdict"),
         description="Whether the synthetic images are worth merging",
         markdown=(
-            f"# {VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
+            f"# {formatting.VERDICTS[metrics['verdict']]}\n\n{metrics['reason']}\n\n"
             f"{formatting.ENDPOINTS[name]}, `{gain['augmented']}` over `{gain['baseline']}`: "
             f"{formatting.improvement(name, endpoint['delta'])} better "
-            f"(95 % interval {formatting.improvement_range(name, *endpoint['ci95'])}; comparison "
-            f"{metrics['comparisons']} of this "
-            f"folder, significant at p = {metrics['alpha']:.2g} or less).\n\n"
+            f"(95 % interval {formatting.improvement_range(name, *endpoint['ci95'])}; comparison number "
+            f"{metrics['comparison_number']}, significant at p = {metrics['alpha']:.2g} or less).\n\n"
             f"Report: `{run.report}`\n"
         ),
     )
@@ -52,8 +50,8 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
                 "arm": arm,
                 formatting.ENDPOINTS[name].lower(): formatting.figure(name, row[name]["mean"]),
                 "its 95 % interval": formatting.figure_range(name, *row[name]["ci95"]),
-                "accuracy": _percent(row["accuracy"]["mean"]),
-                "macro F1": _percent(row["macro_f1"]["mean"]),
+                "accuracy": formatting.percent(row["accuracy"]["mean"]),
+                "macro F1": formatting.percent(row["macro_f1"]["mean"]),
             }
             for arm, row in metrics["arms"].items()
         ],
@@ -79,13 +77,13 @@ def publish_results(metrics: dict[str, Any], run: RunFolder) -> None:
         table=[
             {
                 "finished": row["time"],
-                "verdict": VERDICTS[row["verdict"]],
+                "verdict": formatting.VERDICTS[row["verdict"]],
                 "classes": row["classes"],
                 "training images": row["images"],
                 **_compared(row.get("endpoint")),
                 "accuracy, points": f"{100 * row['gain']:+.1f}",
                 "FID": None if row["fid"] is None else round(row["fid"], 1),
-                "defects missed": None if row["miss_rate"] is None else _percent(row["miss_rate"]),
+                "defects missed": None if row["miss_rate"] is None else formatting.percent(row["miss_rate"]),
             }
             for row in history(run, last=LAST)
         ],
@@ -102,7 +100,3 @@ def _compared(endpoint: dict[str, Any] | None) -> dict[str, str | None]:
         "better by": formatting.improvement(name, endpoint["delta"]),
         "95 % interval": formatting.improvement_range(name, *endpoint["ci95"]),
     }
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -44,12 +44,13 @@ def predict_command(
         if one.probabilities is not None:
             share, label = one.probabilities.max(dim=0)
             typer.echo(f"{_on_one_line(one.path)}\t{classifier.classes[int(label)]}\t{float(share):.3f}")
-    unread = [one for one in done if one.problem]
-    for one in unread:
-        print(f"left out: {_on_one_line(one.path)} ({one.problem})", file=sys.stderr)
+    for one in done:
+        if one.problem:
+            what = "left out" if one.probabilities is None else "please note"
+            print(f"{what}: {_on_one_line(one.path)} ({one.problem})", file=sys.stderr)
     if others:
         print(f"ignored: {others} hidden file(s) or file(s) of other formats", file=sys.stderr)
-    if len(unread) == len(done):
+    if all(one.probabilities is None for one in done):
         raise InputError(f"No image could be read among {len(done)}; give PNG, JPEG, BMP, TIFF or WebP files.")
 
 

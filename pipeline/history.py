@@ -1,7 +1,7 @@
 """What came of the runs in one folder, one line each: endpoint, FID and misses over the months."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
@@ -19,15 +19,17 @@ def remember(run: RunFolder, metrics: Mapping[str, Any]) -> None:
     write_atomically(run.history, before + line.encode() + b"\n")
 
 
-def number_of_comparison(run: RunFolder, comparison: str) -> int:
-    """The number, from 1, of a comparison among the different ones that the folder remembers or is about to.
+def number_of_comparison(folders: Iterable[RunFolder], digest: str) -> int:
+    """The number, from 1, of a comparison among the different ones that folders with common test images remember.
 
     One that was made before (same images, same answers) keeps its number. All others count, since a class or an image
     that joins the test set leaves nearly all of its images as they were; so do those of versions that did not say what
     was compared.
     """
-    known = [row.get("comparison", place) for place, row in enumerate(reversed(history(run)))]
-    return [*dict.fromkeys([*known, comparison])].index(comparison) + 1
+    rows = [row for folder in folders for row in history(folder)]
+    numbers = {row["comparison_digest"]: int(row["comparison_number"]) for row in rows if "comparison_digest" in row}
+    unnamed = sum("comparison_digest" not in row for row in rows)
+    return numbers.get(digest, 1 + max(len(numbers) + unnamed, *numbers.values(), 0))
 
 
 def history(run: RunFolder, *, last: int | None = None) -> list[dict[str, Any]]:
@@ -43,7 +45,8 @@ def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     fids = [row["fid"] for row in metrics["classes"].values() if row["fid"] is not None]
     missed = (metrics.get("inspection") or {}).get("augmented")
     return {
-        "comparison": metrics["comparison"],
+        "comparison_digest": metrics["comparison_digest"],
+        "comparison_number": metrics["comparison_number"],
         "verdict": metrics["verdict"],
         "endpoint": {key: metrics["endpoint"][key] for key in ("name", "delta", "ci95")},
         "classes": len(metrics["dataset"]["classes"]),

@@ -37,6 +37,8 @@ class KeptClassifier:
     def prepared(self, pixels: Pixels) -> Tensor:
         """A decoded image, uint8 or uint16 `[H, W]` or `[H, W, 3]` RGB -> uint8 `[C, S, S]`, made as the run's were.
 
+        16-bit pixels above the white level of the run's images become white; `brighter` tells.
+
         Raises:
             BadFile: it has 16 bits, and the run had no such images, so that the white level is unknown.
         """
@@ -49,6 +51,16 @@ class KeptClassifier:
         image = to_eight_bits(pixels, white or 255)
         whole = frame_images([image], [None], [""], [""], framing="whole", image_size=size)
         return pack(whole, size, channels, self.preprocessing["aspect"])[0]
+
+    def brighter(self, pixels: Pixels) -> str:
+        """Which part of a 16-bit image was clipped, being above the run's white level; empty where nothing was."""
+        white = self.preprocessing["white_of_16_bit"]
+        if pixels.dtype != np.uint16 or white is None or int(pixels.max()) <= white:
+            return ""
+        return (
+            f"{100 * float((pixels > white).mean()):.2g} % of its pixel values are above {white}, the white level of "
+            "the run's 16-bit images, and were taken for white"
+        )
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities float32 `[N, K]` of uint8 `[N, C, S, S]`."""

@@ -45,7 +45,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one image: float32 `[K]` probabilities, or why it could not be read."""
+    """What is said of one image: float32 `[K]` probabilities, and what is wrong with it.
+
+    Without probabilities the problem is why it could not be read.
+    """
 
     path: str
     probabilities: Tensor | None = None
@@ -89,27 +92,26 @@ def classify(classifier: KeptClassifier, images: Sequence[NewImage]) -> Iterator
     with own_pixel_cap(), ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(images), CHUNK):
             outcomes = list(pool.map(read, images[start : start + CHUNK]))
-            pictures = [outcome for outcome in outcomes if isinstance(outcome, Tensor)]
+            pictures = [outcome[0] for outcome in outcomes if outcome is not None and outcome[0] is not None]
             said: Iterator[Tensor] = iter(classifier.probabilities(torch.stack(pictures)) if pictures else ())
             for image, outcome in zip(images[start : start + CHUNK], outcomes, strict=True):
-                match outcome:
-                    case Tensor():
-                        yield Prediction(image.path, next(said))
-                    case str():
-                        yield Prediction(image.path, problem=outcome)
-                    case None:
-                        yield None
+                if outcome is None:
+                    yield None
+                else:
+                    picture, problem = outcome
+                    yield Prediction(image.path, None if picture is None else next(said), problem)
 
 
-def _read(classifier: KeptClassifier, image: NewImage) -> Tensor | str | None:
-    """The image as the classifier sees it, why it cannot be read, or None: it is of another format."""
+def _read(classifier: KeptClassifier, image: NewImage) -> tuple[Tensor | None, str] | None:
+    """The image as the classifier sees it, if it can be read, and what is wrong with it; None: of another format."""
     try:
         item = open_entry(image.root, Entry(image.name, ""), int(classifier.preprocessing["max_megapixels"] * 1e6))
-        return classifier.prepared(decode_entry(image.root, item, BACKGROUND).pixels)
+        pixels = decode_entry(image.root, item, BACKGROUND).pixels
+        return classifier.prepared(pixels), classifier.brighter(pixels)
     except ForeignFormat:
         return None
     except BadFile as bad:
-        return str(bad)
+        return None, str(bad)
 
 
 def write_predictions(path: Path, classes: list[str], predictions: Iterable[Prediction]) -> None:

@@ -9,7 +9,6 @@ than chance, is the median over the splits, in further labelled images of each c
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 from scipy.stats import t
 
-from benchmarks.runs import points, ranged, run_job, table
+from benchmarks.runs import points, ranged, recorded_metrics, run_job, table
 
 Metrics = Mapping[str, Any]
 SIDES = ("baseline", "augmented")
@@ -46,7 +45,7 @@ def main() -> None:
             settings = [f"seed={split}", *few(images), *options.overrides]
             if status := run_job(options.dataset, out, settings, config=options.config):
                 sys.exit(status)
-            found.setdefault(images, {})[split] = json.loads((out / "metrics.json").read_text())
+            found.setdefault(images, {})[split] = recorded_metrics(out)
     print("\n".join(overview(found)))
     for images, runs in found.items():
         print("\n".join(["", f"### {images} images a class", *arms(runs), "", *gains(runs)]))

@@ -43,8 +43,8 @@ class Reading:
     and height in pixels as decoded, mode of the file, mask (relative path or "") and group (the user's name for what
     belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8
     ``[H, W]`` of 0 and 255, both in the frame's order.
-    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; 255 where
-    no image has 16 bits.
+    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; None
+    where no image has 16 bits.
     """
 
     root: Path
@@ -56,7 +56,7 @@ class Reading:
     masks: list[NDArray[np.uint8] | None]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
-    white: int = 255
+    white: int | None = None
 
 
 def load(
@@ -93,7 +93,7 @@ def load(
         raise InputError(_nothing_readable(path, problems))
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
     white, notes = _common_scale(decoded)
-    images = [to_eight_bits(item.pixels, white) for item in decoded]
+    images = [to_eight_bits(item.pixels, white or 255) for item in decoded]
     frame = _frame(decoded, images)
     if group_pattern is not None and not (frame["group"] != "").any():
         frame["group"], about_groups = groups_by_path(frame["path"].tolist(), group_pattern)
@@ -164,11 +164,11 @@ def _each(
     return results, problems, len(outcomes) - len(problems) - len(results)
 
 
-def _common_scale(decoded: list[Decoded]) -> tuple[int, list[str]]:
+def _common_scale(decoded: list[Decoded]) -> tuple[int | None, list[str]]:
     """One white level for all 16-bit images, so that they keep their relative brightness."""
     deep = [item for item in decoded if item.pixels.dtype == np.uint16]
     if not deep:
-        return 255, []
+        return None, []
     white = white_level(max(int(item.pixels.max()) for item in deep))
     return white, [f"{len(deep)} 16-bit image(s) were scaled by 255/{white} to 8 bits; nothing was clipped."]
 

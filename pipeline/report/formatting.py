@@ -4,6 +4,8 @@ import math
 import unicodedata
 from typing import Any
 
+from classifiers.endpoint import money
+
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -79,11 +81,6 @@ def count(value: float, sign: str = "") -> str:
     return f"{round(value) + 0:{sign},d}".replace("-", MINUS)
 
 
-def amount(value: float) -> str:
-    """Money: whole from 100 on, with its sign."""
-    return (f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}").replace("-", MINUS)
-
-
 def count_range(low: float, high: float, sign: str = "") -> str:
     return f"{count(low, sign)} to {count(high, sign)}"
 
@@ -107,11 +104,8 @@ def improvement_range(name: str, low: float | None, high: float | None) -> str:
 
 
 def cost(value: float | None, sign: str = "") -> str:
-    """Money a part: three significant digits, whole from 1000 on."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    said = f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.3g}"
-    return said.replace("-", MINUS)
+    """Money, as `classifiers.endpoint.money`; a dash for a missing or infinite value."""
+    return MISSING if value is None or not math.isfinite(value) else money(value, sign).replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

@@ -24,7 +24,7 @@ def line_rows(inspection: Mapping[str, Any]) -> list[dict[str, Any]]:
     if saved is not None:
         costs = inspection["costs"]
         name = f"Saved on 1,000 parts, at {costs['miss']:g} a miss and {costs['false_reject']:g} a false reject"
-        said = [formatting.amount(1000 * value) for value in (saved["delta"], *saved["ci95"])]
+        said = [formatting.cost(1000 * value, "+") for value in (saved["delta"], *saved["ci95"])]
         rows.append({"name": name, "cells": [("", ""), ("", ""), (said[0], f"{said[1]} to {said[2]}")]})
     return [row for row in rows if row]
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from classifiers.batch_plan import REAL_LAST, SYNTHETIC_SHARE
+from classifiers.bootstrap import spent_alpha
 from pipeline.masking import mask_secrets
 from pipeline.report import formatting, plots
 from pipeline.report.data import Estimate, ReportData
@@ -48,6 +49,7 @@ def render_report(data: ReportData) -> str:
         "figure": formatting.figure,
         "figure_range": formatting.figure_range,
         "improvement": formatting.improvement,
+        "spent_alpha": spent_alpha,
         "improvement_range": formatting.improvement_range,
     }
     html = environment.get_template("template.html.j2").render(_view(data))
@@ -60,6 +62,7 @@ def _view(data: ReportData) -> dict[str, Any]:
     gain = metrics.get("gain")
     arms = metrics.get("arms") or {}
     endpoint = metrics["endpoint"]
+    source = metrics.get("source", {}).get("kind", "gan")
     compared = (gain["baseline"], gain["augmented"]) if gain else ()
     baseline, augmented = compared or (None, None)
     classes = list(metrics["dataset"]["classes"])
@@ -73,6 +76,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "gain": gain,
         "endpoint": endpoint,
         "endpoint_name": formatting.ENDPOINTS[endpoint["name"]],
+        "chosen_by": formatting.ENDPOINTS[data.choices.endpoint],
         "more_than_there_is": _more_than_there_is(
             endpoint, arms[baseline][endpoint["name"]]["mean"] if baseline in arms else None
         ),
@@ -82,14 +86,14 @@ def _view(data: ReportData) -> dict[str, Any]:
         "augmented": augmented,
         "classes": classes,
         "generated": generated,
-        **formatting.MADE[metrics.get("source", {}).get("kind", "gan")],
+        **formatting.MADE[source],
         "totals": {key: sum(row[key] for row in generated.values()) for key in ("generated", "accepted", "used")},
         "counts": counts,
         "splits": SPLITS,
         "test_images": sum((counts.get("test") or {}).values()),
         "seeds": max((row["seed"] + 1 for arm in arms.values() for row in arm.get("seeds") or ()), default=0),
         "repeats": gain.get("repeats", 1) if gain else 1,
-        "given": metrics.get("source", {}).get("kind") == "foreign",
+        "given": source == "foreign",
         "recall": _recall(data, classes),
         "matrices": {arm: list(_matrix(data.confusion[arm])) for arm in compared if arm in data.confusion},
         "other_matrices": {

@@ -4,17 +4,20 @@ With few images a class the choice is by repeated stratified k-fold on the train
 in the verdict. The generator has seen all of those images, so a synthetic image takes part in a fold only if its
 nearest real image is among the fold's training images: otherwise the folds would favour whatever copies most. They
 still flatter synthetic images a little, so the policy is the one that is best without: arms that are compared differ in
-their images alone. Ratios hardly differ (`benchmarks/neu-steel.md`: ten candidates a class give most of what there is),
-so the first folds decide between them.
+their images alone. Where costs are stated and the held-out images lack good parts or defects, no cost can be told, and
+balanced accuracy chooses. Ratios hardly differ (`benchmarks/neu-steel.md`: ten candidates a class give most of what
+there is), so the first folds decide between them.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import TypeVar
 
 import numpy as np
 
 from classifiers.bootstrap import Ints
 from classifiers.crossfit import repeated_folds
+from classifiers.endpoint import Endpoint, balanced_accuracy
 from classifiers.policies import POLICIES
 from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
@@ -43,6 +46,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     pack = load_pack(prepared.pack)
     splits = _splits(config, prepared, pack)
     first = splits[: len(splits) // config.evaluate.repeats]
+    endpoint = _endpoint(config, prepared, pack, splits)
     scores: dict[str, dict[str, float]] = {"policy": {}, "sampling": {}, "ratio": {}, "arm": {}}
 
     def best(
@@ -54,7 +58,7 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
         predicted, per = run_fits(run, config, f"choose {kind}", jobs), len(splits)
         truth = np.concatenate([_truth(pack, job) for job in jobs[:per]])
-        endpoint, found = endpoint_of(config, prepared.classes, truth), dict[Name, float]()
+        found = dict[Name, float]()
         for i, name in enumerate(options):
             found[name] = endpoint.score(truth, np.concatenate(predicted[i * per : (i + 1) * per]))
             scores[kind][name] = endpoint.figure(found[name])
@@ -74,11 +78,19 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     options = arms(policy, int(ratio), balanced=balanced)
     (baseline,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in REAL_ARMS})
     (augmented,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in MERGEABLE})
-    method = _method(config, prepared, balanced=balanced)
-    return Choices(policy, balanced, int(ratio), baseline, augmented, scores, method)
+    method = _method(config, prepared, endpoint, balanced=balanced)
+    return Choices(policy, balanced, int(ratio), baseline, augmented, scores, method, endpoint.name)
 
 
-def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
+def _endpoint(config: Config, prepared: Prepared, pack: Pack, splits: Sequence[Split]) -> Endpoint:
+    """The verdict's endpoint; balanced accuracy where it cannot be told of the held-out images of the splits."""
+    truth = pack.labels[[i for _, held_out, _ in splits for i in held_out]].numpy()
+    endpoint = endpoint_of(config, prepared.classes, truth)
+    known = not isnan(endpoint.score(truth, truth))
+    return endpoint if known else balanced_accuracy(truth, len(prepared.classes))
+
+
+def _method(config: Config, prepared: Prepared, endpoint: Endpoint, *, balanced: bool) -> str:
     e = config.evaluate
     how = f"the validation images, {e.folds * e.repeats} training runs each"
     if prepared.cross_validated:
@@ -90,6 +102,8 @@ def _method(config: Config, prepared: Prepared, *, balanced: bool) -> str:
         )
     if len(set(e.ratios)) > 1 and e.repeats > 1:
         how += f"; ratios were judged by the first {e.folds} training runs alone"
+    if endpoint.name == "balanced_accuracy" and config.inspection.cost_miss is not None:
+        how += "; by balanced accuracy, as these images lack good parts or defects, so that costs cannot be told"
     if balanced:
         how += (
             "; with augmentation, classes are drawn equally often, which was better than as often as they have images"

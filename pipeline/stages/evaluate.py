@@ -26,6 +26,7 @@ from pipeline.stages.inspection_comparison import (
 from pipeline.stages.keep import keep_classifiers
 from pipeline.stages.records import Choices, FittedScorer, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, content_digest, write_json
+from pipeline.workspace.folder import counted_together
 
 NO_GENERATOR: dict[str, Any] = {
     "generated": 0,
@@ -84,8 +85,8 @@ def evaluate(
     accepted = sum(one.accepted for one in selected)
 
     answers = {"truth": truth, "groups": groups} | {str(arm): of_arm for arm, of_arm in runs.items()}
-    comparison = _identity(endpoint, config, choices, answers)
-    comparison_number = number_of_comparison(run, comparison)
+    comparison_digest = _digest(endpoint, config, choices, answers)
+    comparison_number = number_of_comparison(counted_together(run), comparison_digest)
 
     def lead(over: Ints) -> Lead:
         won = gain(truth, over, after, groups, comparison_number=comparison_number, **common)
@@ -107,8 +108,8 @@ def evaluate(
         "verdict": verdict.decision,
         "reason": verdict.reason,
         "endpoint": _endpoint_metrics(chosen.gain, control, choices),
-        "comparison": comparison,
-        "comparisons": comparison_number,
+        "comparison_digest": comparison_digest,
+        "comparison_number": comparison_number,
         "alpha": chosen.gain.alpha,
         "dataset": {
             "classes": prepared.classes,
@@ -148,7 +149,7 @@ def _class_metrics(one: Selected, fitted_scorer: FittedScorer, ratio: int) -> di
     }
 
 
-def _identity(endpoint: Endpoint, config: Config, choices: Choices, answers: dict[str, Ints]) -> str:
+def _digest(endpoint: Endpoint, config: Config, choices: Choices, answers: dict[str, Ints]) -> str:
     """Digest of what a comparison rests on: with the same one, no further look is taken at the test images."""
     facts = {
         "endpoint": [endpoint.name, endpoint.weights.tolist()],

@@ -41,7 +41,7 @@ def keep_classifiers(
     columns = ("path", "label", "change", "baseline_predicted", "augmented_predicted")
     write_csv(fresh.changes, columns, _changes(pack, test, prepared.classes, said[baseline], said[augmented]))
     replace_folder(fresh.classifiers, run.classifiers)
-    fresh.out.rmdir()
+    shutil.rmtree(fresh.out, ignore_errors=True)  # holds the old classifiers where they could not be deleted
 
 
 def probability_columns(classes: list[str], probabilities: Tensor) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _card(config: Config, prepared: Prepared, arm: str, job: FitJob, metrics: Ma
             "channels": prepared.channels,
             "framing": prepared.framing,
             "aspect": config.data.aspect,
-            "white_of_16_bit": None if prepared.white == 255 else prepared.white,
+            "white_of_16_bit": prepared.white,
             "background": BACKGROUND,
             "max_megapixels": config.data.max_megapixels,
             "resize": "area averaging where an image shrinks, bilinear where it grows",

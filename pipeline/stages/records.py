@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from classifiers.endpoint import EndpointName
 from pipeline.config import Arm
 from pipeline.store import load_tensors
 
@@ -16,7 +17,7 @@ from pipeline.store import load_tensors
 class Prepared:
     """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images.
 
-    `white` is the 16-bit level that became 255, and 255 where no image has 16 bits.
+    `white` is the 16-bit level that became 255, and None where no image has 16 bits.
     """
 
     digest: str
@@ -27,7 +28,7 @@ class Prepared:
     framing: str
     counts: dict[str, dict[str, int]]
     notes: list[str]
-    white: int = 255
+    white: int | None = None
 
     @property
     def n_train(self) -> int:
@@ -120,7 +121,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen on training and validation images alone, with the scores it was chosen by."""
+    """What was chosen on training and validation images alone, with the scores (of `endpoint`) it was chosen by."""
 
     policy: str
     balanced: bool  # whether the arms with this policy draw classes equally often
@@ -129,6 +130,7 @@ class Choices:
     augmented: Arm
     scores: dict[str, dict[str, float]]
     method: str
+    endpoint: EndpointName
 
 
 @dataclass(frozen=True)

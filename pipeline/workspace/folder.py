@@ -223,3 +223,15 @@ def _base_settings(config: Config) -> dict[str, object]:
 
 
 COLUMNS = [field.name for field in fields(Row)]
+
+
+def counted_together(run: RunFolder) -> list[RunFolder]:
+    """The folders whose comparisons are counted as one series with those of `run`, as they share the test images.
+
+    Those of a workspace's run and of all that it has judged; else `run` alone, whatever was compared elsewhere.
+    """
+    out = run.out.resolve()
+    for workspace in (Workspace(out.parent), Workspace(out.parent.parent)):
+        if workspace.manifest.exists() and (out == workspace.run.out or out.parent == workspace.judged):
+            return [workspace.run, *map(RunFolder, sorted(workspace.judged.glob("*/")))]
+    return [run]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gain.__main__ import few, overview, pooled_gain
+from benchmarks.runs import recorded_config, recorded_metrics
 from pipeline.config import load_config
 
 NARROW = (-0.001, 0.001)
@@ -31,7 +32,8 @@ GAIN = Path(__file__).parents[2] / "benchmarks" / "gain"
 def test_the_table_goes_on_from_the_runs_that_are_kept(file: Path) -> None:
     split, images = file.parent.name.removeprefix("split-"), file.parent.parent.name
     wanted = load_config(GAIN / "table.yaml", [f"seed={split}", *few(images)])
-    assert load_config(file, []) == wanted  # with others the command would refuse the run
+    assert recorded_config(file.parent) == wanted  # with others the command would refuse the run
+    assert overview({images: {int(split): recorded_metrics(file.parent)}})[2].startswith(f"| {images} | 1 |")
 
 
 def run(

@@ -7,15 +7,15 @@ import pytest
 from scipy.stats import norm
 
 from classifiers.bootstrap import Interval, spent_alpha
-from classifiers.comparison import Change, Gain, gain
+from classifiers.comparison import Change, Gain, PoweredChange, gain
 from classifiers.endpoint import Costs, Endpoint, Tally, balanced_accuracy, expected_cost
 from classifiers.inspection_metrics import InspectionMetrics, Rates, inspection_metrics
 from classifiers.verdict import Lead, decide
 
 NAMES = ["dent", "scratch", "stain"]
 FIVE = Interval(0.0, -0.05, 0.05)
-NONE = Change(FIVE, p=1.0, detectable=0.1)
-BETTER = Change(Interval(0.021, 0.004, 0.038), p=0.01, detectable=0.03)
+NONE = Change(FIVE, p=1.0)
+BETTER = PoweredChange(Interval(0.021, 0.004, 0.038), p=0.01, detectable=0.03)
 GOOD = Gain(
     name="balanced_accuracy",
     endpoint=BETTER,
@@ -31,7 +31,7 @@ GOOD = Gain(
     groups=350,
     seeds=5,
 )
-LOST = Change(Interval(-0.125, -0.2, -0.03), p=0.001, detectable=0.1)
+LOST = Change(Interval(-0.125, -0.2, -0.03), p=0.001)
 HARMED = {"by_class": {0: NONE, 1: LOST, 2: NONE}}
 
 
@@ -63,7 +63,7 @@ def changed(mean: float, low: float, high: float, p: float = 0.01) -> dict[str, 
             {"comparison_number": 2, **changed(0.02, 0.001, 0.04)},
             40,
             "inconclusive",
-            "number 2 of its line, which needs p = 0.0076",
+            "comparison number 2 on these test images, which needs p = 0.0076",
         ),
         ({"macro_f1": Interval(0.01, -0.011, 0.03)}, 40, "inconclusive", "small classes may lose"),
         ({"groups": 19}, 40, "inconclusive", "only 19 of these are independent"),

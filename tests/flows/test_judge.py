@@ -7,11 +7,13 @@ import pytest
 from flows.judge import judge_images
 from flows.serve import deployments
 from pipeline.config import Settings, parse_overrides
-from pipeline.store import read_json
+from pipeline.history import remember
+from pipeline.store import RunFolder, read_json
 from pipeline.workspace import Workspace, add_images
 from tests import tiny
 from tests.pipeline.conftest import ganaug  # noqa: F401 (a fixture)
 from tests.pipeline.test_judge import give
+from tests.report_example import metrics as example
 
 SETTINGS = (*tiny.SETTINGS, "evaluate.seeds=1", "inspection.learning_curve=false", "evaluate.arms=[real,gan]")
 
@@ -50,9 +52,13 @@ def test_the_form_of_a_workspace_asks_for_the_images_alone(workspace: Workspace)
 def test_a_workspace_judges_into_a_folder_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
     source = give(tmp_path / "vendor", ("blobs", "grain"), 6)
     images, registry = tiny.contents(workspace.images), workspace.manifest.read_bytes()
+    before = RunFolder(workspace.judged / "vendor-1")
+    before.out.mkdir(parents=True)
+    remember(before, example(["blobs", "grain"]))
     metrics = judge_images(str(workspace.root), str(source), Settings.model_validate(parse_overrides(SETTINGS)))
     out = workspace.root / "judged" / "vendor"
     assert read_json(out / "metrics.json")["verdict"] == metrics["verdict"] and (out / "report.html").exists()
     assert metrics["dataset"]["classes"] == ["blobs", "grain"]
+    assert metrics["comparison_number"] == 2  # as the folder judged before had the same test images
     assert tiny.contents(workspace.images) == images and workspace.manifest.read_bytes() == registry
     assert not workspace.run.out.exists()

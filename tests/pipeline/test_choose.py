@@ -101,7 +101,39 @@ def test_where_costs_are_stated_they_choose(
     accurate, cheap = seen
     assert accurate.policy == "flips_rotate" and accurate.scores["policy"]["flips"] == pytest.approx(1 / 3)
     assert cheap.policy == "flips" and cheap.scores["policy"]["flips"] == pytest.approx(0.5 * 2)
+    assert cheap.endpoint == "expected_cost" and "balanced accuracy" not in cheap.method
     assert min(cost for policy, cost in cheap.scores["policy"].items() if policy != "flips") > 20
+
+
+@pytest.mark.parametrize("lacking", ["good", "defects"])
+def test_where_costs_cannot_be_told_balanced_accuracy_chooses_and_it_is_said(
+    tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    """With a validation split that lacks good parts, or defects, every cost is NaN and any option would do."""
+
+    def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
+        truths = [load_pack(job.pack).labels[list(job.held_out)].numpy() for job in jobs]
+        right = [job.recipe.policy == "flips_shift" for job in jobs]
+        return [truth if found else (truth + 1) % 3 for truth, found in zip(truths, right, strict=True)]
+
+    source = tmp_path / "data"
+    for name in tiny.TEXTURES:
+        files = sorted((textures_folder / name).iterdir())
+        given = 0 if (name == "grain") == (lacking == "good") else 3
+        for i, file in enumerate(files):
+            split = "val" if i < given else "test" if i < 6 else "train"
+            (source / split / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, source / split / name)
+    seen, choose = list[Any](), choosing.choose
+    monkeypatch.setattr(choosing, "run_fits", fits_of)
+    monkeypatch.setattr("pipeline.job.choose", lambda *arguments: seen.append(choose(*arguments)) or seen[-1])
+    costs = ["inspection.good=grain", "inspection.cost_miss=1000", "inspection.cost_false_reject=2"]
+    settings = tiny.settings(POLICIES, *costs, "gan.steps=2", "evaluate.ratios=[1]")
+    run_job(RunFolder(tmp_path / "run"), settings, source, until="merge")
+    (choices,) = seen
+    assert choices.policy == "flips_shift" and choices.scores["policy"]["flips_shift"] == 1.0
+    assert choices.scores["policy"]["flips"] == 0.0 and choices.endpoint == "balanced_accuracy"
+    assert "by balanced accuracy, as these images lack good parts or defects" in choices.method
 
 
 @pytest.mark.parametrize(("unequal", "better"), [(True, True), (True, False), (False, True)])

@@ -20,8 +20,8 @@ from pipeline.kept_classifier import KeptClassifier, load_classifier
 from pipeline.manifest import read_manifest
 from pipeline.predict import classify, find_images
 from pipeline.reading.problems import BadFile
-from pipeline.stages import fits
-from pipeline.store import RunFolder, read_json, save_tensors, write_csv, write_json
+from pipeline.stages import fits, keep
+from pipeline.store import RunFolder, read_json, replace_folder, save_tensors, write_csv, write_json
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
@@ -118,6 +118,21 @@ def test_nothing_is_trained_for_them_and_they_come_out_the_same_again(finished: 
     assert not (copied.store / "keeping").exists()
 
 
+def test_old_classifiers_that_could_not_be_deleted_do_not_end_the_run(
+    finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that another program holds open, say; deleting it is tried once more, and the next time."""
+
+    def leaving(fresh: Path, place: Path) -> None:
+        replace_folder(fresh, place)
+        (fresh.parent / "classifiers-before").mkdir()
+
+    monkeypatch.setattr(keep, "replace_folder", leaving)
+    before = tiny.contents(copied.classifiers)
+    run_job(copied, finished.config, finished.source, until="evaluate")
+    assert tiny.contents(copied.classifiers) == before
+
+
 def test_a_kept_classifier_that_was_lost_is_trained_to_the_same_bits(finished: Finished, copied: RunFolder) -> None:
     before = tiny.contents(copied.classifiers)
     for file in (copied.store / "fits").glob("*.safetensors"):
@@ -207,20 +222,45 @@ def test_sixteen_bits_are_scaled_as_in_training(copied: RunFolder) -> None:
         load_classifier(copied).prepared(deep)
     classifier = with_preprocessing(copied, white_of_16_bit=4095)
     assert classifier.prepared(deep).squeeze(0).numpy() == pytest.approx(deep * (255 / 4095), abs=0.51)
+    assert classifier.brighter(deep) == ""
     assert int(classifier.prepared(np.full((32, 32), 60_000, np.uint16)).min()) == 255  # brighter than white: white
     shallow = tiny.texture("grain", 5)
     assert np.array_equal(classifier.prepared(shallow)[0].numpy(), shallow)
 
 
-def test_the_white_of_sixteen_bits_reaches_the_card(tmp_path: Path) -> None:
+def deep_png(file: Path, pixels: np.ndarray) -> None:
+    file.write_bytes(cv2.imencode(".png", pixels.astype(np.uint16))[1].tobytes())
+
+
+@pytest.mark.parametrize(("factor", "white"), [(15, 4095), (1, 255)])
+def test_the_white_of_sixteen_bits_reaches_the_record(tmp_path: Path, factor: int, white: int) -> None:
+    """Also where none is brighter than 8 bits can say."""
     from pipeline.stages.prepare import prepare
 
     source = tiny.write_dataset(tmp_path / "data", {"grain": 4, "lines": 4})
+    assert prepare(RunFolder(tmp_path / "run"), tiny.settings(), source).white is None
     for i in range(4, 10):
-        (source / "grain" / f"deep{i}.png").write_bytes(
-            cv2.imencode(".png", tiny.texture("grain", i).astype(np.uint16) * 15)[1].tobytes()
-        )
-    assert prepare(RunFolder(tmp_path / "run"), tiny.settings(), source).white == 4095
+        deep_png(source / "grain" / f"deep{i}.png", tiny.texture("grain", i).astype(np.uint16) * factor)
+    assert prepare(RunFolder(tmp_path / "run"), tiny.settings(), source).white == white
+
+
+def test_what_is_brighter_than_the_runs_white_is_classified_and_said(
+    ganaug: Ganaug, copied: RunFolder, tmp_path: Path
+) -> None:
+    with_preprocessing(copied, white_of_16_bit=255)
+    new, table = tmp_path / "new", tmp_path / "new.csv"
+    new.mkdir()
+    bright = tiny.texture("grain", 5).astype(np.uint16)
+    deep_png(new / "plain.png", bright)
+    bright[:8, :4] = 900  # 32 of 1024 pixels
+    deep_png(new / "bright.png", bright)
+    status, out, err = ganaug("predict", copied.out, new, "--csv", table)
+    assert status == 0 and len(out.splitlines()) == 2
+    assert f"please note: {new / 'bright.png'} (3.1 % of its pixel values are above 255, the white" in err
+    assert "left out" not in err and "plain.png" not in err
+    by_name = {Path(row["path"]).name: row for row in rows(table)}
+    assert by_name["bright.png"]["predicted"] and by_name["bright.png"]["problem"].startswith("3.1 %")
+    assert by_name["plain.png"]["predicted"] and not by_name["plain.png"]["problem"]
 
 
 def test_whole_photographs_are_refused_where_the_run_learned_from_cut_outs(

@@ -79,7 +79,7 @@ def test_a_look_at_the_same_images_with_other_eyes_is_one_more(finished: Finishe
     costs = tiny.settings("inspection.good=grain", "inspection.cost_miss=50", "inspection.cost_false_reject=1")
     comparisons = [run_job(copied, config, finished.source) for config in (costs, costs, finished.config)]
     # the same once more is none, as is the first
-    assert [metrics["comparisons"] for metrics in comparisons] == [2, 2, 1]
+    assert [metrics["comparison_number"] for metrics in comparisons] == [2, 2, 1]
     assert comparisons[0]["alpha"] == pytest.approx(comparisons[2]["alpha"] / 4) == pytest.approx(0.0076, abs=1e-4)
     assert {**comparisons[0], "seconds": 0} == {**comparisons[1], "seconds": 0}
     assert {**comparisons[2], "seconds": 0} == {**finished.metrics, "seconds": 0}

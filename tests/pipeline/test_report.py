@@ -165,7 +165,7 @@ def test_misses_false_rejects_costs_and_worth_are_said_in_the_lines_own_numbers(
         "+9,800",
         "2 % of all parts are defective",
         "Saved on 1,000 parts, at 100 a miss and 2 a false reject",
-        f"+1,234 {minus}10.40 to +2,500",
+        f"+1,234 {minus}10.4 to +2,500",
         "kappa = 0.87",
         "worth about 14 further labelled real images of each class, beside the 20 there are",
         "(95 % interval 2 to more than 180;",
@@ -219,13 +219,18 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "How to train with it" in text and "Augmentation: flips shift, of real" in text
     assert "1,200 steps of 16 images, classes drawn equally often" in text
     assert "No more than 50 % of the draws" in text and "The last 20 % of the training steps" in text
-    assert "leaves out chance in the training of the generators" in text
+    trained_once = "leaves out chance in the training of the generators: this run trained each once"
+    assert trained_once in text
+    given = spaced(render_report(replace(data, metrics={**data.metrics, "source": {"kind": "foreign", "path": "x"}})))
+    assert trained_once not in given and "holds for the synthetic images that were given" in given
+    assert "made in other folders on the same test images are not counted; count them yourself" in text
+    assert "the second needs p = 0.0076 or less, the third 0.0034, the tenth 0.0003" in text
     assert "comparison number 1 of this folder" in text and "here p = 0.03 or less" in text
     assert "interval that goes with it (+0.8 to +9.2) clear of zero" in text
-    third = spaced(render_report(replace(data, metrics={**data.metrics, "comparisons": 3, "alpha": 0.00338})))
+    third = spaced(render_report(replace(data, metrics={**data.metrics, "comparison_number": 3, "alpha": 0.00338})))
     assert "comparison number 3 of this folder" in third and "here p = 0.0034 or less" in third
     assert "test images once, for the comparison above." in text
-    assert "once, for the comparison above, but earlier comparisons of this folder may have used them too." in third
+    assert "once, for the comparison above, but earlier comparisons may have used them too." in third
     refused = replace(data, metrics={**data.metrics, "verdict": "do_not_merge"})
     assert "How to train with it" not in spaced(render_report(refused))
 
@@ -251,7 +256,9 @@ def test_where_costs_decide_the_page_leads_with_them() -> None:
     arms = costing(data, {"mean": 5.07, "ci95": [4, 1234.5]})
     arms["classical_gan"]["expected_cost"] = {"mean": 1.42, "ci95": [0.5, 2.5]}
     costly = replace(data, metrics={**data.metrics, "endpoint": endpoint, "arms": arms})
-    costly = replace(costly, choices=replace(data.choices, policies={"none": 4.25, "flips": 3.5}))
+    costly = replace(
+        costly, choices=replace(data.choices, policies={"none": 4.25, "flips": 3.5}, endpoint="expected_cost")
+    )
     html, minus = render_report(costly), "\N{MINUS SIGN}"
     text = spaced(html)
     for said in (

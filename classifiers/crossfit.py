@@ -114,7 +114,7 @@ def cross_fit(
     Images uint8 [N, C, S, S], labels and groups int64 [N]. `progress` is called with (folds done, folds).
 
     Raises:
-        ValueError: as `folds` and `training.fit`.
+        ValueError: as `folds` and `fitting.fit`.
     """
     made = folds(labels.numpy(), groups.numpy(), splits=splits, seed=seed)
     models = []

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from classifiers.architectures import build_model, to_input
 from classifiers.batch_plan import draw_batches
@@ -51,8 +52,8 @@ def fit(
 ) -> nn.Module:
     """Train a classifier on uint8 images [N, C, S, S] with int64 labels [N] in 0..classes-1; returned in eval mode.
 
-    `synthetic` is a second pair of images and labels; see `sampling.draw_batches` for how they are mixed in. The global
-    random state is neither used nor changed, and equal arguments give equal weights on one CPU thread.
+    `synthetic` is a second pair of images and labels; see `batch_plan.draw_batches` for how they are mixed in. The
+    global random state is neither used nor changed, and equal arguments give equal weights on one CPU thread.
 
     Raises:
         ValueError: images or labels of the wrong type, shape or range, or a recipe that names an unknown thing.
@@ -86,9 +87,8 @@ def fit(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=device.type in ("cpu", "cuda")
         )
+        scheduler = LambdaLR(optimizer, lambda step: lr_factor(step, recipe.steps))
         for step, chosen in enumerate(torch.from_numpy(batches)):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * lr_factor(step, recipe.steps)
             inputs = to_input(augment(pool[chosen]).to(device))
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                 logits = model(inputs)
@@ -101,6 +101,7 @@ def fit(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            scheduler.step()
             if progress is not None:
                 progress(step + 1, value)
     return model.eval()

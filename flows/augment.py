@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.deployed import time_limit
 from flows.tasks import Place, run_as_tasks
 from pipeline.config import Config, validate_config
 from pipeline.job import recall_job, recall_origin
@@ -21,7 +22,8 @@ def augment(dataset: Place, out: Place, config: Config = Config()) -> dict[str, 
         config: All settings; each has a description and bounds.
     """
     config = validate_config(config.model_dump(mode="json"))  # the form checks only what a JSON schema can say
-    return run_as_tasks(RunFolder(Path(out)), config, Path(dataset))
+    with time_limit(config):
+        return run_as_tasks(RunFolder(Path(out)), config, Path(dataset))
 
 
 @flow(name="report", persist_result=False)
@@ -33,4 +35,5 @@ def report(out: Place) -> dict[str, Any]:
     """
     run = RunFolder(Path(out))
     config, source = recall_job(run)
-    return run_as_tasks(run, config, source, origin=recall_origin(run, train=False))
+    with time_limit(config):
+        return run_as_tasks(run, config, source, origin=recall_origin(run, train=False))

@@ -16,22 +16,26 @@ POLL = 1  # seconds
 
 
 @contextlib.contextmanager
-def turn(workspace: Workspace) -> Iterator[None]:
+def turn(workspace: Workspace, config: Config) -> Iterator[None]:
     """Wait for the workspace's other deployed runs; a run that a terminal has started is refused instead.
 
-    A deployment's limit of one run, which cancels further ones, keeps a queue from growing behind a long training.
+    The wait counts towards the `time_limit`. A deployment's limit of one run, which cancels further ones, keeps a queue
+    from growing behind a long training.
+
+    Raises:
+        JobError: as `time_limit`.
     """
     if deployment.id is None:
         yield
         return
     workspace.require()
-    with FileLock(workspace.root / ".turn", poll_interval=POLL):
+    with time_limit(config), FileLock(workspace.root / ".turn", poll_interval=POLL):
         yield
 
 
 @contextlib.contextmanager
 def time_limit(config: Config) -> Iterator[None]:
-    """End a deployed run after `serve.timeout_hours`, also one that waits for other processes.
+    """End a deployed run after `serve.timeout_hours`, also one that waits for other processes; around a flow's body.
 
     `timeout_seconds` of a flow is fixed where it is defined, and that of a task does not stop a thread that waits.
 

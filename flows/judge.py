@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.deployed import turn
+from flows.deployed import time_limit, turn
 from flows.tasks import Place, run_as_tasks
 from pipeline.config import Config, Settings, overrides_of, validate_config
 from pipeline.origins import Foreign
@@ -24,7 +24,8 @@ def judge(real: Place, synthetic: Place, out: Place, config: Config = Config()) 
         config: All settings; each has a description and bounds.
     """
     config = validate_config(config.model_dump(mode="json"))  # the form checks only what a JSON schema can say
-    return run_as_tasks(RunFolder(Path(out)), config, Path(real), origin=Foreign(Path(synthetic)))
+    with time_limit(config):
+        return run_as_tasks(RunFolder(Path(out)), config, Path(real), origin=Foreign(Path(synthetic)))
 
 
 @flow(name="judge-images", persist_result=False)
@@ -40,5 +41,5 @@ def judge_images(workspace: Place, synthetic: Place, settings: Settings | None =
     place.require()
     config = place.settings(overrides_of(settings))
     out = place.judged / (images.parent if images.is_file() else images).name
-    with turn(place), place.lock():  # what is compared with must stay as it is until it ends
+    with turn(place, config), place.lock():  # what is compared with must stay as it is until it ends
         return run_as_tasks(RunFolder(out), config, place.images, origin=Foreign(images))

@@ -28,7 +28,7 @@ from pipeline.store import hold
 from pipeline.workspace import Workspace
 
 STARTUP = 120  # seconds; the first start makes a database
-SINGLE_PROCESS = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+ONE_RUN_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] | None, port: int) -> None:
@@ -83,7 +83,7 @@ def deployments(workspace: Workspace, config: Config, overrides: list[str] | Non
             parameters=parameters,
             paused=False,
             entrypoint_type=EntrypointType.MODULE_PATH,
-            concurrency_limit=SINGLE_PROCESS,
+            concurrency_limit=ONE_RUN_AT_A_TIME,
         )
         for flow, key, cron, parameters in plans
         if cron

@@ -1,5 +1,6 @@
 """`pipeline.job` as Prefect tasks: each step one, each generator one, and a progress bar on the flow run's page."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,12 +14,12 @@ from prefect.futures import as_completed
 from pydantic import Field
 
 from flows.artifacts import key_of, publish_results
-from flows.deployed import time_limit
 from flows.runners import task_runner
 from pipeline.config import Config
 from pipeline.exchange import work_away
 from pipeline.job import run_job
 from pipeline.origins import Generators, Origin
+from pipeline.stages.keep import recommended_arm
 from pipeline.steps import Rescue, attempt, give_up
 from pipeline.store import RunFolder
 from pipeline.workers import no_survivors
@@ -43,13 +44,15 @@ SPANS = {"train": (2, 40), "fine-tune": (40, 50), "generate": (50, 52)}
 
 def run_as_tasks(run: RunFolder, config: Config, source: Path, *, origin: Origin = Generators()) -> dict[str, Any]:
     """`run_job` inside a flow run, with its artifacts; returns the content of `metrics.json`."""
-    with time_limit(config), task_runner(config) as runner, no_survivors():
+    with task_runner(config) as runner, no_survivors():
         bar = _Bar(runner, run)
         fan_out = partial(bar.fan_out_away, config, run) if config.exchange else bar.fan_out
         metrics = run_job(run, config, source, origin=origin, step=bar.step, fan_out=fan_out)
     _tell(publish_results, metrics, run)
     verdict = metrics["verdict"].replace("_", " ").upper()
-    print(f"\n{verdict}: {metrics['reason']}\nReport: {run.report}", flush=True)
+    classifier = run.classifier(recommended_arm(metrics)).parent
+    use = f"use `ganaug predict {shlex.quote(str(run.out))} IMAGES`"
+    print(f"\n{verdict}: {metrics['reason']}\nReport: {run.report}\nClassifier: {classifier} ({use})", flush=True)
     return metrics
 
 

@@ -42,7 +42,7 @@ def add_class(
     """
     place, overrides = Workspace(Path(workspace)), overrides_of(settings)
     config = place.settings(overrides)
-    with turn(place):
+    with turn(place, config):
         sources = [Path(path) for path in paths]
         added: Added = as_task(f"record {name}", add_images, place, name, sources, config)
         print(said(name, added))
@@ -60,7 +60,7 @@ def update(workspace: Place, fresh: bool = False, settings: Settings | None = No
     """
     place, overrides = Workspace(Path(workspace)), overrides_of(settings)
     place.require()
-    with turn(place):
+    with turn(place, place.settings(overrides)):
         return _brought_up_to_date(place, overrides, fresh=fresh)
 
 
@@ -75,7 +75,7 @@ def retrain(workspace: Place, settings: Settings | None = None) -> dict[str, Any
     place = Workspace(Path(workspace))
     place.require()
     config = place.settings(overrides_of(settings))
-    with turn(place), place.lock():
+    with turn(place, config), place.lock():
         return run_as_tasks(place.run, config, place.images, origin=Generators(train=False))
 
 
@@ -93,7 +93,7 @@ def collect(workspace: Place, watch: Place, settings: Settings | None = None) ->
     place, overrides = Workspace(Path(workspace)), overrides_of(settings)
     # bad files are left out, and reported at the end
     config = place.settings([*overrides, "data.max_bad_fraction=1"])
-    with turn(place):
+    with turn(place, config):
         return _arrived(place, Path(watch), config, overrides)
 
 

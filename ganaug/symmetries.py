@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 THUMBNAIL = 32
-ILLUMINATION = (
-    9  # thumbnail pixels: whatever varies more slowly than this is lighting, which all images of a line share
-)
+ILLUMINATION = 9  # thumbnail pixels: what varies more slowly is lighting, which all images of a line share
 FLAT_NORM = 1e-3  # grey levels: a thumbnail with less structure than this has no pattern to correlate
 BLOCK = 512  # rows compared at a time
 

@@ -24,7 +24,7 @@ from ganaug.preconditions import check_conditioning_inputs, check_images, check_
 from ganaug.rollback import MAX_ROLLBACKS, roll_back
 from ganaug.sampling import full_size, to_uint8
 from ganaug.seeding import default_stream, random_stream
-from ganaug.updates import Row, Updates
+from ganaug.updates import Figures, Updates
 
 LOG_EVERY = 20  # steps between two rows of the history
 # Steps between two states to roll back to. It divides the steps between two checkpoints, so that a run that was
@@ -39,10 +39,10 @@ class Hooks:
     In distributed training every process calls its own; `state()` is collective, so `checkpoint` calls it in all.
     """
 
-    progress: Callable[["Trainer", Row], None] = field(default=lambda trainer, row: None)  # every LOG_EVERY steps
+    progress: Callable[["Trainer", Figures], None] = field(default=lambda trainer, row: None)  # every LOG_EVERY steps
     checkpoint: Callable[["Trainer"], object] = field(default=lambda trainer: None)
     checkpoint_every: int = 500
-    score: Callable[["Trainer"], Row] | None = None  # e.g. FID and KID of fresh samples; joins the history row
+    score: Callable[["Trainer"], Figures] | None = None  # e.g. FID and KID of fresh samples; joins the history row
     score_every: int = 500
     finding: Callable[["Trainer", Finding], None] = field(default=lambda trainer, finding: None)  # each, once
 
@@ -132,7 +132,7 @@ class Trainer:
         self.best_checkpoint = BestCheckpoint(options, family.objective.wasserstein)
         self.step, self.seconds, self.grown = 0, 0.0, init_from is not None
         self.minutes: float | None = None
-        self.history: list[Row] = []
+        self.history: list[Figures] = []
 
     def run(self, hooks: Hooks | None = None, *, minutes: float | None = None) -> None:
         """Train until `options.steps` steps, or `minutes` of training in all (earlier runs of this state included).
@@ -170,7 +170,7 @@ class Trainer:
         self.best_checkpoint.restore_best(self.history, [self.ema, self.generator], self.discriminator)
         self._report_findings(hooks, announced)
 
-    def train_step(self) -> Row:
+    def train_step(self) -> Figures:
         """`n_critic` updates of the discriminator, at the very first `warmup` more, then one of the generator."""
         now, o = self.now, self.options
         if self.family.phase:
@@ -241,7 +241,7 @@ class Trainer:
         """Where training stands."""
         return Moment(self.progress, self.phase)
 
-    def _timed_step(self) -> Row:
+    def _timed_step(self) -> Figures:
         started = time.monotonic()
         row = self.train_step()
         (passed,) = self.context.mean([time.monotonic() - started])
@@ -255,7 +255,7 @@ class Trainer:
         """Whether scores are not meaningful yet: the pair still grows, or not all labels are used."""
         return self.phase != Phase(self.spec.size) or label_ramp(self.progress, self.options.delay_condition) < 1
 
-    def _has_diverged(self, row: Row, *, look_at_weights: bool) -> bool:
+    def _has_diverged(self, row: Figures, *, look_at_weights: bool) -> bool:
         """A gradient that is not finite spoils the weights one step before it shows in a loss."""
         if not all(map(math.isfinite, row.values())):
             return True

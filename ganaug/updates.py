@@ -15,7 +15,7 @@ from ganaug.options import Options
 
 BATCH_SCORES = 256  # generated scores that each real one is compared with
 
-Row = dict[str, float]
+Figures = dict[str, float]  # of one update or step: losses, scores and norms by name
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Updates:
     perceive: Callable[[Tensor], Tensor]
     anchors: Anchors = field(default_factory=Anchors)
 
-    def update_discriminator(self, now: Moment, update: int) -> Row:
+    def update_discriminator(self, now: Moment, update: int) -> Figures:
         """One update, number `update` of all (R1 comes every `r1_every` of them)."""
         with self._mixed():
             loss, real_logits, fake_logits = self._discriminator_loss(now, update)
@@ -56,7 +56,7 @@ class Updates:
             "accuracy": (real_score[:, None] > fake_score[None, :BATCH_SCORES]).float().mean().item(),
         }
 
-    def update_generator(self, now: Moment) -> Row:
+    def update_generator(self, now: Moment) -> Figures:
         """One update of the generator against the frozen discriminator."""
         self.discriminator.requires_grad_(False)
         with self._mixed():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from classifiers.architectures import build_model
 from classifiers.fitting import predict
 from pipeline.errors import InputError, JobError
-from pipeline.reading import frame_images, pack
+from pipeline.reading import pack
 from pipeline.reading.decode import Pixels, to_eight_bits
 from pipeline.reading.problems import BadFile
 from pipeline.store import RunFolder, load_tensors, read_json
@@ -48,9 +48,7 @@ class KeptClassifier:
             if white is None:
                 raise BadFile("depth", "it has 16 bits and the run's images have 8; save it as they are")
             pixels = np.minimum(pixels, white)
-        image = to_eight_bits(pixels, white or 255)
-        whole = frame_images([image], [None], [""], [""], framing="whole", image_size=size)
-        return pack(whole, size, channels, self.preprocessing["aspect"])[0]
+        return pack([to_eight_bits(pixels, white or 255)], size, channels, self.preprocessing["aspect"])[0]
 
     def brighter(self, pixels: Pixels) -> str:
         """Which part of a 16-bit image was clipped, being above the run's white level; empty where nothing was."""

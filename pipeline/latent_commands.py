@@ -17,7 +17,7 @@ READS = {
     "jumps": "the images stand still and then jump: the latent space is not filled.",
     "strays": "the images are farther from the real ones than these from each other: train longer.",
     "collapsed": "all images are nearly the same, whatever the latent.",
-    "unknown": "all training images of the class show the same spot, so there is nothing to compare with.",
+    "unknown": "all training images of the class are near-duplicates, so there is nothing to compare with.",
 }
 
 latent = typer.Typer(no_args_is_help=True, help="Look into the latent space of a trained generator.")

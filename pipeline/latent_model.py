@@ -20,7 +20,7 @@ from pipeline.job import recall_job
 from pipeline.stages import conditioning_inputs
 from pipeline.stages.publish import sentence_embedding
 from pipeline.stages.records import Pack, load_pack
-from pipeline.stages.trained_models import generator_of
+from pipeline.stages.trained_models import generator_of, require_current
 from pipeline.store import RunFolder, load_tensors, read_json
 
 
@@ -130,11 +130,12 @@ def load_model(run: RunFolder, name: str, condition: int | None = None, *, condi
 
     Raises:
         InputError: no run, no such class, a class without generator, or a condition that it does not know.
-        JobError: the weights do not fit the networks of this version.
+        JobError: the card is of an earlier version, or the weights do not fit the networks of this one.
     """
     config, _ = recall_job(run)
     _check_class(run, name)
     card = read_json(run.card(name))
+    require_current(run.card(name), card)
     known = card["conditions"]
     if condition is not None and condition not in known:
         raise InputError(f"--condition {condition}: class {name} is drawn by {', '.join(map(str, known))}.")

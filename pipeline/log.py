@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from pipeline.masking import mask_secrets
+from pipeline.store import jsonable
 
 QUIET_SHARE = 0.1  # without a terminal, one line each tenth of the work
 
@@ -27,8 +28,6 @@ class RunLog:
 
     def write(self, stage: str, event: str, **fields: Any) -> None:
         """Append `{"time", "stage", "event", **fields}`; secrets in the fields are masked."""
-        from pipeline.store import jsonable  # not above: that loads torch, and a progress bar needs none
-
         record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": stage, "event": event}
         record |= {key: _masked(key, value) for key, value in jsonable(fields).items()}
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

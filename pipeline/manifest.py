@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from pipeline.errors import InputError, JobError
-from pipeline.store import write_atomically
+from pipeline.store import write_csv
 
 TEXT = ["path", "label", "split", "source", "sha256", "mask", "generator", "nearest_real", "decision"]
 REQUIRED_INTEGERS = ["group", "width", "height"]
@@ -94,13 +94,10 @@ def write_manifest(frame: pd.DataFrame, path: Path) -> None:
     Columns of the wrong but convertible dtype are converted. Raises JobError when a rule is broken; nothing is written.
     """
     try:
-        rows = SCHEMA.validate(_typed(frame), lazy=True).itertuples(index=False)
-        data = "".join(
-            f"{line}\n" for line in [",".join(COLUMNS), *(",".join(map(_field, row)) for row in rows)]
-        ).encode()
+        table = SCHEMA.validate(_typed(frame), lazy=True).itertuples(index=False)
+        write_csv(path, COLUMNS, (dict(zip(COLUMNS, map(_field, row), strict=True)) for row in table))
     except (pa.errors.SchemaErrors, KeyError, TypeError, ValueError) as error:
         raise JobError(f"{path} was not written, it would break its own rules: {_explain(error)}.") from error
-    write_atomically(path, data)
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -146,11 +143,9 @@ def _rounded(value: float) -> float:
 
 
 def _field(value: Any) -> str:
-    """One CSV field; quoted whenever a reader could take it for more than one field or row."""
     if pd.isna(value):
         return ""
-    text = f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
 
 
 def _explain(error: Exception) -> str:

@@ -10,7 +10,7 @@ from ganaug.latents import Codes, draw_noise
 from ganaug.options import Options
 from ganaug.spec import Spec
 
-# (real logits [N, ...], fake logits [N, ...], real targets, fake targets, alike) -> scalar; targets in [0, 1]
+# (real logits [N, ...], fake logits [N, ...], real targets, fake targets) -> scalar; targets in [0, 1]
 DiscriminatorLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 # fake logits [N, ...] -> scalar
 GeneratorLoss = Callable[[Tensor], Tensor]

@@ -128,6 +128,8 @@ def _in_words(schema: Mapping[str, Any]) -> str:
             return f"{LIST_OF}{_in_words(schema['items'])}"
         case "string":
             return "text"
+        case "boolean":
+            return "true or false"
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     limits = [f"{said} {schema[bound]:.15g}" for bound, said in bounds.items() if bound in schema]
     kind = "a whole number" if schema["type"] == "integer" else "a number"

@@ -322,7 +322,7 @@ class ServeConfig(Section):
     )
     watch_every: str = Field(default="*/5 * * * *", min_length=9, description="When the watched folder is looked at.")
     timeout_hours: float = Field(
-        default=24, gt=0, le=10_000, description="A deployed run is ended after so many hours of work."
+        default=24, gt=0, le=10_000, description="A deployed run is ended after so many hours, the wait included."
     )
     keep_days: float = Field(
         default=90,

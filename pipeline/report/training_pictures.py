@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.report.plots import history_plot
-from pipeline.store import write_atomically
+from pipeline.store import write_atomically, write_csv
 
 
 def save_grid(path: Path, images: Tensor, *, columns: int) -> None:
@@ -24,9 +24,8 @@ def save_grid(path: Path, images: Tensor, *, columns: int) -> None:
 def save_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Save `history.csv` and `curves.svg` in `folder`."""
     columns = columns_of(history)
-    lines = [",".join(columns)]
-    lines += [",".join("" if v is None else f"{v:.6g}" for v in row) for row in zip(*columns.values(), strict=True)]
-    write_atomically(folder / "history.csv", ("\n".join(lines) + "\n").encode())
+    rows = ({name: f"{value:.6g}" for name, value in row.items()} for row in history)
+    write_csv(folder / "history.csv", list(columns), rows)
     if history:
         svg = base64.b64decode(history_plot(columns).partition("base64,")[2])
         write_atomically(folder / "curves.svg", svg)

@@ -19,7 +19,7 @@ from pipeline.reading.faults import too_many_bad
 from pipeline.reading.framing import Aspect, Framing, has_defect
 from pipeline.reading.labels_csv import read_rows
 from pipeline.stages.generate import MOST
-from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, load_pack
+from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, as_pixels, load_pack
 from pipeline.stages.seen import require_unseen
 from pipeline.store import RunFolder, cached_tensors, digest, load_tensors, read_json
 
@@ -118,11 +118,11 @@ def _require_no_copies(reading: Reading, images: Tensor, pack: Pack, path: Path)
     """Raise InputError, naming the first, where images show what the comparison will be made on."""
     held_out = torch.cat([pack.of("test"), pack.of("val")]).tolist()
     split_of = {code: split for split, code in SPLIT_CODES.items()}
-    known = [_picture(pack.images[i]) for i in held_out]
+    known = [as_pixels(pack.images[i]) for i in held_out]
     sha256s, given = [pack.rows[i]["sha256"] for i in held_out], reading.frame["sha256"].tolist()
     found: dict[int, int] = {}
     for start in range(0, len(images), BLOCK):
-        block = [_picture(image) for image in images[start : start + BLOCK]]
+        block = [as_pixels(image) for image in images[start : start + BLOCK]]
         pairs = find_duplicates(known + block, sha256s + given[start : start + BLOCK]).pairs
         for pair in pairs:
             if pair.first < len(known) <= pair.second and pair.certain:
@@ -165,11 +165,6 @@ def _require_unseen(run: RunFolder, prepared: Prepared, maker: RunFolder) -> Non
                 mend="judge its images by the split that it was trained on, with the same data set, seed and data.* "
                 "settings",
             )
-
-
-def _picture(image: Tensor) -> Image:
-    array: Image = image.permute(1, 2, 0).numpy()
-    return array[..., 0] if array.shape[2] == 1 else array
 
 
 def _origins(reading: Reading, path: Path) -> list[str]:

@@ -82,7 +82,7 @@ def generate_jobs(run: RunFolder, config: Config, prepared: Prepared, trained: S
         # Conditioning inputs are other images' and named by their place in the pack; all else of a class is its own.
         pack = prepared.digest if conditioned else ""
         count = candidates_per_class(prepared, config, name)
-        key = digest(made_by, name, count, config.seed, said, pack, code=__name__)
+        key = digest(made_by, name, count, config.seed, said, pack, resolve_device(config.device), code=__name__)
         return GenerateJob(name, str(run.out), config, prepared, generator, super_resolver, sentences, key)
 
     asked = {name: record for record in generators if record.model for name in record.conditions}

@@ -14,13 +14,14 @@ from ganaug.options import Options
 from ganaug.preconditions import check_options
 from ganaug.seeding import derived_seed
 from pipeline.config import Config, GanSettings
-from pipeline.errors import InputError
+from pipeline.errors import InputError, JobError
 from pipeline.log import RunLog
 from pipeline.stages.conditioning_inputs import usable_kind
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
 from pipeline.stages.super_resolution import SUPER_RESOLVES, drawing_family, scale_of, super_resolution_options
-from pipeline.store import RunFolder, StoreError, digest, file_digest, load_tensors, write_atomically
+from pipeline.stages.trained_models import require_current
+from pipeline.store import RunFolder, digest, file_digest, load_tensors, write_atomically
 from pipeline.workers import resolve_device, resolve_precision
 
 SHARED, SUPER_RESOLVER = "all classes", "super_resolver"
@@ -31,7 +32,7 @@ LEAST_HELD_OUT = 20  # validation images; fewer say less than the training image
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One generator to train, on the images of the classes `labels`, starting from the model `base` if there is one.
+    """One generator to train, on the images of the classes `labels`, starting from the model `init_from` if given.
 
     A generator of one class depends on the images of that class alone, and on its base, so that a class that joins the
     data set leaves the others' generators as they are: `classes`, names by label, are empty for it.
@@ -190,7 +191,8 @@ def _fitting(run: RunFolder, file: Path, config: Config, prepared: Prepared, *, 
     try:
         card = load_tensors(file)[1]
         spec, asked = card["spec"], card["asked"]
-    except (OSError, StoreError, KeyError) as error:
+        require_current(file, card)
+    except (OSError, JobError, KeyError) as error:
         raise InputError(
             f"gan.init_from = {file} is no trained generator ({error}); give a file store/generator-*.safetensors of a "
             "run with gan.scope = shared or specialise."

@@ -23,10 +23,10 @@ def keep_classifiers(
     """Write `classifiers/` whole beside the old one, then exchange the two.
 
     `jobs` are those of `run_fits` whose classifiers were kept, the baseline's first; all have the same test images.
-    `metrics` is what the run found. The augmented arm is recommended where the verdict is to merge, else the baseline.
+    `metrics` is what the run found.
     """
     baseline, augmented = jobs
-    recommended = augmented if metrics["verdict"] == "merge" else baseline
+    recommended = recommended_arm(metrics)
     fresh = RunFolder(run.store / "keeping")
     shutil.rmtree(fresh.out, ignore_errors=True)  # left by a killed run
     said: dict[str, Tensor] = {}
@@ -42,6 +42,12 @@ def keep_classifiers(
     write_csv(fresh.changes, columns, _changes(pack, test, prepared.classes, said[baseline], said[augmented]))
     replace_folder(fresh.classifiers, run.classifiers)
     shutil.rmtree(fresh.out, ignore_errors=True)  # holds the old classifiers where they could not be deleted
+
+
+def recommended_arm(metrics: Mapping[str, Any]) -> str:
+    """The augmented arm where the verdict is to merge, else the baseline."""
+    arm: str = metrics["gain"]["augmented" if metrics["verdict"] == "merge" else "baseline"]
+    return arm
 
 
 def probability_columns(classes: list[str], probabilities: Tensor) -> dict[str, str]:

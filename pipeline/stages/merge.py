@@ -20,7 +20,7 @@ from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
-from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, load_images, load_pack
+from pipeline.stages.records import SPLIT_CODES, Choices, Pack, Prepared, Selected, as_pixels, load_images, load_pack
 from pipeline.store import RunFolder, load_tensors, replace_folder
 
 SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
@@ -66,7 +66,7 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: s
         name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
         image, mask = cut[row["index"]], masks[row["index"]]
         if not native:
-            image = _pixels(pack.images[i])
+            image = as_pixels(pack.images[i])
             mask = None if mask is None or pack.masks is None else pack.masks[i, 0].numpy()
         sha256 = _write_png(folder / name, image)
         if mask is not None:
@@ -103,7 +103,7 @@ def _write_synthetic(
         made = _Made.load(Path(part.file), one.generator, pack)
         images = load_images(part.file)
         for i in part.indices:
-            image = _pixels(images[i])
+            image = as_pixels(images[i])
             name = _free_name(f"train/{one.class_name}", f"synthetic-{made.names[i]}", taken)
             if i in made.masks:
                 _write_png(folder / "masks" / name, made.masks[i])
@@ -169,12 +169,6 @@ def _free_name(folder: str, stem: str, taken: set[str]) -> str:
         name = f"{folder}/{stem}-{n}.png"
     taken.add(name.casefold())
     return name
-
-
-def _pixels(image: Tensor) -> NDArray[np.uint8]:
-    """`uint8 [C, S, S]` as `[S, S]` or `[S, S, 3]`."""
-    array: NDArray[np.uint8] = image.permute(1, 2, 0).squeeze(2).numpy()
-    return array
 
 
 def _write_png(path: Path, image: NDArray[np.uint8]) -> str:

@@ -13,10 +13,8 @@ from pipeline.log import RunLog
 from pipeline.stages.conditioning_inputs import embedding_of, training_images
 from pipeline.stages.records import Pack, Prepared, Trained, load_pack
 from pipeline.stages.seen import require_unseen
-from pipeline.stages.trained_models import averaged, by_repeat, by_task
-from pipeline.store import RunFolder, StoreError, code_version, load_tensors, read_json, save_tensors, write_json
-
-ANEW = "train anew with `ganaug run` or `ganaug class update`"
+from pipeline.stages.trained_models import ANEW, averaged, by_repeat, by_task, published_cards
+from pipeline.store import RunFolder, StoreError, code_version, load_tensors, save_tensors, write_json
 
 
 def publish(run: RunFolder, config: Config, prepared: Prepared, trained: Sequence[Trained]) -> None:
@@ -105,9 +103,9 @@ def published(run: RunFolder, prepared: Prepared) -> list[Trained]:
 
     Raises:
         InputError: one has learned from images that are test images now.
-        JobError: there is none, or one that a card names is gone.
+        JobError: there is none, one is of an earlier version, or one that a card names is gone.
     """
-    cards = [read_json(card) for card in sorted((run.out / "generators").glob("*/card.json"))]
+    cards = published_cards(run)
     if not cards:
         raise JobError(f"{run.out} holds no generator yet; train first, with `ganaug run` or `ganaug class add`.")
     found = []

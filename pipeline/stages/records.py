@@ -5,7 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from classifiers.endpoint import EndpointName
@@ -173,3 +175,9 @@ def load_pack(file: str) -> Pack:
 def load_images(file: str) -> Tensor:
     """The `images` of a candidates file."""
     return load_tensors(Path(file))[0]["images"]
+
+
+def as_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """An image `uint8 [1 or 3, S, S]` as pixels `[S, S]` or `[S, S, 3]`."""
+    pixels: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline import report as page
 from pipeline.config import Config, dump_config
 from pipeline.masking import mask_secrets
 from pipeline.report.data import Estimate
 from pipeline.report.training_pictures import columns_of
-from pipeline.stages.records import Choices, Prepared, Selected, Supply, load_images, load_pack
+from pipeline.stages.records import Choices, Prepared, Selected, Supply, as_pixels, load_images, load_pack
 from pipeline.store import RunFolder, code_version, load_tensors, read_json, write_atomically
 
 SHOWN = 12
@@ -43,7 +42,7 @@ def report(
         history={name: columns_of(card["history"]) for name, card in cards.items()},
         findings={name: [found["text"] for found in card["monitor"]["findings"]] for name, card in cards.items()},
         samples={one.class_name: _pairs(prepared, one, choices) for one in selected},
-        unfiltered={one.class_name: [_as_array(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
+        unfiltered={one.class_name: [as_pixels(i) for i in load_images(one.candidates)[:SHOWN]] for one in selected},
         reading=page.Reading(
             counts={split: sum(of.values()) for split, of in prepared.counts.items()}, notes=prepared.notes
         ),
@@ -79,18 +78,13 @@ def _pairs(prepared: Prepared, one: Selected, choices: Choices) -> list[page.Pai
     spread = torch.linspace(0, max(len(chosen) - 1, 0), min(SHOWN, len(chosen))).round().long()
     return [
         page.Pair(
-            _as_array(images[i]),
-            _as_array(real[int(scores["nearest_real"][i])]),
+            as_pixels(images[i]),
+            as_pixels(real[int(scores["nearest_real"][i])]),
             float(scores["distance"][i]),
             float(scores["realism"][i]),
         )
         for i in chosen[spread].tolist()
     ]
-
-
-def _as_array(image: torch.Tensor) -> NDArray[np.uint8]:
-    array: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
-    return array[..., 0] if array.shape[2] == 1 else array
 
 
 def _provenance(config: Config, source: Path) -> dict[str, Any]:

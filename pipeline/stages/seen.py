@@ -85,7 +85,7 @@ def _known(pack: Pack, test: Sequence[int], seen: Sequence[Mapping[str, str]]) -
 
 
 def _near_copies(pack: Pack, test: Sequence[int], seen: Sequence[str]) -> set[int]:
-    """Those of `test` whose fingerprint is much nearer to one seen than to that of any other spot in the pack."""
+    """Those of `test` whose fingerprint is much nearer to one seen than to any of another group in the pack."""
     if not test or not seen:
         return set()
     own, groups = _signs([row["fingerprint"] for row in pack.rows]), pack.groups.numpy()

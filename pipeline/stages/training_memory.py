@@ -1,12 +1,11 @@
 """Memory of a training step, compared with the free memory before training starts."""
 
-from pathlib import Path
-
 import torch
 
 from ganaug.footprint import training_bytes
 from pipeline.config import Config
 from pipeline.errors import InputError
+from pipeline.memory import available_memory
 from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, usable_kind
 from pipeline.stages.jobs import options_for
 from pipeline.stages.records import Prepared, load_pack
@@ -20,7 +19,7 @@ def require_memory(config: Config, prepared: Prepared) -> None:
     """Raise InputError, with both figures, where the generators' training steps need more memory than is free."""
     device, options = resolve_device(config.device), options_for(config)
     needed, free = planned_memory(config, prepared), free_memory(device)
-    if free is not None and needed > free:
+    if needed > free:
         raise InputError(
             f"A training step with gan.batch = {options.batch} and gan.width = {options.width} "
             f"needs about {needed / GIB:.1f} GiB and {free / GIB:.1f} GiB are free on {device}; "
@@ -44,13 +43,9 @@ def planned_memory(config: Config, prepared: Prepared) -> int:
     return training_bytes(family, spec, options, conditioning_shape) * min(workers(config), generators)
 
 
-def free_memory(device: str) -> int | None:
-    """Bytes that can be had on a device, None where the system does not say."""
+def free_memory(device: str) -> int:
+    """Bytes that can be had on a device; that of `mps` is the machine's."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info()
         return int(free)
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return None
-    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
+    return available_memory()

@@ -117,11 +117,18 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     Raises:
         ValueError: a row has a key that is no column.
     """
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, columns, lineterminator="\n")
+    text = _LinesEndInLf(newline="")
+    table = csv.DictWriter(text, columns, lineterminator="\r\n")
     table.writeheader()
     table.writerows(rows)
     write_atomically(path, text.getvalue().encode())
+
+
+class _LinesEndInLf(io.StringIO):
+    """Takes rows that end in CR LF: the csv module quotes a carriage return only if it is part of the line's end."""
+
+    def write(self, row: str) -> int:
+        return super().write(row.removesuffix("\r\n") + "\n")
 
 
 def replace_folder(fresh: Path, place: Path) -> None:

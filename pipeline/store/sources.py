@@ -33,6 +33,7 @@ LIBRARIES = {
     "numpy": "numpy",
     "scipy": "scipy",
     "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
     "torch": "torch",
     "torchvision": "torchvision",
 }

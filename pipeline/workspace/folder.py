@@ -18,6 +18,7 @@ from pipeline.store import (
     make_writable,
     read_json,
     write_atomically,
+    write_csv,
     write_json,
 )
 
@@ -92,7 +93,7 @@ class Workspace:
             return config
         kept = read_json(self.base)
         file = (self.run.store / kept["file"]).resolve()  # the run's settings are read again from other places too
-        # a setting that is younger than the base was at its default
+        # a setting that is younger than the base was at its default; one of an earlier name fits no settings of now
         trained_for = jsonable(_base_settings(Config()) | kept["for"])
         if trained_for != jsonable(_base_settings(config)) or not file.exists():
             return config
@@ -102,7 +103,8 @@ class Workspace:
     def keep_base(self, config: Config) -> None:
         """Remember what the generators of the finished run were fine-tuned from."""
         cards = [read_json(card) for card in sorted((self.run.out / "generators").glob("*/card.json"))]
-        bases = {card["init_from"] for card in cards if card["init_from"]}
+        # of a class whose training failed, the card may be of an earlier version, which names no `init_from`
+        bases = {card["init_from"] for card in cards if card.get("init_from")}
         if config.gan.scope == "specialise" and len(bases) == 1:
             write_json(self.base, {"file": bases.pop(), "for": _base_settings(config)})
 
@@ -192,12 +194,7 @@ class Workspace:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Replace the registry."""
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(row) for row in rows)
-        self.images.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.manifest, text.getvalue().encode())
+        write_csv(self.manifest, COLUMNS, map(asdict, rows))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -99,8 +99,8 @@ def test_mcnemar_counts_the_votes_that_changed() -> None:
     after[:, 9:11] = 1
     after[0, 12:] = 1  # outvoted
     assert mcnemar_exact(truth, before, after, np.arange(20), classes=2) == pytest.approx(binomtest(2, 11).pvalue)
-    spots = np.repeat([0, 1, 2, 3], [9, 2, 1, 8])  # near-duplicates are one trial
-    assert mcnemar_exact(truth, before, after, spots, classes=2) == 1.0
+    groups = np.repeat([0, 1, 2, 3], [9, 2, 1, 8])  # near-duplicates are one trial
+    assert mcnemar_exact(truth, before, after, groups, classes=2) == 1.0
 
 
 def test_intervals_are_as_wide_as_chance_says() -> None:

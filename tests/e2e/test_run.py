@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,7 +41,9 @@ def test_run_ends_with_the_verdict(ganaug: Ganaug, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert f"{metrics['verdict'].replace('_', ' ').upper()}: {metrics['reason']}" in done.stdout
-    assert "Report: out dir/report.html" in done.stdout and len(done.stdout.strip().splitlines()) == 2
+    assert "Report: out dir/report.html" in done.stdout and len(done.stdout.strip().splitlines()) == 3
+    (classifier,) = re.findall(r"Classifier: (.+) \(use `ganaug predict 'out dir' IMAGES`\)", done.stdout)
+    assert json.loads((tmp_path / classifier / "card.json").read_text(encoding="utf-8"))["recommended"]
     assert "train all classes: 40/40" in done.stderr and "Traceback" not in done.stderr
     assert list(metrics["arms"]) == ["real", "gan"] and (out / "report.html").exists()
     assert set(read_manifest(out / "dataset" / "manifest.csv")["label"]) == {"blobs", "grain"}

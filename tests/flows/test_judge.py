@@ -34,7 +34,7 @@ def test_the_command_ends_with_the_verdict_as_run_does(ganaug, textures_folder: 
     assert status == 0, err
     metrics = read_json(out / "metrics.json")
     verdict = metrics["verdict"].replace("_", " ").upper()
-    assert said.endswith(f"\n{verdict}: {metrics['reason']}\nReport: {out / 'report.html'}\n")
+    assert f"\n{verdict}: {metrics['reason']}\nReport: {out / 'report.html'}\nClassifier: {out}" in said
     assert metrics["source"] == {"kind": "foreign", "path": str(source)}
     status, _, err = ganaug("judge", textures_folder, tmp_path / "absent", "--out", tmp_path / "other", *settings)
     assert status == 2 and "absent does not exist" in err and not (tmp_path / "other").exists()

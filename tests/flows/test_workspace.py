@@ -4,16 +4,19 @@ import json
 import os
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from prefect.client.schemas.objects import State
 from pytest import CaptureFixture, MonkeyPatch
 
+from flows.deployed import turn
 from flows.workspace import add_class, collect, retrain, update
 from pipeline.config import Settings, parse_overrides
-from pipeline.errors import InputError
+from pipeline.errors import InputError, JobError
 from pipeline.log import read_log
 from pipeline.store import read_json
 from pipeline.workspace import Workspace
@@ -193,3 +196,18 @@ def test_images_cannot_join_or_leave_while_a_run_reads_them(
     retrain(str(workspace.root), CHOSEN)
     assert seen == [2, 2]
     assert {row.label for row in workspace.rows()} == {"blobs", "grain"}
+
+
+def test_a_deployed_run_waits_for_its_turn_no_longer_than_it_may_work(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write([])
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "some")
+    config = workspace.settings(["serve.timeout_hours=0.0001"])
+    with ThreadPoolExecutor(1) as another:
+        lock = another.submit(FileLock(workspace.root / ".turn", thread_local=False).acquire).result().lock
+        with (
+            pytest.raises(JobError, match=r"ended after 0\.0001 hours \(serve\.timeout_hours\)"),
+            turn(workspace, config),
+        ):
+            raise AssertionError("the turn was another run's")
+        another.submit(lock.release).result()

@@ -351,7 +351,7 @@ def test_without_the_extra_its_name_is_said(
 
 
 def test_odd_names_survive_the_tables(tmp_path: Path) -> None:
-    odd = {"path": 'a,"b"\nc.png', "label": "größe; 1"}
+    odd = {"path": 'a,"b"\nc\rd\r\n.png', "label": "größe; 1\r\n"}
     write_csv(tmp_path / "t.csv", ("path", "label"), [odd])
     assert rows(tmp_path / "t.csv") == [odd]
 

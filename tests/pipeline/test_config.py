@@ -191,6 +191,12 @@ def test_a_value_may_begin_with_a_star() -> None:
     assert load_config(None, ["serve.train=* * * * *"]).serve.train == "* * * * *"
 
 
+@pytest.mark.parametrize("key", ["inspection.learning_curve", "gan.early_stop"])
+def test_a_key_that_is_true_or_false_says_so(key: str) -> None:
+    with pytest.raises(InputError, match=rf"'{key}' cannot be 3; allowed: true or false"):
+        load_config(None, [f"{key}=3"])
+
+
 @pytest.mark.parametrize("key", ["exchange", "cluster"])
 @pytest.mark.parametrize(
     "value",

@@ -12,11 +12,13 @@ import torch
 
 from ganaug import latent_space
 from pipeline.config import Config
-from pipeline.job import run_job
+from pipeline.errors import JobError
+from pipeline.job import recall_job, run_job
 from pipeline.latent_model import load_model
+from pipeline.origins import Generators
 from pipeline.stages import conditioning_inputs
 from pipeline.stages.records import load_pack
-from pipeline.store import RunFolder, load_tensors, read_json
+from pipeline.store import RunFolder, load_tensors, read_json, write_json
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
@@ -185,6 +187,20 @@ def test_conditioning_inputs_stay_the_same_along_a_walk_and_an_super_resolver_is
         else:
             drawn = conditioning_inputs.draw(kind, model.pack, label, seed, 32)
         assert model.conditioning_input.equal(drawn.conditioning_inputs)
+
+
+def test_a_card_of_an_earlier_version_says_so(latent: Ganaug, plain: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(plain.out, run.out)
+    current = read_json(run.card("grain"))
+    former = {key: value for key, value in current.items() if key not in ("init_from", "conditioning_input")}
+    shape = {key: value for key, value in current["spec"].items() if key != "conditioning_channels"}
+    for old in (former | {"base": "", "guide": None}, current | {"spec": shape | {"guide": 0}}):
+        write_json(run.card("grain"), old)
+        status, _, err = latent("traverse", "--class", "grain", "--out", str(run.out))
+        assert status == 1 and "grain/card.json is of an earlier version; train anew with" in err
+        with pytest.raises(JobError, match=r"grain/card\.json is of an earlier version; .* `ganaug class update`"):
+            run_job(run, *recall_job(run), origin=Generators(train=False))
 
 
 def test_weights_of_another_version_are_not_read_as_something_else(

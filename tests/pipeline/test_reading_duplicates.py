@@ -60,7 +60,7 @@ SAME: dict[str, Callable[[Image], Image]] = {
 
 
 @pytest.mark.parametrize("change", SAME)
-def test_the_same_spot_is_recognised(change: str) -> None:
+def test_near_duplicates_are_recognised(change: str) -> None:
     images = [cv2.resize(texture(k), (200, 200)) for k in range(12)]
     found = duplicates([*images, SAME[change](images[3])])
     assert [(pair.first, pair.second) for pair in found.pairs] == [(3, 12)]
@@ -68,7 +68,7 @@ def test_the_same_spot_is_recognised(change: str) -> None:
     assert len(set(found.groups.tolist())) == 12
 
 
-def test_shared_lighting_or_a_straight_line_is_not_the_same_spot() -> None:
+def test_shared_lighting_or_a_straight_line_is_no_near_duplicate() -> None:
     ramp = np.linspace(20, 220, 64)[None, :] * np.ones((64, 1))
     lit = [np.clip(ramp + texture(k) / 12, 0, 255).astype(np.uint8) for k in range(10)]
     lined = [(texture(50 + k) // 8).astype(np.uint8) for k in range(10)]
@@ -77,7 +77,7 @@ def test_shared_lighting_or_a_straight_line_is_not_the_same_spot() -> None:
     assert duplicates(lit + lined).pairs == []
 
 
-def test_parts_in_one_pose_are_not_all_one_spot() -> None:
+def test_parts_in_one_pose_are_not_one_group() -> None:
     outline = np.zeros((64, 64), np.float32)
     cv2.circle(outline, (32, 32), 22, 160, 2)
     cv2.putText(outline, "A7", (18, 40), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 160, 2)
@@ -256,7 +256,7 @@ def test_inspect_tells_everything_that_is_wrong(tmp_path: Path) -> None:
         assert words in text
 
 
-def test_inspect_says_when_a_class_is_one_spot(tmp_path: Path) -> None:
+def test_inspect_says_when_a_class_is_one_group(tmp_path: Path) -> None:
     folder(tmp_path)
     for k in range(4):
         save(tmp_path / "crack" / f"{k}.png", (texture(300) * (1 - 0.2 * k)).astype(np.uint8))

@@ -83,7 +83,7 @@ def test_an_image_keeps_its_split_whatever_comes_later(tmp_path: Path, workspace
     assert first.items() <= now.items() and len(now) == 28
 
 
-def test_the_same_spot_joins_its_split(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_near_duplicate_joins_the_split_of_its_group(tmp_path: Path, workspace: Workspace) -> None:
     folder = folder_of(tmp_path, "blobs")
     add_images(workspace, "blobs", [folder], CONFIG)
     again = tmp_path / "again"
@@ -197,7 +197,7 @@ def test_an_image_that_was_altered_is_mended_by_its_original_alone(tmp_path: Pat
     assert add_images(workspace, "blobs", [blobs], CONFIG).counts == {"train": 7, "test": 3}
 
 
-def test_an_image_that_was_mended_keeps_its_spot_in_its_split(tmp_path: Path, workspace: Workspace) -> None:
+def test_an_image_that_was_mended_keeps_its_group_and_split(tmp_path: Path, workspace: Workspace) -> None:
     folder = folder_of(tmp_path, "blobs")
     add_images(workspace, "blobs", [folder], CONFIG)
     row = next(row for row in workspace.rows() if row.split == "test")
@@ -357,6 +357,11 @@ def with_base(workspace: Workspace, *overrides: str) -> Workspace:
     write_json(workspace.run.store / "generator-1.safetensors", {})
     workspace.keep_base(workspace.settings(["gan.scope=specialise", *overrides]))
     return workspace
+
+
+def test_the_base_is_kept_beside_a_card_of_an_earlier_version(workspace: Workspace) -> None:
+    write_json(workspace.run.card("lines"), {"base": "generator-0.safetensors"})
+    assert read_json(with_base(workspace).base)["file"] == "generator-1.safetensors"
 
 
 def test_a_setting_that_is_younger_than_the_base_does_not_outdate_it(workspace: Workspace) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.judge import judge_images
+from flows.artifacts import mark_of
+from flows.judge import _result, judge_images
 from flows.serve import deployments
 from pipeline.config import Settings, parse_overrides
+from pipeline.errors import InputError
 from pipeline.store import read_json
 from pipeline.workspace import Workspace, add_images
 from tests import tiny
@@ -50,9 +52,16 @@ def test_the_form_of_a_workspace_asks_for_the_images_alone(workspace: Workspace)
 def test_a_workspace_judges_into_a_folder_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
     source = give(tmp_path / "vendor", ("blobs", "grain"), 6)
     images, registry = tiny.contents(workspace.images), workspace.manifest.read_bytes()
-    metrics = judge_images(str(workspace.root), str(source), Settings.model_validate(parse_overrides(SETTINGS)))
+    settings = Settings.model_validate(parse_overrides(SETTINGS))
+    metrics = judge_images(str(workspace.root), str(source), settings=settings)
     out = workspace.root / "judged" / "vendor"
     assert read_json(out / "metrics.json")["verdict"] == metrics["verdict"] and (out / "report.html").exists()
     assert metrics["dataset"]["classes"] == ["blobs", "grain"]
+    again = give(tmp_path / "later" / "vendor", ("blobs",), 3)
+    assert {_result(workspace, source, "").out.name, _result(workspace, source, "vendor").out.name} == {"vendor"}
+    assert _result(workspace, again, "").out.name == f"vendor-{mark_of(again)}"
+    assert _result(workspace, again, "second").out.name == "second"
+    with pytest.raises(InputError, match=r"judged/vendor holds the judgement of .*vendor; give another name"):
+        judge_images(str(workspace.root), str(again), "vendor", settings)
     assert tiny.contents(workspace.images) == images and workspace.manifest.read_bytes() == registry
     assert not workspace.run.out.exists()

@@ -33,24 +33,28 @@ class Copy:
     certain: bool
 
 
-def find_copies(given: Sequence[View], known: Sequence[View], groups: Sequence[int], *, threshold: float) -> list[Copy]:
-    """The known image that each given one is a copy of, or looks like; at most one for each, in order.
+def find_copies(
+    given: Sequence[View], known: Sequence[View], groups: Sequence[int], *, among: Sequence[int], threshold: float
+) -> list[Copy]:
+    """The image ``among`` the known ones (their indices) that each given one is a copy of, or looks like; one at most.
 
-    Certain is what `is_copy` confirms on the pixels: on whole images where both have one size, else as packed. Where it
-    confirms the same of that known image and one of another of the ``groups`` of known images, it cannot tell parts
-    apart, and the copy is a likely one. Likely are also those whose thumbnails correlate as `required_correlation` of
-    the known images and their own self-similarity require; at a ``threshold`` of 1 none.
+    The other known images say how alike different ones are. Certain is what `is_copy` confirms on the pixels: on whole
+    images where both have one size, else as packed. Where it confirms the same of that known image and one of another
+    of the ``groups`` of known images, it cannot tell parts apart, and the copy is a likely one. Likely are also those
+    whose thumbnails correlate as `required_correlation` of the known images and their own self-similarity require; at a
+    ``threshold`` of 1 none.
     """
-    if not given or not known:
+    if not given or not len(among):
         return []
     its = whitened(thumbnails([view.packed for view in known]))
     required, _ = required_correlation(its, threshold)
     comparison = _Comparison(known, its, np.asarray(groups))
+    sought = np.isin(np.arange(len(known)), among)
     found = []
     for start in range(0, len(given), BLOCK):
         views = given[start : start + BLOCK]
         own = whitened(thumbnails([view.packed for view in views]))
-        values = correlate(own, its)
+        values = np.where(sought, correlate(own, its), -1)
         likely = values >= np.maximum(required[None], (1 + self_similarity(own)[:, None]) / 2)
         for i, view in enumerate(views):
             order = np.argsort(-values[i], kind="stable")

@@ -65,10 +65,12 @@ def _copies(
     own_size = {} if real is None else dict(zip(real.frame["sha256"], real.images, strict=True))
     whole = [None if real is None else image for image in reading.images]
     given = [View(_picture(one), its) for one, its in zip(images, whole, strict=True)]
-    known = [View(_picture(pack.images[i]), own_size.get(pack.rows[i]["sha256"])) for i in held_out]
+    known = [
+        View(_picture(image), own_size.get(row["sha256"])) for image, row in zip(pack.images, pack.rows, strict=True)
+    ]
     found, alike = dict[int, int](), dict[int, int]()
-    for copy in find_copies(given, known, pack.groups[held_out].tolist(), threshold=threshold):
-        (found if copy.certain else alike)[copy.given] = held_out[copy.known]
+    for copy in find_copies(given, known, pack.groups.tolist(), among=held_out, threshold=threshold):
+        (found if copy.certain else alike)[copy.given] = copy.known
     for i, (sha256, image) in enumerate(zip(reading.frame["sha256"], reading.images, strict=True)):
         place = places.get(sha256, places.get(identity(image)["pixels"]))
         if place is not None:

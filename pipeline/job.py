@@ -67,7 +67,7 @@ def run_job(
             _remember_images(run, prepared)
         if until == "prepare":
             return {}
-        work = Work(run, config, until, clock, step, fan_out)
+        work = Work(run, config, source, until, clock, step, fan_out)
         supply = origin.supply(work, prepared)
         if until in ("train", "generate"):
             return {}

@@ -90,7 +90,9 @@ class Foreign:
                 "`ganaug filter`, `merge`, `evaluate` or `report`, or `ganaug run` in another folder."
             )
         with work.clock("read"):
-            supply: Supply = work.step("read synthetic", read_foreign, work.run, work.config, prepared, self.path)
+            supply: Supply = work.step(
+                "read synthetic", read_foreign, work.run, work.config, work.source, prepared, self.path
+            )
         for remark in supply.remarks:
             work.clock.log.write("read", "remark", remark=remark)
         work.run.prepare(merged_bytes(prepared, *supply.repeats))

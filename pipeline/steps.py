@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
@@ -64,10 +65,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Work:
-    """A run in progress: its folder and settings, its last stage, and how its steps are run and timed."""
+    """A run in progress: its folder, settings and real images, its last stage, how its steps are run and timed."""
 
     run: RunFolder
     config: Config
+    source: Path
     until: str
     clock: Clock
     step: Step

@@ -66,7 +66,7 @@ class DataConfig(Section):
         default=0.6,
         gt=0,
         le=1,
-        description="Images whose details correlate less than this never count as alike; 1: only identical ones do.",
+        description="Images whose details correlate less than this never count as alike; 1: only certain copies do.",
     )
     group_pattern: str | None = Field(
         default=None,

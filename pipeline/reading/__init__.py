@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.reading.conflicts import duplicates_of, likely_notes, require_clean
+from pipeline.reading.copies import View, find_copies
 from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates
 from pipeline.reading.faults import faults, require_usable, without_empty_classes
 from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks, square
@@ -18,6 +19,7 @@ __all__ = [
     "Pair",
     "Problem",
     "Reading",
+    "View",
     "assign_splits",
     "channels_of",
     "check_class_name",
@@ -25,6 +27,7 @@ __all__ = [
     "choose_framing",
     "duplicates_of",
     "faults",
+    "find_copies",
     "find_duplicates",
     "frame_images",
     "inspect",

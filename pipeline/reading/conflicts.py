@@ -13,7 +13,7 @@ ALIKE = 0.6  # usual correlation above which likely pairs are not reliable
 
 
 def duplicates_of(reading: Reading, threshold: float = THRESHOLD) -> Duplicates:
-    """`find_duplicates` of a data set; where the user has said what belongs together, only identical images beside."""
+    """`find_duplicates` of a data set; where the user has said what belongs together, only certain pairs beside."""
     return find_duplicates(
         reading.images,
         reading.frame["sha256"].tolist(),

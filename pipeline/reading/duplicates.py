@@ -1,8 +1,9 @@
 """Near-duplicates: certain ones are grouped, likely ones where correlation distinguishes them from chance.
 
 Equal files, equal pixels and the same picture stored again are certain. A high correlation is not: two boards
-with one straight track each, or two parts in one fixture, correlate and are different. So a pair counts only where its
-correlation exceeds by far that of chance in this set, and the self-similarity of its images.
+with one straight track each, or two parts in one fixture, correlate and are different. So a pair is likely only where
+its correlation exceeds by far that of chance in this set, and the self-similarity of its images. Certain ones are
+confirmed on the pixels, whatever chance is.
 `benchmarks/duplicates.md` has precision and recall.
 """
 
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.reading.reader import progress_of
-from pipeline.reading.reencoding import is_reencoding
+from pipeline.reading.reencoding import Symmetry, is_reencoding
 from pipeline.reading.thumbnails import (
     SYMMETRIES,
     Floats,
@@ -29,6 +30,7 @@ from pipeline.reading.thumbnails import (
 
 THRESHOLD = 0.6  # correlation of whitened thumbnails below which two images are never taken for one thing
 REENCODED = 0.9  # correlation below which a pair is not compared at full resolution
+NEAREST = 4  # images most like an image, among which it is looked for stored again; further copies are found from those
 NEAR = 5.0  # grey levels between two pixels of the thumbnails, with which a pair may still be one picture stored again
 ENOUGH = 8  # images, to speak of how alike two of them usually are
 SAMPLE = 256  # images that stand for the data set when that is measured
@@ -76,21 +78,26 @@ def find_duplicates(
     """Group images of one thing, in any of the square's eight symmetries.
 
     ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` of any size; ``threshold`` in (0, 1] is the correlation of whitened
-    thumbnails that a likely pair needs at least (see ``_required``); at 1 only identical images are looked for. Groups
+    thumbnails that a likely pair needs at least (see `required_correlation`); at 1 only certain pairs count. Groups
     are the connected components of the certain and the likely pairs, and of images that share a ``known`` name other
     than "". A likely pair in two of the given ``splits`` ("" for none) is listed and groups nothing.
     """
     identical = _identical(images, sha256s)
     pairs = [Pair(i, j, 1.0, identical=True, certain=True) for i, j in identical]
-    usual = 0.0
-    if threshold < 1:
-        looked, usual = _alike(images, threshold, identical)
-        pairs += looked
+    looked, usual = _alike(images, threshold, identical)
+    pairs += looked
     pairs.sort(key=lambda pair: (not pair.identical, not pair.certain, -pair.correlation, pair.first, pair.second))
     joined = [(pair.first, pair.second) for pair in pairs if pair.certain or not _apart(splits, pair)]
     firsts: dict[str, int] = {}
     joined += [(firsts.setdefault(name, i), i) for i, name in enumerate(known) if name]
     return Duplicates(_components(len(images), joined), pairs, usual)
+
+
+def find_identical(images: Sequence[Pixels], sha256s: Sequence[str]) -> Duplicates:
+    """As `find_duplicates`, of equal files and equal pixels alone: quick, no two images are compared."""
+    joined = sorted(_identical(images, sha256s))
+    pairs = [Pair(i, j, 1.0, identical=True, certain=True) for i, j in joined]
+    return Duplicates(_components(len(images), joined), pairs)
 
 
 def _identical(images: Sequence[Pixels], sha256s: Sequence[str]) -> set[tuple[int, int]]:
@@ -126,32 +133,52 @@ def _components(count: int, joined: Sequence[tuple[int, int]]) -> NDArray[np.int
 
 
 def _alike(images: Sequence[Pixels], threshold: float, identical: set[tuple[int, int]]) -> tuple[list[Pair], float]:
-    """Pairs that are not identical and more alike than chance makes them, and how alike the images usually are."""
+    """Pairs that are not identical but stored again, or more alike than chance makes them, and how alike is usual."""
     small = thumbnails(images)
     white = whitened(small)
-    required, usual = _required(white, threshold)
-    required[effective_pixels(white) < LEAST_STRUCTURE] = np.inf
-    required[[again for _, again in identical]] = np.inf  # the first of its kind stands for them
+    required, usual = required_correlation(white, threshold)
+    first = np.ones(len(images), bool)
+    first[[again for _, again in identical]] = False  # the first of its kind stands for them
     pairs = []
-    for i, j, correlation in _above(white, required):
-        certain = correlation >= REENCODED and _close(small[i], small[j]) and is_reencoding(images[i], images[j])
-        pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
-    return pairs, usual
+    for i, j, correlation, likely in _candidates(white, required, first):
+        certain = correlation >= REENCODED and _stored_again(images, small, white, i, j)
+        if certain or likely:
+            pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
+    return pairs, usual if threshold < 1 else 0.0
 
 
-def _above(white: Floats, required: Floats) -> Iterator[tuple[int, int, float]]:
-    """Every pair i < j whose correlation is at least what both require."""
+def _candidates(white: Floats, required: Floats, first: NDArray[np.bool_]) -> Iterator[tuple[int, int, float, bool]]:
+    """Pairs i < j, their correlation, and whether it is what both require; else j is among the nearest of i."""
     with progress_of("compare", len(white)) as bar:
         for start in range(0, len(white), BLOCK):
-            for other in range(start, len(white), BLOCK):
-                one, two = slice(start, start + BLOCK), slice(other, other + BLOCK)
-                values = correlate(white[one], white[two])
-                enough = values >= np.maximum(required[one, None], required[None, two])
-                for i, j in np.argwhere(enough):
-                    if start + i < other + j:
-                        yield int(start + i), int(other + j), float(values[i, j])
+            one = slice(start, start + BLOCK)
+            others = range(start, len(white), BLOCK)
+            values = np.hstack([correlate(white[one], white[other : other + BLOCK]) for other in others])
+            values[~first[one]] = -1
+            values[:, ~first[start:]] = -1
+            values[np.tril_indices(len(values), m=values.shape[1])] = -1
+            likely = values >= np.maximum(required[one, None], required[None, start:])
+            count = min(NEAREST, values.shape[1])
+            nearest = np.argpartition(-values, count - 1, axis=1)[:, :count]
+            looked = likely.copy()
+            np.put_along_axis(looked, nearest, np.take_along_axis(values, nearest, 1) >= REENCODED, axis=1)
+            for i, j in np.argwhere(looked | likely):
+                yield int(start + i), int(start + j), float(values[i, j]), bool(likely[i, j])
             if bar is not None:
-                bar.advance(len(white[start : start + BLOCK]))
+                bar.advance(len(values))
+
+
+def _stored_again(images: Sequence[Pixels], small: Floats, white: Floats, i: int, j: int) -> bool:
+    return _close(small[i], small[j]) and is_reencoding(images[i], images[j], fitting(white[i], white[j]))
+
+
+def fitting(one: Floats, other: Floats) -> Sequence[Symmetry]:
+    """The symmetries of the square by which the other whitened thumbnail correlates as that of a copy does.
+
+    Of a picture with too little structure the identity alone: turned, two lone blobs may be alike to the pixel.
+    """
+    tried = SYMMETRIES if float(effective_pixels(one[None])[0]) >= LEAST_STRUCTURE else SYMMETRIES[:1]
+    return [symmetry for symmetry in tried if float((one * symmetry(other)).sum()) >= REENCODED]
 
 
 def _close(one: Floats, other: Floats) -> bool:
@@ -159,14 +186,16 @@ def _close(one: Floats, other: Floats) -> bool:
     return any(float(np.abs(one - symmetry(other)).max()) <= NEAR for symmetry in SYMMETRIES)
 
 
-def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
-    """The correlation at which each image has a near-duplicate, and how alike the images usually are.
+def required_correlation(white: Floats, threshold: float) -> tuple[Floats, float]:
+    """The correlation at which each image has a likely near-duplicate, and how alike the images usually are.
 
     It is halfway from chance to identity, (1 + m) / 2, and at least the threshold. Chance, m, is the highest of
 
     - its correlation with the next image when as many are set aside as may be its near-duplicates (`MOST`, `FEW`);
     - the median of this over all images: the ones out of the ordinary are as alike by chance as the others;
     - its self-similarity: two images of straight tracks fit as well as one fits itself further along.
+
+    It is infinite where the thumbnail has too little structure (`LEAST_STRUCTURE`), and for all at a threshold of 1.
     """
     own = self_similarity(white)
     usual = np.zeros(len(white), np.float32)
@@ -178,4 +207,7 @@ def _required(white: Floats, threshold: float) -> tuple[Floats, float]:
     middle = max(0.0, float(np.median(usual))) if len(usual) else 0.0
     chance = np.maximum(np.maximum(usual, middle), own)
     required: Floats = np.maximum((1 + chance) / 2, np.float32(threshold))
+    if threshold >= 1:
+        required[:] = np.inf
+    required[effective_pixels(white) < LEAST_STRUCTURE] = np.inf
     return required, middle

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.reading.conflicts import require_clean
-from pipeline.reading.duplicates import find_duplicates
+from pipeline.reading.duplicates import find_identical
 from pipeline.reading.reader import Reading
 
 FEWEST_CLASSES = 2
@@ -74,7 +74,7 @@ def _too_few_classes(reading: Reading) -> str:
 
 
 def _conflict(reading: Reading) -> str:
-    identical = find_duplicates(reading.images, reading.frame["sha256"].tolist(), threshold=1)
+    identical = find_identical(reading.images, reading.frame["sha256"].tolist())
     try:
         require_clean(reading.frame.assign(split="", group=""), identical)
     except InputError as error:

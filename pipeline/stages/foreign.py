@@ -6,59 +6,54 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.config import Config
 from pipeline.errors import InputError
-from pipeline.log import RunLog
 from pipeline.masking import mask_secrets
-from pipeline.reading import Reading, channels_of, find_duplicates, frame_images, load, pack, pack_masks
+from pipeline.reading import Reading, channels_of, frame_images, load, pack, pack_masks
 from pipeline.reading.faults import too_many_bad
 from pipeline.reading.framing import Aspect, Framing, has_defect
 from pipeline.reading.labels_csv import read_rows
+from pipeline.stages.foreign_checks import known_of_maker, require_no_copies, run_of
 from pipeline.stages.generate import MOST
-from pipeline.stages.records import SPLIT_CODES, Candidates, Pack, Prepared, Supply, as_pixels, load_pack
-from pipeline.stages.seen import require_unseen
-from pipeline.store import RunFolder, cached_tensors, digest, load_tensors, read_json
+from pipeline.stages.prepare import read
+from pipeline.stages.records import Candidates, Prepared, Supply, load_pack
+from pipeline.store import RunFolder, cached_tensors, digest
 
 Image = NDArray[np.uint8]
-NAMED = 3  # copies of test images that the error names
-UNKNOWN = (
-    "The synthetic images were given. None is a copy of a test image; whether their generator was trained on test "
-    "images is not known."
-)
 ONE_SET = (  # where gan.repeats asks for more
     "gan.repeats is left out: the synthetic images were given, as one set, and no generator is trained that could be "
     "trained again."
 )
-BLOCK = 256  # synthetic images that are compared with the held-out ones at a time
 
 
-def read_foreign(run: RunFolder, config: Config, prepared: Prepared, path: Path) -> Supply:
+def read_foreign(run: RunFolder, config: Config, source: Path, prepared: Prepared, path: Path) -> Supply:
     """The synthetic images at `path` as candidates, one `Candidates` for each class that has some.
 
-    `path` holds class folders or is a CSV file `path,label[,mask][,generator]`; of a run's folder, its data set or its
-    manifest the synthetic images are taken. Each image is brought to the size and the channels of the run. Under
-    the framing `mask` one that has a mask is cut out around it, and one that has none is taken for such a cut-out.
+    `source` are the real images that `prepared` was made from. `path` holds class folders or is a CSV file
+    `path,label[,mask][,generator]`; of a run's folder, its data set or its manifest the synthetic images are taken.
+    Each image is brought to the size and the channels of the run. Under the framing `mask` one that has a mask is cut
+    out around it, and one that has none is taken for such a cut-out.
 
     Raises:
         InputError: there is nothing to read, too many files are bad, a class is none of the real images', an image is a
             copy of a test or validation image, or the run that made the images has learned from test images.
     """
-    maker = _run_of(path)
+    maker = run_of(path.resolve())
     place = maker.manifest if maker else path
     reading = load(place, max_megapixels=config.data.max_megapixels, source="synthetic")
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
         raise InputError(fault)
     _require_known_classes(reading, prepared.classes, path)
     images, masks = _packed(reading, prepared, config.data.aspect)
-    _require_no_copies(reading, images, load_pack(prepared.pack), path)
-    if maker:
-        _require_unseen(run, prepared, maker)
+    real = read(source, config) if prepared.framing == "whole" else None
+    likely = require_no_copies(
+        reading, images, load_pack(prepared.pack), real, path, config.data.near_duplicate_correlation
+    )
     origins = _origins(reading, place)
-    candidates, remarks = [], [UNKNOWN, *_remarks(reading, prepared)]
+    candidates, remarks = [], [known_of_maker(run, prepared, maker), *likely, *_remarks(reading, prepared)]
     if config.gan.repeats > 1:
         remarks.append(ONE_SET)
     for label, name in enumerate(prepared.classes):
@@ -112,59 +107,6 @@ def _packed(reading: Reading, prepared: Prepared, aspect: Aspect) -> tuple[Tenso
         return images, None
     masks = [None if mask is None else cut(mask, i) for i, mask in enumerate(reading.masks)]
     return images, pack_masks(masks, prepared.image_size, aspect)
-
-
-def _require_no_copies(reading: Reading, images: Tensor, pack: Pack, path: Path) -> None:
-    """Raise InputError, naming the first, where images show what the comparison will be made on."""
-    held_out = torch.cat([pack.of("test"), pack.of("val")]).tolist()
-    split_of = {code: split for split, code in SPLIT_CODES.items()}
-    known = [as_pixels(pack.images[i]) for i in held_out]
-    sha256s, given = [pack.rows[i]["sha256"] for i in held_out], reading.frame["sha256"].tolist()
-    found: dict[int, int] = {}
-    for start in range(0, len(images), BLOCK):
-        block = [as_pixels(image) for image in images[start : start + BLOCK]]
-        pairs = find_duplicates(known + block, sha256s + given[start : start + BLOCK]).pairs
-        for pair in pairs:
-            if pair.first < len(known) <= pair.second and pair.certain:
-                found.setdefault(start + pair.second - len(known), held_out[pair.first])
-    if not found:
-        return
-    paths = reading.frame["path"].tolist()
-    said = [
-        f"{paths[i]!r} (of {pack.rows[of]['path']!r}, {split_of[int(pack.splits[of])]})"
-        for i, of in sorted(found.items())[:NAMED]
-    ]
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    raise InputError(
-        f"{path}: {len(found)} image(s) are copies of real images that the comparison is made on and would flatter it: "
-        f"{', '.join(said)}{more}. Take them out; give the real images folders train/ and test/ of their own, and make "
-        "synthetic ones from train/ alone."
-    )
-
-
-def _run_of(path: Path) -> RunFolder | None:
-    """The run that made the images: `path` is its folder, its data set or its manifest."""
-    for folder in (path, path.parent, path.parent.parent):
-        run = RunFolder(folder)
-        if run.manifest.is_file() and path in (run.out, run.dataset, run.manifest):
-            return run
-    return None
-
-
-def _require_unseen(run: RunFolder, prepared: Prepared, maker: RunFolder) -> None:
-    """Raise InputError where the generators of a run have learned from what are test images here."""
-    keys = {read_json(card)["generator"] for card in maker.out.glob("generators/*/card.json")}
-    for model in sorted(maker.stored("generator", key) for key in keys):
-        if model.exists():  # the store may be deleted between runs
-            record = load_tensors(model)[1]
-            require_unseen(
-                record,
-                prepared,
-                RunLog(run.log),
-                generator=f"The generator {record['name']!r} of {maker.out}",
-                mend="judge its images by the split that it was trained on, with the same data set, seed and data.* "
-                "settings",
-            )
 
 
 def _origins(reading: Reading, path: Path) -> list[str]:

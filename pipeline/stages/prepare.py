@@ -125,7 +125,6 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             framing=framing,
             counts=counts,
             notes=[
-                *_notes(reading, framing, counts),
                 *_shape_notes([cut[i] for i in used], config.data.aspect),
                 *_group_notes(reading, duplicates),
                 *_missing_descriptions(written, rows),
@@ -135,7 +134,10 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
 
     # The folder may have been moved since: only names are trusted, never paths.
     prepared = replace(Prepared(**cached_json(record, lambda: asdict(build()))), pack=str(file))
-    return prepared if file.exists() else build()
+    if not file.exists():
+        prepared = build()
+    # What was left out changes none of the results, and so no key: it is said anew every time.
+    return replace(prepared, notes=[*_notes(reading, prepared.framing, prepared.counts), *prepared.notes])
 
 
 def _written(config: Config, reading: Reading) -> dict[str, str]:

@@ -50,8 +50,10 @@ def seen_by(pack: Pack, index: Tensor, base: Record | None) -> list[dict[str, st
     return sorted({image["file"]: image for image in [*before, *own]}.values(), key=lambda image: image["file"])
 
 
-def require_unseen(record: Record, prepared: Prepared, log: RunLog, *, generator: str, mend: str) -> None:
+def require_unseen(record: Record, prepared: Prepared, log: RunLog, *, generator: str, mend: str) -> bool:
     """Refuse a generator that was trained on test images; log it as unchecked where its record lists no images.
+
+    Returns whether it could be checked.
 
     Raises:
         InputError: the generator has learned from test images of this run, whose figures it would flatter.
@@ -60,7 +62,7 @@ def require_unseen(record: Record, prepared: Prepared, log: RunLog, *, generator
     if seen is None:
         why = "its record does not say which images it has learned from, so that test images may be among them"
         log.write("train", "unchecked", generator=generator, reason=why)
-        return
+        return False
     pack = load_pack(prepared.pack)
     found = [pack.rows[i]["path"] for i in _known(pack, pack.of("test").tolist(), seen)]
     if found:
@@ -68,6 +70,7 @@ def require_unseen(record: Record, prepared: Prepared, log: RunLog, *, generator
             f"{generator} has learned from {len(found)} test image(s) of this run, such as "
             f"{' and '.join(found[:NAMED])}, whose figures would flatter it; {mend}."
         )
+    return True
 
 
 def _images_of(record: Record) -> list[dict[str, str]] | None:

@@ -79,7 +79,7 @@ class Workspace:
 
     @property
     def judged(self) -> Path:
-        """Of each folder of synthetic images that was judged by the workspace's real ones, a folder of its name."""
+        """A folder of results for each delivery of synthetic images that was judged by the workspace's real ones."""
         return self.root / "judged"
 
     def settings(self, overrides: Iterable[str] | None = None, *, fresh: bool = False) -> Config:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.judge import judge_images
+from flows.artifacts import mark_of
+from flows.judge import _result, judge_images
 from flows.serve import deployments
 from pipeline.config import Settings, parse_overrides
+from pipeline.errors import InputError
 from pipeline.history import remember
 from pipeline.store import RunFolder, read_json
 from pipeline.workspace import Workspace, add_images
@@ -55,10 +57,17 @@ def test_a_workspace_judges_into_a_folder_of_its_own(workspace: Workspace, tmp_p
     before = RunFolder(workspace.judged / "vendor-1")
     before.out.mkdir(parents=True)
     remember(before, example(["blobs", "grain"]))
-    metrics = judge_images(str(workspace.root), str(source), Settings.model_validate(parse_overrides(SETTINGS)))
+    settings = Settings.model_validate(parse_overrides(SETTINGS))
+    metrics = judge_images(str(workspace.root), str(source), settings=settings)
     out = workspace.root / "judged" / "vendor"
     assert read_json(out / "metrics.json")["verdict"] == metrics["verdict"] and (out / "report.html").exists()
     assert metrics["dataset"]["classes"] == ["blobs", "grain"]
     assert metrics["comparison_number"] == 2  # as the folder judged before had the same test images
+    again = give(tmp_path / "later" / "vendor", ("blobs",), 3)
+    assert {_result(workspace, source, "").out.name, _result(workspace, source, "vendor").out.name} == {"vendor"}
+    assert _result(workspace, again, "").out.name == f"vendor-{mark_of(again)}"
+    assert _result(workspace, again, "second").out.name == "second"
+    with pytest.raises(InputError, match=r"judged/vendor holds the judgement of .*vendor; give another name"):
+        judge_images(str(workspace.root), str(again), "vendor", settings)
     assert tiny.contents(workspace.images) == images and workspace.manifest.read_bytes() == registry
     assert not workspace.run.out.exists()

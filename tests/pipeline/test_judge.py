@@ -13,14 +13,16 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmarks.duplicates import aligned_parts
 from pipeline.errors import InputError
 from pipeline.job import recall_origin, run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.origins import Foreign, Generators
+from pipeline.stages.foreign import read_foreign
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import load_pack
-from pipeline.store import RunFolder, load_tensors, read_json
+from pipeline.store import RunFolder, load_tensors, read_json, save_tensors, write_json
 from tests import tiny
 from tests.conftest import Finished
 from tests.pipeline.conftest import Ganaug
@@ -139,6 +141,30 @@ def test_another_runs_synthetic_images_are_judged(finished: Finished, tmp_path: 
     files = [load_tensors(file) for file in run.store.glob("candidates-*")]
     assert sum(len(tensors["images"]) for tensors, _ in files) == len(drawn)
     assert {origin for _, facts in files for origin in facts["origins"]} == set(drawn["generator"])
+    (said,) = [one for one in remarks(run) if one.startswith("The synthetic images were given")]
+    assert said.endswith(f"and no generator of {finished.run.out}, which made them, was trained on one.")
+
+
+def test_a_generator_that_is_gone_is_said_to_be_unchecked(finished: Finished, tmp_path: Path) -> None:
+    maker, run = RunFolder(tmp_path / "maker"), RunFolder(tmp_path / "run")
+    shutil.copytree(finished.run.out, maker.out)
+    (first, *_) = maker.store.glob("generator-*")
+    first.unlink()
+    run_job(run, finished.config, finished.source, origin=Foreign(maker.out), until="filter")
+    (said,) = [one for one in remarks(run) if one.startswith("The synthetic images were given")]
+    assert f"could not be checked ({first.name} is gone" in said and said.endswith("is not known.")
+
+
+def test_a_super_resolver_that_has_learned_from_the_test_images_is_refused(finished: Finished, tmp_path: Path) -> None:
+    """The cards of the generators name one that is innocent; what enlarges their images is not."""
+    maker = RunFolder(tmp_path / "maker")
+    shutil.copytree(finished.run.out, maker.out)
+    for card in maker.out.glob("generators/*/card.json"):
+        record = read_json(card)
+        tensors, facts = load_tensors(maker.stored("generator", record["generator"]))
+        save_tensors(maker.stored("generator", "innocent"), tensors, facts | {"seen": []})
+        write_json(card, record | {"generator": "innocent", "super_resolver": {"generator": record["generator"]}})
+    assert "has learned from" in refused(tmp_path, finished.source, maker.out, "seed=1")
 
 
 def test_a_run_that_has_learned_from_the_test_images_is_refused(finished: Finished, tmp_path: Path) -> None:
@@ -146,6 +172,11 @@ def test_a_run_that_has_learned_from_the_test_images_is_refused(finished: Finish
         said = refused(tmp_path / place.name, finished.source, place, "seed=1")
         assert re.match(rf"The generator 'all classes' of {finished.run.out} has learned from \d+ test image", said)
         assert "with the same data set, seed and data.* settings" in said
+
+
+def test_a_run_is_known_by_a_relative_path(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.run.dataset)
+    assert "has learned from" in refused(tmp_path, finished.source, Path(), "seed=1")
 
 
 def refused(tmp_path: Path, real: Path, synthetic: Path, *overrides: str) -> str:
@@ -157,7 +188,24 @@ def refused(tmp_path: Path, real: Path, synthetic: Path, *overrides: str) -> str
     return str(error.value)
 
 
-@pytest.mark.parametrize("how", ["file", "pixels", "encoded again", "turned"])
+def brighter(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.clip(image.astype(int) + 5, 0, 255).astype(np.uint8)
+
+
+def more_contrast(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.clip(image * 1.15, 0, 255).astype(np.uint8)
+
+
+CHANGED = {
+    "turned": np.rot90,
+    "brightened": brighter,
+    "more contrast": more_contrast,
+    "darker": lambda image: (image * 0.7).astype(np.uint8),
+    "mirrored and brightened": lambda image: more_contrast(image)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("how", ["file", "pixels", "encoded again", *CHANGED])
 def test_copies_of_test_images_are_refused_by_name(
     textures_folder: Path, splits: dict[str, list[Path]], tmp_path: Path, how: str
 ) -> None:
@@ -168,14 +216,70 @@ def test_copies_of_test_images_are_refused_by_name(
         shutil.copy(test, place)
     elif how == "pixels":
         cv2.imwrite(str(place), image, [cv2.IMWRITE_PNG_COMPRESSION, 0])
-    elif how == "turned":
-        save(place, np.rot90(image))
+    elif how in CHANGED:
+        save(place, CHANGED[how](image))
     else:
         place = place.with_suffix(".jpg")
         cv2.imwrite(str(place), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     said = refused(tmp_path, textures_folder, source)
     assert "1 image(s) are copies of real images" in said
     assert f"'blobs/{place.name}' (of '{test.relative_to(textures_folder).as_posix()}', test)" in said
+
+
+def parts(root: Path, seed: int, noise: float, count: int = 24) -> Path:
+    """Parts in one pose under a fixed camera, two thirds of them good."""
+    for k, image in enumerate(aligned_parts(count, noise, seed)):
+        save(root / ("good" if k < 0.67 * count else "scratched") / f"{k}.png", image)
+    return root
+
+
+def remarks(run: RunFolder) -> list[str]:
+    return [event["remark"] for event in read_log(run.log) if event["event"] == "remark"]
+
+
+@pytest.mark.parametrize("noise", [0.5, 2])
+@pytest.mark.parametrize("size", [96, 48])
+def test_different_parts_in_one_pose_are_no_copies_whatever_company_they_come_in(
+    tmp_path: Path, noise: float, size: int
+) -> None:
+    real, source = parts(tmp_path / "real", 1, noise), parts(tmp_path / "given", 2, noise)
+    for i in range(40):
+        save(source / "good" / f"texture-{i}.png", tiny.texture("blobs", NEW + i, size=96))
+    for file in source.rglob("*.png"):
+        save(file, cv2.resize(pixels(file), (size, size), interpolation=cv2.INTER_AREA))
+    run, config = RunFolder(tmp_path / "run"), tiny.settings("generate.per_class=100")
+    supply = read_foreign(run, config, real, prepare(run, config, real), source)
+    assert sum(one.count for one in supply.candidates) == 64
+    if size == 96:
+        assert not [remark for remark in supply.remarks if "look like real images" in remark]
+
+
+@pytest.mark.parametrize("how", ["encoded again", "brightened"])
+def test_a_copy_of_a_part_in_one_pose_is_refused_at_its_own_size(tmp_path: Path, how: str) -> None:
+    real, source = parts(tmp_path / "real", 1, 2), parts(tmp_path / "given", 2, 2)
+    run = RunFolder(tmp_path / "run")
+    prepared = prepare(run, tiny.settings(), real)
+    pack = load_pack(prepared.pack)
+    test = pack.rows[pack.of("test").tolist()[0]]["path"]
+    image = pixels(real / test)
+    place = source / "good" / ("again.jpg" if how == "encoded again" else "again.png")
+    save(place, image if how == "encoded again" else more_contrast(image))
+    with pytest.raises(InputError, match=rf"1 image\(s\) are copies .*'good/again\.\w+' \(of '{test}', test\)"):
+        read_foreign(run, tiny.settings(), real, prepared, source)
+
+
+def test_images_that_look_like_test_images_are_named_in_the_report(
+    textures_folder: Path, splits: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    source = give(tmp_path / "given", ("blobs", "grain", "lines"), 4)
+    (test, *_) = (path for path in splits["test"] if path.parent.name == "blobs")
+    lit_from_the_side = pixels(test) * np.linspace(0.4, 1, 32)  # another shot of one spot
+    save(source / "blobs" / "shot.png", lit_from_the_side.astype(np.uint8))
+    run = RunFolder(tmp_path / "run")
+    run_job(run, tiny.settings(), textures_folder, origin=Foreign(source), until="filter")
+    (remark,) = [one for one in remarks(run) if "look like real images" in one]
+    assert remark.startswith("1 synthetic image(s) look like") and "look at them" in remark
+    assert f"'blobs/shot.png' (of '{test.relative_to(textures_folder).as_posix()}', test)" in remark
 
 
 def test_unknown_classes_are_refused_with_the_nearest(textures_folder: Path, tmp_path: Path) -> None:
@@ -222,8 +326,7 @@ def test_more_images_than_are_looked_at_are_drawn_at_random_and_said(textures_fo
     (file,) = run.store.glob("candidates-*")
     tensors, facts = load_tensors(file)
     assert len(tensors["images"]) == 4 and facts["names"] == sorted(facts["names"]) != [str(i) for i in range(4)]
-    notes = [event["remark"] for event in read_log(run.log) if event["event"] == "remark"]
-    assert any("4 of 9 synthetic images were drawn at random" in note for note in notes)
+    assert any("4 of 9 synthetic images were drawn at random" in note for note in remarks(run))
 
 
 def test_of_two_classes_no_image_passes_as_both(tmp_path: Path) -> None:
@@ -285,8 +388,7 @@ def test_images_with_a_mask_are_cut_as_the_real_ones_and_others_are_taken_for_cu
     whole = synthetic.loc["given/grain/whole.png"]
     assert np.array_equal(pixels(run.dataset / whole["path"]), pixels(source / "grain" / "whole.png"))
     assert whole["mask"] == ""
-    notes = [event["remark"] for event in read_log(run.log) if event["event"] == "remark"]
-    assert any("1 synthetic image(s) have no mask and were taken for cut-outs" in note for note in notes)
+    assert any("1 synthetic image(s) have no mask and were taken for cut-outs" in note for note in remarks(run))
 
 
 @pytest.mark.parametrize("size", ["native", "generator"])

@@ -26,7 +26,7 @@ from pipeline.reading import (
     require_clean,
     write_pairs,
 )
-from pipeline.reading.reencoding import is_reencoding
+from pipeline.reading.reencoding import is_copy, is_reencoding
 from pipeline.stages.prepare import prepare
 from pipeline.store import RunFolder
 from tests.pipeline.samples import folder, save, texture
@@ -91,10 +91,10 @@ def test_flat_images_are_grouped_only_when_identical() -> None:
     assert [(pair.first, pair.second, pair.identical) for pair in duplicates(flat).pairs] == [(0, 2, True)]
 
 
-def test_at_one_only_identical_images_are_grouped() -> None:
+def test_at_one_only_certain_pairs_are_grouped() -> None:
     image = texture(0)
-    found = duplicates([image, noisy(image), image.copy()], threshold=1)
-    assert found.groups.tolist() == [0, 1, 0]
+    found = duplicates([image, lit_from_the_side(image), image.copy(), jpeg(image)], threshold=1)
+    assert found.groups.tolist() == [0, 1, 0, 0] and all(pair.certain for pair in found.pairs)
 
 
 @settings(max_examples=25, deadline=None)
@@ -167,6 +167,24 @@ def test_another_shot_of_a_steady_scene_is_not_the_same_picture() -> None:
     one, other = (np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8) for _ in range(2))
     assert not is_reencoding(one, other)
     assert is_reencoding(one, jpeg(one, 95))
+
+
+@pytest.mark.parametrize("noise", [0.5, 1, 2, 6])
+def test_a_brightened_part_is_a_copy_and_the_next_part_is_not(noise: float) -> None:
+    images = aligned_parts(10, noise, seed=4)
+    assert not any(is_copy(images[i], images[j]) for i in range(10) for j in range(i))
+    for image in images[:4]:
+        for gain, offset in ((1.0, 5), (1.15, 0), (0.75, 20)):
+            assert is_copy(image, np.clip(image * gain + offset, 0, 255).astype(np.uint8))
+
+
+def test_every_copy_of_boards_is_looked_for_whatever_they_have_in_common() -> None:
+    """A straight track fits itself further along, and so do most boards: its copy is certain nevertheless."""
+    images = [board for boards in binary_boards(per_kind=20, seed=3).values() for board in boards]
+    found = duplicates([*images, *(jpeg(board) for board in images[::4])])
+    certain = {(pair.first, pair.second) for pair in found.pairs if pair.certain}
+    added = {(4 * k, len(images) + k) for k in range(len(images[::4]))}
+    assert len(certain & added) >= 0.85 * len(added) and not certain - added
 
 
 def test_a_small_defect_makes_another_picture() -> None:

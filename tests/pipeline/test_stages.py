@@ -155,6 +155,17 @@ def test_a_state_survives_the_disk_bit_for_bit(tmp_path: Path) -> None:
     assert all(ours[name].equal(theirs[name]) for name in ours)
 
 
+def test_what_is_left_out_later_is_said_though_nothing_is_computed_again(tmp_path: Path) -> None:
+    source, run = tiny.write_dataset(tmp_path / "data"), RunFolder(tmp_path / "run")
+    before = prepare(run, tiny.settings(), source)
+    (source / "grain" / "broken.png").write_bytes(b"no picture")
+    (source / "grain" / "notes.docx").write_bytes(b"text")
+    after = prepare(run, tiny.settings(), source)
+    assert after.digest == before.digest
+    said = " ".join(set(after.notes) - set(before.notes))
+    assert "grain/broken.png" in said and "1 hidden file(s) or file(s) of other formats were ignored" in said
+
+
 def test_a_damaged_model_is_trained_again(tmp_path: Path, textures_folder: Path) -> None:
     _, _, (job,) = prepared_in(tmp_path, textures_folder)
     first = train(job)

@@ -2,10 +2,10 @@
 
 Each split is a `ganaug run` of its own, with the split's number as its seed; a finished one is not repeated, even if
 the code has changed since. A pooled gain is the mean over the splits. Its interval is the wider of two: what the
-splits' own intervals come to (in quadrature), which knows of test images and the classifier's seeds alone, and
-Student's t of the splits' gains, which knows how much the generator and the training images matter. Both take the
-splits for independent; they share images, so it is still a little too narrow. What the gain is worth, where it is more
-than chance, is the median over the splits, in further labelled images of each class.
+splits' own intervals come to (in quadrature), which knows of test images, the classifier's seeds and, with more than
+one of --repeats, the generators, and Student's t of the splits' gains, which knows how much the training images matter
+too. Both take the splits for independent; they share images, so it is still a little too narrow. What the gain is
+worth, where it is more than chance, is the median over the splits, in further labelled images of each class.
 """
 
 import argparse
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--per-class", nargs="+", default=["5", "10", "20", "50"], help="real training images, or: all")
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3, help="trainings of each split's generators (gan.repeats)")
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--out", type=Path, default=Path("out/gain"))
     parser.add_argument("--config", type=Path, help="YAML file of settings")
@@ -42,7 +43,7 @@ def main() -> None:
     for images in options.per_class:
         for split in range(options.first, options.first + options.splits):
             out = options.out / options.dataset.name / images / f"split-{split}"
-            settings = [f"seed={split}", *few(images), *options.overrides]
+            settings = [f"seed={split}", f"gan.repeats={options.repeats}", *few(images), *options.overrides]
             if status := run_job(options.dataset, out, settings, config=options.config):
                 sys.exit(status)
             found.setdefault(images, {})[split] = recorded_metrics(out)

@@ -79,6 +79,8 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("gna.steps=64", ["'gna'", "'gan'"]),
         ("evaluate.seeds=0", ["'evaluate.seeds'", "0", "at least 1 and at most 1000"]),
         ("evaluate.seeds=true", ["'evaluate.seeds'", "True", "a whole number"]),
+        ("gan.repeats=0", ["'gan.repeats'", "0", "at least 1 and at most 10"]),
+        ("gan.repeats=11", ["'gan.repeats'", "11", "at least 1 and at most 10"]),
         ("gan.steps=1.5", ["'gan.steps'", "1.5", "a whole number"]),
         ("gan.steps=1e300", ["'gan.steps'", "1e+300", "a whole number"]),
         ("evaluate.seeds='5'", ["'evaluate.seeds'", "'5'", "a whole number"]),

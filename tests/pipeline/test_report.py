@@ -235,6 +235,18 @@ def test_a_merge_says_how_to_train_and_another_look_is_counted() -> None:
     assert "How to train with it" not in spaced(render_report(refused))
 
 
+def test_the_page_says_whose_chance_the_interval_holds() -> None:
+    data, left_out = report_data(["crazing", "patches"]), "leaves out chance in the training of the generators"
+    once = spaced(render_report(data))
+    assert left_out in once and "Setting gan.repeats to 3 or more" in once
+    gain = data.metrics["gain"] | {"repeats": 3}
+    thrice = spaced(render_report(replace(data, metrics=data.metrics | {"gain": gain})))
+    assert left_out not in thrice and "holds chance in the training of the generators too" in thrice
+    assert "trained them 3 times" in thrice and "figures of each class are of the first" in thrice
+    given = spaced(render_report(replace(data, metrics=data.metrics | {"source": {"kind": "foreign"}})))
+    assert left_out not in given and "leaves out chance in how the synthetic images were made" in given
+
+
 def costing(data: ReportData, cost: dict[str, Any]) -> dict[str, Any]:
     return {arm: row | {"expected_cost": cost} for arm, row in data.metrics["arms"].items()}
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganaug.families import FAMILIES, Family, get_family
 from ganaug.hacks import Anchors, label_ramp
 from ganaug.losses import r1_penalty
-from ganaug.training_loop import Row, Trainer
+from ganaug.training_loop import Figures, Trainer
 from tests.ganaug.families.examples import make, weights
 
 DCGAN = get_family("dcgan")
@@ -234,7 +234,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(name: s
 
 
 def test_lecam_pulls_each_score_towards_the_other_sides_average() -> None:
-    def first_loss(weight: float) -> tuple[Row, tuple[Tensor, ...]]:
+    def first_loss(weight: float) -> tuple[Figures, tuple[Tensor, ...]]:
         spy = Spy(DCGAN)
         trainer = make(spy.family, **PLAIN | {"lecam": weight})
         trainer.updates.anchors = Anchors(real=2.0, fake=-3.0)
@@ -248,7 +248,7 @@ def test_lecam_pulls_each_score_towards_the_other_sides_average() -> None:
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_consistency_compares_the_scores_before_and_after_augmentation(apart: bool) -> None:
-    def first_loss(weight: float) -> tuple[Row, list[Tensor]]:
+    def first_loss(weight: float) -> tuple[Figures, list[Tensor]]:
         options = PLAIN | {"consistency": weight, "diffaugment": "brightness", "separate_batches": apart}
         trainer, scores = make(DCGAN, **options), list[Tensor]()
         trainer.discriminator.register_forward_hook(lambda _, given, scored: scores.append(scored.detach()))

@@ -13,7 +13,7 @@ from ganaug import updates
 from ganaug.families import Family, Objective, get_family
 from ganaug.losses import bce_discriminator, non_saturating_generator
 from ganaug.rollback import MAX_ROLLBACKS, DivergedError
-from ganaug.training_loop import LOG_EVERY, SNAPSHOT_EVERY, Hooks, Row, State, Trainer
+from ganaug.training_loop import LOG_EVERY, SNAPSHOT_EVERY, Figures, Hooks, State, Trainer
 
 DCGAN, PIX2PIX, WGAN = get_family("dcgan"), get_family("pix2pix"), get_family("wgan_gp")
 PLAIN = {"r1_weight": 0.0, "diffaugment": "", "flips": False}
@@ -242,7 +242,7 @@ def test_the_time_budget_ends_training_with_a_complete_history() -> None:
     trainer = make(steps=10_000)
     scored: list[int] = []
 
-    def score(trainer: Trainer) -> Row:
+    def score(trainer: Trainer) -> Figures:
         scored.append(trainer.step)
         return {"fid": 1.0}
 
@@ -256,7 +256,7 @@ def test_the_time_budget_ends_training_with_a_complete_history() -> None:
 def test_hooks_are_called_in_their_rhythm() -> None:
     seen: dict[str, list[int]] = {"progress": [], "checkpoint": [], "score": []}
 
-    def score(trainer: Trainer) -> Row:
+    def score(trainer: Trainer) -> Figures:
         seen["score"].append(trainer.step)
         return {"fid": float(trainer.step)}
 

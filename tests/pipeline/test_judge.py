@@ -249,7 +249,7 @@ def test_different_parts_in_one_pose_are_no_copies_whatever_company_they_come_in
         save(file, cv2.resize(pixels(file), (size, size), interpolation=cv2.INTER_AREA))
     run, config = RunFolder(tmp_path / "run"), tiny.settings("generate.per_class=100")
     supply = read_foreign(run, config, real, prepare(run, config, real), source)
-    assert sum(one.count for one in supply.candidates) == 64
+    assert sum(one.count for one in supply.repeats[0]) == 64
     if size == 96:
         assert not [remark for remark in supply.remarks if "look like real images" in remark]
 

@@ -145,7 +145,7 @@ def test_a_repeat_that_fails_brings_no_images_and_is_said(
 def test_given_images_are_one_set(tmp_path: Path, textures_folder: Path) -> None:
     made = tiny.write_dataset(tmp_path / "made", dict.fromkeys(tiny.TEXTURES, 3), first_seed=900)
     run, config = RunFolder(tmp_path / "run"), tiny.settings("gan.repeats=3")
-    supply = read_foreign(run, config, prepare(run, config, textures_folder), made)
+    supply = read_foreign(run, config, textures_folder, prepare(run, config, textures_folder), made)
     assert len(supply.repeats) == 1 and len(supply.repeats[0]) == 3
     assert [remark for remark in supply.remarks if remark.startswith("gan.repeats is left out")]
 

@@ -9,14 +9,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ganaug.families import FAMILIES
-from ganaug.training_loop import Hooks, Row
+from ganaug.training_loop import Figures, Hooks
 from tests.ganaug.families.examples import make
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_hundred_steps_at_32_pixels(name: str) -> None:
     trainer = make(FAMILIES[name], steps=100)
-    rows: list[Row] = []
+    rows: list[Figures] = []
     trainer.run(Hooks(progress=lambda _, row: rows.append(row)))
     assert trainer.step == 100 and trainer.rollbacks == 0
     assert len(rows) == 5 and all(math.isfinite(value) for row in rows for value in row.values())

@@ -121,7 +121,9 @@ def main() -> None:
     rows = options.out / f"{key}.jsonl"
     done = {row["seed"] for row in _rows(rows)} if rows.exists() else set()
     images = Memory(options.out / key, verbose=0).cache(population)
-    job = delayed(partial(repetition, {label: images(label) for label in DEFECTS}, options.overrides))
+    from benchmarks.verdict import repetition as by_name  # that of `__main__` would be pickled with all of torch
+
+    job = delayed(partial(by_name, {label: images(label) for label in DEFECTS}, options.overrides))
     results = Parallel(n_jobs=options.at_once, return_as="generator_unordered")(
         job(seed) for seed in range(options.first, options.first + options.repetitions) if seed not in done
     )

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -54,15 +53,24 @@ def serve_workspace(workspace: Workspace, config: Config, overrides: list[str] |
         runner = _Runner(pause_on_shutdown=True, limit=None)  # they take turns by themselves
         for deployment in served:
             runner.add_deployment(deployment)
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(runner.start())
+        with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+            asyncio.run(runner.serve())
 
 
 class _Runner(Runner):
-    """A runner that SIGTERM stops as Ctrl-C does; by itself it would leave its clean-up half done."""
+    """A runner that SIGTERM stops as Ctrl-C does; by itself it would leave its clean-up half done.
+
+    Nor would SIGINT do: a shell lets the commands that it starts in the background ignore it.
+    """
+
+    async def serve(self) -> None:
+        """Run until cancelled, by Ctrl-C (`asyncio.run`) or by SIGTERM."""
+        self._loop, self._serving = asyncio.get_running_loop(), asyncio.current_task()
+        await self.start()
 
     def handle_sigterm(self, *_: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
+        if self._serving is not None:
+            self._loop.call_soon_threadsafe(self._serving.cancel)  # which wakes the loop, too
 
 
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:

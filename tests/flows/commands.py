@@ -4,11 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 
-def start(*words: str, home: Path) -> subprocess.Popen[str]:
-    """Start the command in a session of its own; what it says comes through its `stdout`."""
+def start(*words: str, home: Path, interrupts: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
+    """Start the command in a session of its own; what it says comes through its `stdout`.
+
+    `interrupts` is what it does on SIGINT: by default it hears it, also where a suite in the background does not.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.Popen(
         [sys.executable, "-m", "flows.cli", *words],
@@ -16,11 +20,6 @@ def start(*words: str, home: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=own | {"PREFECT_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
-        preexec_fn=_hear_interrupts,
+        preexec_fn=partial(signal.signal, signal.SIGINT, interrupts),
         start_new_session=True,
     )
-
-
-def _hear_interrupts() -> None:
-    """A suite that was started in the background ignores them, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -67,7 +67,8 @@ def port() -> int:
 
 def start(workspace: Workspace, port: int, home: Path, *settings: str) -> subprocess.Popen[str]:
     where = ("--workspace", str(workspace.root), "--port", str(port))
-    return commands.start("serve", *where, *tiny.as_arguments(*settings), home=home)
+    # as a shell starts what goes on in the background
+    return commands.start("serve", *where, *tiny.as_arguments(*settings), home=home, interrupts=signal.SIG_IGN)
 
 
 def until(condition: Callable[[], Any]) -> Any:

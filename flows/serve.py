@@ -65,12 +65,12 @@ class _Runner(Runner):
 
     async def serve(self) -> None:
         """Run until cancelled, by Ctrl-C (`asyncio.run`) or by SIGTERM."""
-        self._loop, self._serving = asyncio.get_running_loop(), asyncio.current_task()
+        self._serving = asyncio.current_task()
         await self.start()
 
     def handle_sigterm(self, *_: Any) -> None:
         if self._serving is not None:
-            self._loop.call_soon_threadsafe(self._serving.cancel)  # which wakes the loop, too
+            self._serving.get_loop().call_soon_threadsafe(self._serving.cancel)  # which wakes the loop, too
 
 
 def deployments(workspace: Workspace, config: Config, overrides: list[str] | None) -> list[RunnerDeployment]:

@@ -244,7 +244,7 @@ def test_the_page_says_whose_chance_the_interval_holds() -> None:
     assert left_out not in thrice and "holds chance in the training of the generators too" in thrice
     assert "trained them 3 times" in thrice and "figures of each class are of the first" in thrice
     given = spaced(render_report(replace(data, metrics=data.metrics | {"source": {"kind": "foreign"}})))
-    assert left_out not in given and "leaves out chance in how the synthetic images were made" in given
+    assert left_out not in given and "how far others of the same origin would differ, it does not say" in given
 
 
 def costing(data: ReportData, cost: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Whether other images confirm what a run has said: `python -m benchmarks.confirm --help`.
 
 RUN is the folder of a run with `data.train_per_class`. Its two compared arms are trained anew, with other seeds, and
-judged by the images that the run put into no split: nothing has seen them, and no verdict has rested on them. Their
-interval redraws each image on its own.
+judged by the images that the run put into no split: nothing has seen them, and no verdict has rested on them. They
+answer by the run's thresholds, where it had costs. Their interval redraws each image on its own.
 """
 
 import argparse
@@ -16,10 +16,11 @@ from joblib import Parallel, delayed
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.filter_stages import Labelled, images_of, predicted
+from benchmarks.filter_stages import Labelled, images_of, probabilities
 from benchmarks.runs import points, ranged, recorded_config, recorded_metrics, table
 from classifiers.bootstrap import Interval
 from classifiers.comparison import gain
+from classifiers.decision_rule import DecisionRule
 from classifiers.endpoint import money
 from pipeline.manifest import read_manifest
 from pipeline.reading import pack
@@ -58,11 +59,22 @@ def confirmed(run: RunFolder, metrics: dict[str, Any], *, seeds: int, at_once: i
     )
     sides = [(None, baseline), (accepted(run, names, train[0]), augmented)]
     jobs = [(train, held_out, made, recipe, FIRST_SEED + seed) for made, recipe in sides for seed in range(seeds)]
-    found = np.stack(Parallel(n_jobs=at_once)(delayed(predicted)(*job) for job in jobs))
+    found = np.stack(Parallel(n_jobs=at_once)(delayed(probabilities)(*job) for job in jobs))
+    before, after = (
+        rule_of(metrics, said[role], names).answers(of_arm)
+        for role, of_arm in (("baseline", found[:seeds]), ("augmented", found[seeds:]))
+    )
     truth, alone = held_out[1].numpy(), np.arange(len(held_out[1]))
     endpoint = endpoint_of(config, names, truth)
-    won = gain(truth, found[:seeds], found[seeds:], alone, classes=len(names), endpoint=endpoint)
+    won = gain(truth, before, after, alone, classes=len(names), endpoint=endpoint)
     return won.endpoint.interval
+
+
+def rule_of(metrics: dict[str, Any], arm: str, classes: list[str]) -> DecisionRule:
+    """How the run's classifiers answered; those of earlier versions with the likeliest class, whatever the costs."""
+    threshold = metrics.get("arms", {}).get(arm, {}).get("pass_threshold")
+    good = metrics["inspection"]["good"] if threshold is not None else classes[0]
+    return DecisionRule(classes.index(good), threshold)
 
 
 def cost_written(saved: float) -> str:

@@ -171,11 +171,16 @@ def accuracy(train: Labelled, held_out: Labelled, synthetic: Labelled | None, re
     return 100 * float((predicted(train, held_out, synthetic, recipe, seed) == held_out[1]).float().mean())
 
 
-def predicted(train: Labelled, held_out: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
-    """What such a classifier calls each of the unused images, int64 [N]."""
+def probabilities(train: Labelled, held_out: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
+    """What such a classifier says of each of the unused images, float32 [N, K]."""
     torch.set_num_threads(1)
     model = fit(*train, recipe, classes=int(train[1].max()) + 1, seed=seed, synthetic=synthetic)
-    return predict(model, held_out[0]).argmax(1)
+    return predict(model, held_out[0])
+
+
+def predicted(train: Labelled, held_out: Labelled, synthetic: Labelled | None, recipe: Recipe, seed: int) -> Tensor:
+    """The likeliest class of each, int64 [N]."""
+    return probabilities(train, held_out, synthetic, recipe, seed).argmax(1)
 
 
 def main() -> None:

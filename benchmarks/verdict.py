@@ -38,6 +38,7 @@ from pipeline.stages.choose import choose
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.filter import filter_candidates, fit_scorer
 from pipeline.stages.fits import run_fits
+from pipeline.stages.held_out import decision_rules, held_out_fits, held_out_splits
 from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import Candidates, Choices, Prepared, Selected, load_pack
@@ -186,12 +187,16 @@ def true_gain(
     options, score = arms(choices.policy, choices.ratio, balanced=choices.balanced), {}
     truth = labels[list(held_out)].numpy()
     endpoint = endpoint_of(config, prepared.classes, truth)
-    for arm in (choices.baseline, choices.augmented):
+    splits = held_out_splits(config, prepared, pack)
+    compared = (choices.baseline, choices.augmented)
+    held_out_jobs = {arm: held_out_fits(config, prepared, selected, options[arm], splits) for arm in compared}
+    rules = decision_rules(run, config, pack, held_out_jobs, endpoint)
+    for arm in compared:
         jobs = [
             replace(fit_of(config, prepared, selected, options[arm], train, held_out, seed), pack=str(file))
             for seed in range(CONFIRMING)
         ]
-        score[arm] = endpoint.score(truth, np.stack(run_fits(run, config, "confirm", jobs)))
+        score[arm] = endpoint.score(truth, rules[arm].answers(run_fits(run, config, "confirm", jobs)))
     return (score[choices.augmented] - score[choices.baseline]) / endpoint.most
 
 

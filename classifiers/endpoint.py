@@ -39,7 +39,8 @@ class Endpoint:
 
     `acceptable` bool [K, K] says by truth and prediction whether this was a right thing to say, `strata` float64 [S, K]
     is 1 where a stratum holds a class, `weights` float64 [S]. `by_class` has further weights [S] for each class that
-    must not be harmed: its recall, or the expected cost if all defects of the line were of that class.
+    must not be harmed: its recall, or the expected cost if all defects of the line were of that class. `good` is the
+    class of good parts where the endpoint is their cost.
     """
 
     name: EndpointName
@@ -47,6 +48,7 @@ class Endpoint:
     strata: Floats
     weights: Floats
     by_class: Mapping[int, Floats]
+    good: int | None = None
 
     @property
     def most(self) -> float:
@@ -79,7 +81,7 @@ def expected_cost(classes: int, *, good: int, prevalence: float, costs: Costs) -
     passed, caught = (1 - prevalence) * costs.false_reject, prevalence * costs.miss
     worst = {k: np.append(passed * fine + caught * single[k], 0.0) for k in range(classes) if k != good}
     strata = np.vstack([single, 1 - fine])
-    return Endpoint("expected_cost", acceptable, strata, np.append(passed * fine, caught), worst)
+    return Endpoint("expected_cost", acceptable, strata, np.append(passed * fine, caught), worst, good)
 
 
 def money(value: float, sign: str = "") -> str:

@@ -38,19 +38,19 @@ def predict_command(
             others += 1
         else:
             done.append(one)
-    if csv is not None and any(one.probabilities is not None for one in done):
+    if csv is not None and any(one.answer is not None for one in done):
         write_predictions(csv, classifier.classes, done)  # before anything is said: whoever listens may stop, as head
     for one in done:
-        if one.probabilities is not None:
-            share, label = one.probabilities.max(dim=0)
-            typer.echo(f"{_on_one_line(one.path)}\t{classifier.classes[int(label)]}\t{float(share):.3f}")
+        if one.answer is not None:
+            share = float(one.answer.probabilities[one.answer.label])
+            typer.echo(f"{_on_one_line(one.path)}\t{classifier.classes[one.answer.label]}\t{share:.3f}")
     for one in done:
         if one.problem:
-            what = "left out" if one.probabilities is None else "please note"
+            what = "left out" if one.answer is None else "please note"
             print(f"{what}: {_on_one_line(one.path)} ({one.problem})", file=sys.stderr)
     if others:
         print(f"ignored: {others} hidden file(s) or file(s) of other formats", file=sys.stderr)
-    if all(one.probabilities is None for one in done):
+    if all(one.answer is None for one in done):
         raise InputError(f"No image could be read among {len(done)}; give PNG, JPEG, BMP, TIFF or WebP files.")
 
 

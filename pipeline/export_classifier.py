@@ -20,7 +20,9 @@ TOLERANCE = 1e-4  # of a probability
 CHECKED = (1, 7)  # images a batch; the graph is traced with 2
 NOTE = (
     "images: uint8 [batch, channels, image_size, image_size], RGB where there are 3 channels, resized as "
-    "preprocessing.resize says; scaling is part of the graph. probabilities: float32 [batch, classes], in this order."
+    "preprocessing.resize says; scaling is part of the graph. probabilities: float32 [batch, classes], in this order. "
+    "The answer is the likeliest class; where the card has a decision, a part passes if the probability of the class "
+    "good is above the threshold, else it is the likeliest of the others."
 )
 
 

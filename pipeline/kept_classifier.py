@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.architectures import build_model
+from classifiers.decision_rule import LIKELIEST, DecisionRule
 from classifiers.fitting import predict
 from pipeline.errors import InputError, JobError
 from pipeline.reading import pack
@@ -33,6 +34,12 @@ class KeptClassifier:
     def preprocessing(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.card["preprocessing"]
         return found
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How probabilities become an answer; a card of an earlier version does not say, and means the likeliest."""
+        found = self.card.get("decision")
+        return DecisionRule(self.classes.index(found["good"]), found["threshold"]) if found else LIKELIEST
 
     def prepared(self, pixels: Pixels) -> Tensor:
         """A decoded image, uint8 or uint16 `[H, W]` or `[H, W, 3]` RGB -> uint8 `[C, S, S]`, made as the run's were.

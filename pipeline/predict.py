@@ -43,15 +43,19 @@ class Found:
     ignored: int
 
 
+class Answer(NamedTuple):
+    """What the classifier says: float32 `[K]` probabilities, and the class that they come to by its decision rule."""
+
+    probabilities: Tensor
+    label: int
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one image: float32 `[K]` probabilities, and what is wrong with it.
-
-    Without probabilities the problem is why it could not be read.
-    """
+    """What is said of one image, and what is wrong with it; without an answer that is why it could not be read."""
 
     path: str
-    probabilities: Tensor | None = None
+    answer: Answer | None = None
     problem: str = ""
 
 
@@ -88,18 +92,21 @@ def classify(classifier: KeptClassifier, images: Sequence[NewImage]) -> Iterator
 
     At most `CHUNK` images are in memory, each at the size that the classifier sees, and `THREADS` at their own.
     """
-    read = partial(_read, classifier)
+    read, rule = partial(_read, classifier), classifier.rule
     with own_pixel_cap(), ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(images), CHUNK):
             outcomes = list(pool.map(read, images[start : start + CHUNK]))
             pictures = [outcome[0] for outcome in outcomes if outcome is not None and outcome[0] is not None]
-            said: Iterator[Tensor] = iter(classifier.probabilities(torch.stack(pictures)) if pictures else ())
+            said = (
+                classifier.probabilities(torch.stack(pictures)) if pictures else torch.empty(0, len(classifier.classes))
+            )
+            answers = map(Answer, said, rule.answers(said).tolist())
             for image, outcome in zip(images[start : start + CHUNK], outcomes, strict=True):
                 if outcome is None:
                     yield None
                 else:
                     picture, problem = outcome
-                    yield Prediction(image.path, None if picture is None else next(said), problem)
+                    yield Prediction(image.path, None if picture is None else next(answers), problem)
 
 
 def _read(classifier: KeptClassifier, image: NewImage) -> tuple[Tensor | None, str] | None:
@@ -118,7 +125,7 @@ def write_predictions(path: Path, classes: list[str], predictions: Iterable[Pred
     """Write `path,predicted,p_CLASS...,problem`, one row an image; what could not be read has a problem alone."""
 
     def row(one: Prediction) -> dict[str, str]:
-        said = {} if one.probabilities is None else probability_columns(classes, one.probabilities)
+        said = {} if one.answer is None else probability_columns(classes, *one.answer)
         return {"path": one.path, "problem": one.problem, **said}
 
     columns = ("path", "predicted", *(f"p_{name}" for name in classes), "problem")

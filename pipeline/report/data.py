@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.endpoint import EndpointName
-
 Estimate = tuple[float, float, float]  # mean and the two ends of its 95 % interval
 Image = NDArray[np.uint8]  # [H, W] or [H, W, 3]
 History = Mapping[str, Sequence[float | None]]  # columns step, loss_d, loss_g, and fid, kid where they were measured
@@ -34,14 +32,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen on training and validation images alone, with the figure of each option's `endpoint`."""
+    """What was chosen on training and validation images alone, with the endpoint of each option."""
 
     method: str = ""
     policies: Mapping[str, float] = field(default_factory=dict)
     policy: str | None = None
     ratios: Mapping[int, float] = field(default_factory=dict)
     ratio: int | None = None
-    endpoint: EndpointName = "balanced_accuracy"
 
 
 @dataclass(frozen=True)

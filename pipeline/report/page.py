@@ -76,7 +76,6 @@ def _view(data: ReportData) -> dict[str, Any]:
         "gain": gain,
         "endpoint": endpoint,
         "endpoint_name": formatting.ENDPOINTS[endpoint["name"]],
-        "chosen_by": formatting.ENDPOINTS[data.choices.endpoint],
         "more_than_there_is": _more_than_there_is(
             endpoint, arms[baseline][endpoint["name"]]["mean"] if baseline in arms else None
         ),

@@ -4,30 +4,26 @@ With few images a class the choice is by repeated stratified k-fold on the train
 in the verdict. The generator has seen all of those images, so a synthetic image takes part in a fold only if its
 nearest real image is among the fold's training images: otherwise the folds would favour whatever copies most. They
 still flatter synthetic images a little, so the policy is the one that is best without: arms that are compared differ in
-their images alone. Where costs are stated and the held-out images lack good parts or defects, no cost can be told, and
-balanced accuracy chooses. Ratios hardly differ (`benchmarks/neu-steel.md`: ten candidates a class give most of what
+their images alone. Ratios hardly differ (`benchmarks/neu-steel.md`: ten candidates a class give most of what
 there is), so the first folds decide between them.
 """
 
 from collections.abc import Mapping, Sequence
-from math import isnan
 from typing import TypeVar
 
 import numpy as np
 
-from classifiers.bootstrap import Ints
-from classifiers.crossfit import repeated_folds
-from classifiers.endpoint import Endpoint, balanced_accuracy
+from classifiers.decision_rule import decision_rule
 from classifiers.policies import POLICIES
 from pipeline.config import MERGEABLE, REAL_ARMS, Config
 from pipeline.errors import InputError
-from pipeline.stages.arms import Option, arms, fit_of
-from pipeline.stages.fits import FitJob, run_fits
+from pipeline.stages.arms import Option, arms
+from pipeline.stages.fits import run_fits
+from pipeline.stages.held_out import FEWEST, Split, cross_validated, held_out_fits, held_out_splits, truth_of
 from pipeline.stages.inspection_comparison import endpoint_of
 from pipeline.stages.records import Choices, Pack, Prepared, Selected, load_pack
 from pipeline.store import RunFolder
 
-Split = tuple[tuple[int, ...], tuple[int, ...], int]  # train, held out, seed
 Name = TypeVar("Name", bound=str)
 FINALISTS = 3  # policies, the best by the first folds, that all folds decide between
 
@@ -44,9 +40,9 @@ def policies(config: Config) -> tuple[str, ...]:
 def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequence[Selected]) -> Choices:
     """Score the options and choose; see the module for how. Where there is one option only, nothing is trained."""
     pack = load_pack(prepared.pack)
-    splits = _splits(config, prepared, pack)
+    splits = held_out_splits(config, prepared, pack)
     first = splits[: len(splits) // config.evaluate.repeats]
-    endpoint = _endpoint(config, prepared, pack, splits)
+    endpoint = endpoint_of(config, prepared.classes, truth_of(pack, splits))
     scores: dict[str, dict[str, float]] = {"policy": {}, "sampling": {}, "ratio": {}, "arm": {}}
 
     def best(
@@ -55,12 +51,14 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
         """The `most` best by the endpoint over the held-out images of all splits, of equals the first."""
         if len(options) <= most:
             return list(options)
-        jobs = [fit_of(config, prepared, selected, option, *split) for option in options.values() for split in splits]
-        predicted, per = run_fits(run, config, f"choose {kind}", jobs), len(splits)
-        truth = np.concatenate([_truth(pack, job) for job in jobs[:per]])
+        jobs = [job for one in options.values() for job in held_out_fits(config, prepared, selected, one, splits)]
+        fitted, per = run_fits(run, config, f"choose {kind}", jobs), len(splits)
+        truth = truth_of(pack, splits)
         found = dict[Name, float]()
         for i, name in enumerate(options):
-            found[name] = endpoint.score(truth, np.concatenate(predicted[i * per : (i + 1) * per]))
+            probabilities = np.concatenate(fitted[i * per : (i + 1) * per])
+            rule = decision_rule(endpoint, probabilities, truth)
+            found[name] = endpoint.score(truth, rule.answers(probabilities))
             scores[kind][name] = endpoint.figure(found[name])
         return sorted(options, key=found.__getitem__, reverse=True)[:most]
 
@@ -78,23 +76,20 @@ def choose(run: RunFolder, config: Config, prepared: Prepared, selected: Sequenc
     options = arms(policy, int(ratio), balanced=balanced)
     (baseline,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in REAL_ARMS})
     (augmented,) = best("arm", {arm: options[arm] for arm in config.evaluate.arms if arm in MERGEABLE})
-    method = _method(config, prepared, endpoint, balanced=balanced)
-    return Choices(policy, balanced, int(ratio), baseline, augmented, scores, method, endpoint.name)
+    method = _method(config, prepared, pack, balanced=balanced)
+    return Choices(policy, balanced, int(ratio), baseline, augmented, scores, method)
 
 
-def _endpoint(config: Config, prepared: Prepared, pack: Pack, splits: Sequence[Split]) -> Endpoint:
-    """The verdict's endpoint; balanced accuracy where it cannot be told of the held-out images of the splits."""
-    truth = pack.labels[[i for _, held_out, _ in splits for i in held_out]].numpy()
-    endpoint = endpoint_of(config, prepared.classes, truth)
-    known = not isnan(endpoint.score(truth, truth))
-    return endpoint if known else balanced_accuracy(truth, len(prepared.classes))
-
-
-def _method(config: Config, prepared: Prepared, endpoint: Endpoint, *, balanced: bool) -> str:
+def _method(config: Config, prepared: Prepared, pack: Pack, *, balanced: bool) -> str:
     e = config.evaluate
     how = f"the validation images, {e.folds * e.repeats} training runs each"
-    if prepared.cross_validated:
+    if cross_validated(config, prepared, pack):
         how = f"{e.repeats} x {e.folds}-fold cross-validation on the training images"
+        if not prepared.cross_validated:
+            how += (
+                f", as the validation images hold fewer than {FEWEST} good parts or defects, too few to tell what "
+                "mistakes cost"
+            )
     if (tried := len(policies(config))) > FINALISTS and e.repeats > 1:
         how += (
             f"; augmentations left out after the first {e.folds} training runs, in which they were no better than "
@@ -102,31 +97,8 @@ def _method(config: Config, prepared: Prepared, endpoint: Endpoint, *, balanced:
         )
     if len(set(e.ratios)) > 1 and e.repeats > 1:
         how += f"; ratios were judged by the first {e.folds} training runs alone"
-    if endpoint.name == "balanced_accuracy" and config.inspection.cost_miss is not None:
-        how += "; by balanced accuracy, as these images lack good parts or defects, so that costs cannot be told"
     if balanced:
         how += (
             "; with augmentation, classes are drawn equally often, which was better than as often as they have images"
         )
     return how
-
-
-def _splits(config: Config, prepared: Prepared, pack: Pack) -> list[Split]:
-    e, train = config.evaluate, pack.of("train")
-    if not prepared.cross_validated:
-        held_out = tuple(pack.of("val").tolist())
-        return [(tuple(train.tolist()), held_out, config.seed * 1000 + i) for i in range(e.folds * e.repeats)]
-    made = repeated_folds(
-        pack.labels[train].numpy(), pack.groups[train].numpy(), splits=e.folds, repeats=e.repeats, seed=config.seed
-    )
-    index = train.numpy()
-    flat = [fold for repeat in made for fold in repeat]
-    return [
-        (tuple(index[a].tolist()), tuple(index[b].tolist()), config.seed * 1000 + i) for i, (a, b) in enumerate(flat)
-    ]
-
-
-def _truth(pack: Pack, job: FitJob) -> Ints:
-    """Labels of the images that a job predicts."""
-    labels: Ints = pack.labels[list(job.held_out)].numpy()
-    return labels

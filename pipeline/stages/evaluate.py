@@ -16,14 +16,10 @@ from pipeline.config import REAL_ARMS, Config
 from pipeline.history import number_of_comparison
 from pipeline.stages.arms import arms, fit_of, synthetic_parts
 from pipeline.stages.fits import run_fits
-from pipeline.stages.inspection_comparison import (
-    compare_inspection,
-    endpoint_of,
-    estimate,
-    images_worth,
-    inspection_record,
-)
-from pipeline.stages.keep import keep_classifiers
+from pipeline.stages.held_out import decision_rules, held_out_fits, held_out_splits
+from pipeline.stages.images_worth import images_worth
+from pipeline.stages.inspection_comparison import compare_inspection, endpoint_of, estimate, inspection_record
+from pipeline.stages.keep import Kept, keep_classifiers
 from pipeline.stages.records import Choices, FittedScorer, Prepared, Selected, load_pack
 from pipeline.store import RunFolder, content_digest, write_json
 from pipeline.workspace.folder import counted_together
@@ -67,11 +63,15 @@ def evaluate(
     }
     kept = {arm: jobs[arm][0] for arm in (choices.baseline, choices.augmented)}
     every = [job for of_arm in jobs.values() for job in of_arm]
-    flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))
-    runs = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
-    predictions = {arm: of_arm.reshape(-1, config.evaluate.seeds, len(test)) for arm, of_arm in runs.items()}
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     endpoint = endpoint_of(config, prepared.classes, truth)
+    splits = held_out_splits(config, prepared, pack)
+    held_out_jobs = {arm: held_out_fits(config, prepared, selected, options[arm], splits) for arm in jobs}
+    rules = decision_rules(run, config, pack, held_out_jobs, endpoint)
+    flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))
+    probabilities = {arm: np.stack([next(flat) for _ in of_arm]) for arm, of_arm in jobs.items()}
+    runs = {arm: rules[arm].answers(of_arm) for arm, of_arm in probabilities.items()}
+    predictions = {arm: of_arm.reshape(-1, config.evaluate.seeds, len(test)) for arm, of_arm in runs.items()}
     common: dict[str, Any] = {
         "classes": len(prepared.classes),
         "endpoint": endpoint,
@@ -95,13 +95,16 @@ def evaluate(
     chosen = lead(before)
     control = None
     if accepted and control_jobs != jobs[choices.baseline]:
-        control = lead(np.stack(run_fits(run, config, "control", control_jobs)))
+        alike = {"control": [replace(job, synthetic=()) for job in held_out_jobs[choices.augmented]]}
+        rule = decision_rules(run, config, pack, alike, endpoint)["control"]
+        control = lead(rule.answers(run_fits(run, config, "control", control_jobs)))
     real_only = [arm for arm in predictions if arm in REAL_ARMS and arm != choices.baseline]
     rivals: dict[str, Lead] = {arm: lead(predictions[arm]) for arm in real_only}
     verdict = decide(chosen, accepted=accepted, class_names=prepared.classes, control=control, rivals=rivals)
     worth = None
     if accepted:
-        worth = images_worth(run, config, pack, jobs[choices.baseline], before[0], after, endpoint)
+        of_baseline = jobs[choices.baseline], held_out_jobs[choices.baseline]
+        worth = images_worth(run, config, pack, *of_baseline, before[0], after, endpoint)
     metrics = {
         "schema": 1,
         "task": "classify",
@@ -120,7 +123,10 @@ def evaluate(
         },
         "classes": {name: NO_GENERATOR | {"features": fitted_scorer.features} for name in prepared.classes}
         | {one.class_name: _class_metrics(one, fitted_scorer, choices.ratio) for one in selected},
-        "arms": {arm: _arm_metrics(summary, prepared.classes, endpoint) for arm, summary in summaries.items()},
+        "arms": {
+            arm: _arm_metrics(summary, prepared.classes, endpoint) | {"pass_threshold": rules[arm].threshold}
+            for arm, summary in summaries.items()
+        },
         "gain": _gain_metrics(chosen.gain, control, choices, control_jobs[0].recipe),
         "inspection": inspection_record(config, prepared, chosen.inspection, chosen.gain.endpoint),
         "worth": worth,
@@ -134,7 +140,8 @@ def evaluate(
         "gain_recall": {name: asdict(s) for name, s in zip(prepared.classes, chosen.gain.recall, strict=True)},
     }
     write_json(run.store / "comparison.json", details)
-    keep_classifiers(run, config, prepared, kept, metrics)
+    of_kept = [Kept(arm, job, probabilities[arm][0], rules[arm]) for arm, job in kept.items()]
+    keep_classifiers(run, config, prepared, of_kept, metrics)
     return metrics
 
 

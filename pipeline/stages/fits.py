@@ -6,20 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from classifiers.bootstrap import Floats
 from classifiers.fitting import Recipe, fit, predict, steps_for
 from pipeline.config import Config
 from pipeline.log import progress
 from pipeline.stages.records import load_images, load_pack
-from pipeline.store import RunFolder, cached_json, cached_tensors, digest, file_digest
+from pipeline.store import RunFolder, cached_tensors, digest, file_digest
 from pipeline.workers import resolve_device, resolve_precision, run_jobs, workers
 
-Ints = NDArray[np.int64]
-WEIGHTS, MODEL = ".safetensors", "model/"
+KEPT, MODEL = "-kept.safetensors", "model/"  # ending of a file that holds the classifier too; prefix of its weights
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class FitJob:
 
 
 class Task(NamedTuple):
-    """A job, the file of its predicted labels, and whether its classifier is kept.
+    """A job, the file of its probabilities, and whether its classifier is kept.
 
-    A classifier that was kept serves those too who need its labels alone.
+    A classifier that was kept serves those too who need its probabilities alone.
     """
 
     file: Path
@@ -56,12 +54,12 @@ class Task(NamedTuple):
     keep: bool
 
     @property
-    def weights(self) -> Path:
-        return self.file.with_suffix(WEIGHTS)
+    def kept(self) -> Path:
+        return self.file.with_name(self.file.stem + KEPT)
 
     @property
     def is_done(self) -> bool:
-        return self.weights.exists() or (self.file.exists() and not self.keep)
+        return self.kept.exists() or (self.file.exists() and not self.keep)
 
 
 def recipe_for(config: Config, n_train: int, *, policy: str = "none", balanced: bool = False) -> Recipe:
@@ -80,44 +78,28 @@ def identity_of(recipe: Recipe) -> dict[str, object]:
 
 def run_fits(
     run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob], *, keep: Collection[FitJob] = ()
-) -> list[Ints]:
-    """Predicted labels of every job's held-out images; fits that are in the store are not repeated.
+) -> list[Floats]:
+    """Probabilities [held out, K] of every job, in the order of `held_out`; fits in the store are not repeated.
 
-    Of the jobs in `keep` the trained classifier and its probabilities are stored too, for `kept_fit`.
+    Of the jobs in `keep` the trained classifier is stored too, for `kept_weights`.
     """
     tasks = [Task(fit_file(run, job), job, job in keep) for job in jobs]
     missing = list({task.file: task for task in tasks if not task.is_done}.values())
     with progress(f"{stage}: training classifiers", len(missing)) as bar:
-        run_jobs(_labels, missing, processes=workers(config), done=lambda: bar.advance(1, "classifiers"))
-    return [np.asarray(_labels(task), np.int64) for task in tasks]
+        run_jobs(_fit, missing, processes=workers(config), done=lambda: bar.advance(1, "classifiers"))
+    return [_fit(task).double().numpy() for task in tasks]
 
 
 def fit_file(run: RunFolder, job: FitJob) -> Path:
-    """Where the predicted labels of a job are stored; a classifier that is kept lies beside, as .safetensors."""
-    return run.store / "fits" / f"{digest(*_identity(job), code=__name__)[:32]}.json"
+    """Where the probabilities of a job are stored; with the classifier, if that is kept, the name ends in KEPT."""
+    return run.store / "fits" / f"{digest(*_identity(job), code=__name__)[:32]}.safetensors"
 
 
-def fit_job(job: FitJob) -> tuple[nn.Module, Tensor]:
-    """Train and predict: the classifier, and float32 [held out, K] probabilities in the order of `held_out`."""
-    pack = load_pack(job.pack)
-    train, held_out = torch.tensor(job.train), torch.tensor(job.held_out)
-    model = fit(
-        pack.images[train],
-        pack.labels[train],
-        job.recipe,
-        classes=job.classes,
-        seed=job.seed,
-        synthetic=_synthetic(job.synthetic),
-        device=job.device,
-    )
-    return model, predict(model, pack.images[held_out], device=job.device)
-
-
-def kept_fit(run: RunFolder, job: FitJob) -> tuple[dict[str, Tensor], Tensor]:
-    """Weights of a job's classifier, and its probabilities float32 [held out, K]; trained where they are not stored."""
-    tensors, _ = cached_tensors(fit_file(run, job).with_suffix(WEIGHTS), partial(_with_weights, job))
-    weights = {key.removeprefix(MODEL): tensor for key, tensor in tensors.items() if key.startswith(MODEL)}
-    return weights, tensors["probabilities"]
+def kept_weights(run: RunFolder, job: FitJob) -> dict[str, Tensor]:
+    """Weights of a job's classifier; trained where they are not stored."""
+    task = Task(fit_file(run, job), job, keep=True)
+    tensors, _ = cached_tensors(task.kept, partial(_trained, task))
+    return {key.removeprefix(MODEL): tensor for key, tensor in tensors.items() if key.startswith(MODEL)}
 
 
 def device_of(config: Config) -> str:
@@ -149,20 +131,26 @@ def _identity(job: FitJob) -> tuple[object, ...]:
     )
 
 
-def _labels(task: Task) -> list[int]:
-    """Predicted labels of a job, from the store, or trained for and stored."""
-    if task.keep or task.weights.exists():
-        tensors, _ = cached_tensors(task.weights, partial(_with_weights, task.job))
-        return _likeliest(tensors["probabilities"])
-    labels: list[int] = cached_json(task.file, lambda: _likeliest(fit_job(task.job)[1]))
-    return labels
+def _fit(task: Task) -> Tensor:
+    """Probabilities of a job, from the store, or trained for and stored."""
+    file = task.kept if task.keep or task.kept.exists() else task.file
+    tensors, _ = cached_tensors(file, partial(_trained, task))
+    return tensors["probabilities"]
 
 
-def _with_weights(job: FitJob) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    model, probabilities = fit_job(job)
-    return {"probabilities": probabilities} | {MODEL + key: value for key, value in model.state_dict().items()}, {}
-
-
-def _likeliest(probabilities: Tensor) -> list[int]:
-    labels: list[int] = probabilities.argmax(1).tolist()
-    return labels
+def _trained(task: Task) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Train and predict: float32 [held out, K] probabilities, and the classifier's weights if it is kept."""
+    job = task.job
+    pack = load_pack(job.pack)
+    train, held_out = torch.tensor(job.train), torch.tensor(job.held_out)
+    model = fit(
+        pack.images[train],
+        pack.labels[train],
+        job.recipe,
+        classes=job.classes,
+        seed=job.seed,
+        synthetic=_synthetic(job.synthetic),
+        device=job.device,
+    )
+    weights = {MODEL + key: value for key, value in model.state_dict().items()} if task.keep else {}
+    return {"probabilities": predict(model, pack.images[held_out], device=job.device)} | weights, {}

@@ -1,26 +1,16 @@
 """Inspection metrics of the comparison: misses, false rejects, parts per million, costs, gain in labelled images."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from classifiers.bootstrap import Interval, Ints
 from classifiers.comparison import Change
 from classifiers.endpoint import Costs, Endpoint, balanced_accuracy, expected_cost
 from classifiers.inspection_metrics import InspectionMetrics, inspection_metrics, per_million
-from classifiers.learning_curve import MOST, worth
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import is_good
-from pipeline.stages.fits import FitJob, run_fits
-from pipeline.stages.records import Pack, Prepared
-from pipeline.store import RunFolder
-
-PARTS = (0.25, 0.5)  # of the training images, for the learning curve; the whole is the baseline itself
-FEWEST = 8  # training images in the smallest class, so that its parts are 2 and 4
+from pipeline.stages.records import Prepared
 
 
 def good_class(config: Config, classes: Sequence[str]) -> str | None:
@@ -111,48 +101,6 @@ def _costs(config: Config) -> Costs | None:
     return None if q.cost_miss is None or q.cost_false_reject is None else Costs(q.cost_miss, q.cost_false_reject)
 
 
-def images_worth(
-    run: RunFolder,
-    config: Config,
-    pack: Pack,
-    jobs: Sequence[FitJob],
-    predictions: Ints,
-    augmented: Ints,
-    endpoint: Endpoint,
-) -> dict[str, Any] | None:
-    """What `metrics.json` says under `worth`; `jobs` are those of the baseline, `predictions` theirs. None: not asked.
-
-    Trains the baseline with parts of its images, every smaller part within the larger, and other ones for each seed, so
-    that the interval covers which images a part happens to hold.
-    """
-    train = list(jobs[0].train)
-    counts = Counter(pack.labels[train].tolist())
-    if not config.inspection.learning_curve or min(counts.values()) < FEWEST:
-        return None
-    less = [replace(job, train=part_of(train, pack, share, job.seed)) for share in PARTS for job in jobs]
-    flat = run_fits(run, config, "learning curve", less)
-    n = len(jobs)
-    curve = {len(less[i * n].train): np.stack(flat[i * n : (i + 1) * n]) for i in range(len(PARTS))}
-    curve[len(train)] = predictions
-    held_out = list(jobs[0].held_out)
-    truth, groups = pack.labels[held_out].numpy(), pack.groups[held_out].numpy()
-    found = worth(truth, curve, augmented, groups, endpoint, resamples=config.evaluate.resamples, seed=config.seed)
-    equal = len(set(counts.values())) == 1
-    return {
-        "share": estimate(found, "mean"),
-        "most": MOST,
-        "images_per_class": counts[int(pack.labels[train[0]])] if equal else None,
-        "curve": [
-            {
-                "images": size,
-                "accuracy": float((p == truth).mean()),
-                endpoint.name: endpoint.figure(endpoint.score(truth, p)),
-            }
-            for size, p in sorted(curve.items())
-        ],
-    }
-
-
 def estimate(interval: Interval | None, name: str) -> dict[str, Any] | None:
     """An interval as `metrics.json` has it: its centre under `name`, its ends under `ci95`."""
     return None if interval is None else {name: interval.mean, "ci95": [interval.lo, interval.hi]}
@@ -172,14 +120,3 @@ def _rates(
 
 def _by_name(missed: Mapping[int, Interval], classes: Sequence[str]) -> dict[str, Any]:
     return {classes[label]: estimate(interval, "mean") for label, interval in missed.items()}
-
-
-def part_of(train: Sequence[int], pack: Pack, share: float, seed: int) -> tuple[int, ...]:
-    """That share of each class's images, at least two, whole groups first; smaller shares lie within larger ones."""
-    rank = np.random.default_rng(seed).permutation(int(pack.groups.max()) + 1)
-    chosen: list[int] = []
-    for label in sorted(set(pack.labels[list(train)].tolist())):
-        of_class = [i for i in train if int(pack.labels[i]) == label]
-        of_class.sort(key=lambda i: (rank[int(pack.groups[i])], i))
-        chosen += of_class[: max(2, round(share * len(of_class)))]
-    return tuple(sorted(chosen))

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from classifiers.endpoint import EndpointName
 from pipeline.config import Arm
 from pipeline.store import load_tensors
 
@@ -123,7 +122,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen on training and validation images alone, with the scores (of `endpoint`) it was chosen by."""
+    """What was chosen on training and validation images alone, with the endpoint of each option."""
 
     policy: str
     balanced: bool  # whether the arms with this policy draw classes equally often
@@ -132,7 +131,6 @@ class Choices:
     augmented: Arm
     scores: dict[str, dict[str, float]]
     method: str
-    endpoint: EndpointName
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,6 @@ def report(
             policy=choices.policy,
             ratios={int(ratio): score for ratio, score in choices.scores["ratio"].items()},
             ratio=choices.ratio,
-            endpoint=choices.endpoint,
         ),
         config_yaml=dump_config(config),
         provenance=_provenance(config, source),

@@ -24,6 +24,11 @@ from tests.conftest import Finished
 POLICIES = "evaluate.policies=[flips,flips_rotate,flips_shift,flips_light]"
 
 
+def certain(labels: np.ndarray, classes: int = 3) -> np.ndarray:
+    """Probabilities of a classifier that is all but sure of these labels."""
+    return np.where(np.eye(classes)[labels] > 0, 0.98, 0.01)
+
+
 def scored(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
     """Stands for training: right on more held-out images the better the policy, best in its second half for `flips`."""
     order, predicted = ("none", "flips_light", "flips", "flips_shift", "flips_rotate"), []
@@ -32,7 +37,7 @@ def scored(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[n
         late = job.recipe.policy == "flips" and i % 4 >= 2
         right = len(truth) if late else order.index(job.recipe.policy)
         truth[right:] = (truth[right:] + 1) % job.classes
-        predicted.append(truth)
+        predicted.append(certain(truth))
     return predicted
 
 
@@ -71,52 +76,50 @@ def test_the_first_folds_leave_three_policies_and_all_folds_decide_between_those
     assert set(choices.scores["arm"]) == {"real", "balanced", "classical", "gan", "classical_gan"}
 
 
+COSTS = (
+    "inspection.good=grain",
+    "inspection.cost_miss=1000",
+    "inspection.cost_false_reject=2",
+    "inspection.prevalence=0.5",
+)
+
+
 def test_where_costs_are_stated_they_choose(
     finished: Finished, copied: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`flips` rejects every good part; the others are right on all parts but a defect of each fold, which they pass."""
+    """`flips` confuses the defects and tells them from good parts; the others are right but for a defect of each fold.
+
+    That one looks as good as good parts do, so that all have to be rejected.
+    """
 
     def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
         predicted = []
         for job in jobs:
             said = load_pack(job.pack).labels[list(job.held_out)].numpy().copy()
             if job.recipe.policy == "flips":
-                said[:] = 0
+                said[said != 1] = 2 - said[said != 1]
             else:
                 said[np.flatnonzero(said == 0)[:1]] = 1
-            predicted.append(said)
+            predicted.append(certain(said))
         return predicted
 
     seen, choose = list[Any](), choosing.choose
     monkeypatch.setattr(choosing, "run_fits", fits_of)
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: seen.append(choose(*arguments)) or seen[-1])
-    costs = [
-        "inspection.good=grain",
-        "inspection.cost_miss=1000",
-        "inspection.cost_false_reject=2",
-        "inspection.prevalence=0.5",
-    ]
-    for stated in ([], costs):
+    for stated in ((), COSTS):
         run_job(copied, tiny.settings(POLICIES, *stated), finished.source, until="merge")
     accurate, cheap = seen
     assert accurate.policy == "flips_rotate" and accurate.scores["policy"]["flips"] == pytest.approx(1 / 3)
-    assert cheap.policy == "flips" and cheap.scores["policy"]["flips"] == pytest.approx(0.5 * 2)
-    assert cheap.endpoint == "expected_cost" and "balanced accuracy" not in cheap.method
-    assert min(cost for policy, cost in cheap.scores["policy"].items() if policy != "flips") > 20
+    assert cheap.policy == "flips" and cheap.scores["policy"]["flips"] == 0
+    others = [cost for policy, cost in cheap.scores["policy"].items() if policy != "flips"]
+    assert set(others) == {0.5 * 2}  # of all good parts, while a miss in 16 would cost 0.5 * 1000 / 16
 
 
 @pytest.mark.parametrize("lacking", ["good", "defects"])
-def test_where_costs_cannot_be_told_balanced_accuracy_chooses_and_it_is_said(
+def test_where_validation_images_cannot_tell_costs_the_training_images_do_and_it_is_said(
     tmp_path: Path, textures_folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
-    """With a validation split that lacks good parts, or defects, every cost is NaN and any option would do."""
-
-    def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
-        truths = [load_pack(job.pack).labels[list(job.held_out)].numpy() for job in jobs]
-        right = [job.recipe.policy == "flips_shift" for job in jobs]
-        return [truth if found else (truth + 1) % 3 for truth, found in zip(truths, right, strict=True)]
-
-    source = tmp_path / "data"
+    source, fitted, run_fits = tmp_path / "data", list[FitJob](), fits.run_fits
     for name in tiny.TEXTURES:
         files = sorted((textures_folder / name).iterdir())
         given = 0 if (name == "grain") == (lacking == "good") else 3
@@ -124,16 +127,21 @@ def test_where_costs_cannot_be_told_balanced_accuracy_chooses_and_it_is_said(
             split = "val" if i < given else "test" if i < 6 else "train"
             (source / split / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, source / split / name)
+
+    def spy(run: RunFolder, config: Config, stage: str, jobs: Sequence[FitJob], **named: Any) -> list[np.ndarray]:
+        fitted.extend(jobs)
+        return run_fits(run, config, stage, jobs, **named)
+
     seen, choose = list[Any](), choosing.choose
-    monkeypatch.setattr(choosing, "run_fits", fits_of)
+    monkeypatch.setattr(choosing, "run_fits", spy)
     monkeypatch.setattr("pipeline.job.choose", lambda *arguments: seen.append(choose(*arguments)) or seen[-1])
-    costs = ["inspection.good=grain", "inspection.cost_miss=1000", "inspection.cost_false_reject=2"]
-    settings = tiny.settings(POLICIES, *costs, "gan.steps=2", "evaluate.ratios=[1]")
+    settings = tiny.settings(POLICIES, *COSTS, "gan.steps=2", "evaluate.ratios=[1]")
     run_job(RunFolder(tmp_path / "run"), settings, source, until="merge")
     (choices,) = seen
-    assert choices.policy == "flips_shift" and choices.scores["policy"]["flips_shift"] == 1.0
-    assert choices.scores["policy"]["flips"] == 0.0 and choices.endpoint == "balanced_accuracy"
-    assert "by balanced accuracy, as these images lack good parts or defects" in choices.method
+    pack = load_pack(fitted[0].pack)
+    train = set(pack.of("train").tolist())
+    assert train == {i for job in fitted for i in job.held_out} and len(pack.of("val"))
+    assert "on the training images, as the validation images hold fewer than 10 good parts or defects" in choices.method
 
 
 @pytest.mark.parametrize(("unequal", "better"), [(True, True), (True, False), (False, True)])
@@ -143,7 +151,7 @@ def test_where_classes_differ_in_size_the_folds_say_how_they_are_drawn(
     def fits_of(_: RunFolder, __: Config, ___: str, jobs: Sequence[FitJob]) -> list[np.ndarray]:
         truths = [load_pack(job.pack).labels[list(job.held_out)].numpy() for job in jobs]
         right = [job.recipe.policy == "flips" and (job.recipe.balanced == better) for job in jobs]
-        return [truth if found else (truth + 1) % 3 for truth, found in zip(truths, right, strict=True)]
+        return [certain(truth if found else (truth + 1) % 3) for truth, found in zip(truths, right, strict=True)]
 
     source, seen, choose = tmp_path / "data", list[Any](), choosing.choose
     shutil.copytree(textures_folder, source)

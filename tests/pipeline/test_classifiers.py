@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from classifiers.architectures import MODELS, build_model
+from classifiers.fitting import predict
 from pipeline.errors import InputError, JobError
 from pipeline.export_classifier import export_onnx
 from pipeline.job import run_job
@@ -21,6 +22,7 @@ from pipeline.manifest import read_manifest
 from pipeline.predict import classify, find_images
 from pipeline.reading.problems import BadFile
 from pipeline.stages import fits, keep
+from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, read_json, replace_folder, save_tensors, write_csv, write_json
 from tests import tiny
 from tests.conftest import Finished
@@ -107,10 +109,38 @@ def test_changes_are_the_images_that_only_one_of_the_two_gets_right(finished: Fi
     assert rows(finished.run.changes) == wanted
 
 
+def test_where_costs_are_stated_answers_go_by_the_threshold_of_the_card(
+    finished: Finished, copied: RunFolder, ganaug: Ganaug, tmp_path: Path
+) -> None:
+    costs = ("good=grain", "cost_miss=1000", "cost_false_reject=2", "prevalence=0.1", "learning_curve=false")
+    config = tiny.settings(*(f"inspection.{cost}" for cost in costs))
+    metrics = run_job(copied, config, finished.source)
+    found, arms = rows(copied.predictions), [metrics["gain"][role] for role in ("baseline", "augmented")]
+    assert {row["arm"] for row in found} == set(arms)
+    for arm in arms:
+        decision = read_json(copied.classifier_card(arm))["decision"]
+        assert decision == {"good": "grain", "threshold": metrics["arms"][arm]["pass_threshold"]}
+        assert 0.5 < decision["threshold"] <= 1  # a miss is dear
+        for row in (row for row in found if row["arm"] == arm):
+            likeliest = max(("blobs", "lines"), key=lambda name: float(row[f"p_{name}"]))
+            passes = float(row["p_grain"]) > decision["threshold"]
+            assert row["predicted"] == ("grain" if passes else likeliest)
+        right = [row["predicted"] == row["label"] for row in found if row["arm"] == arm]
+        assert np.mean(right) == pytest.approx(metrics["arms"][arm]["seeds"][0]["accuracy"])
+    assert "a part passes only where its probability to be good is above" in " ".join(
+        copied.report.read_text(encoding="utf-8").split()
+    )
+    said = {Path(row["path"]).name: row["predicted"] for row in found if row["arm"] == arms[0]}
+    test = [file for file in finished.source.rglob("*.png") if file.name in said]
+    ganaug("predict", str(copied.out), *map(str, test), "--arm", arms[0], "--csv", str(tmp_path / "p.csv"))
+    assert {Path(row["path"]).name: row["predicted"] for row in rows(tmp_path / "p.csv")} == said
+
+
 def test_nothing_is_trained_for_them_and_they_come_out_the_same_again(finished: Finished, copied: RunFolder) -> None:
     before, trained = tiny.contents(copied.classifiers), tiny.times(copied.store / "fits")
-    kept, plain = ({file.stem for file in (copied.store / "fits").glob(of)} for of in ("*.safetensors", "*.json"))
-    assert len(kept) == 2 and not kept & plain  # no classifier was trained twice
+    names = {file.name for file in (copied.store / "fits").iterdir()}
+    kept = {name for name in names if name.endswith(fits.KEPT)}
+    assert len(kept) == 2 and not {name.replace(fits.KEPT, ".safetensors") for name in kept} & names  # no fit twice
     shutil.rmtree(copied.classifiers)
     run_job(copied, finished.config, finished.source, until="evaluate")
     assert tiny.contents(copied.classifiers) == before
@@ -204,7 +234,7 @@ def test_an_image_is_turned_upright_and_brought_to_the_runs_size(finished: Finis
     exif[0x0112] = 6  # turn by a quarter to see it upright
     Image.fromarray(np.rot90(upright)).save(tmp_path / "b.png", exif=exif)
     said = classify(load_classifier(finished.run), find_images([tmp_path]).images)
-    first, second = (one.probabilities for one in said if one and one.probabilities is not None)
+    first, second = (one.answer.probabilities for one in said if one and one.answer)
     assert torch.allclose(first, second, atol=1e-5)
 
 
@@ -357,17 +387,20 @@ def test_odd_names_survive_the_tables(tmp_path: Path) -> None:
 
 
 def test_a_job_whose_classifier_is_kept_predicts_what_it_predicts_without(finished: Finished, tmp_path: Path) -> None:
-    """The same training, whether its weights are stored or not; and stored weights serve those who want labels."""
+    """The same training, whether its weights are stored or not; and stored weights serve those who want no weights."""
     (pack,) = finished.run.store.glob("pack-*.safetensors")
     recipe = fits.recipe_for(finished.config, 24)
     job = fits.FitJob(str(pack), tuple(range(12)), tuple(range(12, 20)), (), recipe, 3, 5, "cpu")
     plain, kept = RunFolder(tmp_path / "plain"), RunFolder(tmp_path / "kept")
-    (labels,) = fits.run_fits(plain, finished.config, "t", [job])
-    (again,) = fits.run_fits(kept, finished.config, "t", [job], keep=[job])
-    assert labels.tolist() == again.tolist()
-    assert [file.suffix for file in (plain.store / "fits").iterdir()] == [".json"]
+    (alone,) = fits.run_fits(plain, finished.config, "t", [job])
+    (with_weights,) = fits.run_fits(kept, finished.config, "t", [job], keep=[job])
+    assert alone.shape == (8, 3) and np.array_equal(alone, with_weights)
+    assert [file.name for file in (plain.store / "fits").iterdir()] == [fits.fit_file(plain, job).name]
     files = tiny.times(kept.store)
-    assert [Path(name).suffix for name in files] == [".safetensors"]
+    assert [Path(name).name.endswith(fits.KEPT) for name in files] == [True]
     (third,) = fits.run_fits(kept, finished.config, "t", [job])
-    assert third.tolist() == labels.tolist() and tiny.times(kept.store) == files
-    assert fits.kept_fit(kept, job)[1].argmax(1).tolist() == labels.tolist()
+    assert np.array_equal(alone, third) and tiny.times(kept.store) == files
+    model = build_model("small_resnet", classes=3, channels=1)
+    model.load_state_dict(fits.kept_weights(kept, job))
+    again = predict(model, load_pack(str(pack)).images[12:20])
+    assert torch.allclose(again.double(), torch.from_numpy(alone), atol=1e-5)

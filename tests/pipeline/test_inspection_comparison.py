@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.job import run_job
-from pipeline.stages.inspection_comparison import PARTS, good_class, part_of
+from pipeline.stages.images_worth import PARTS, part_of
+from pipeline.stages.inspection_comparison import good_class
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder
 from tests import tiny

@@ -24,7 +24,7 @@ from pipeline.job import run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.stages import fits
-from pipeline.stages.inspection_comparison import PARTS
+from pipeline.stages.images_worth import PARTS
 from pipeline.stages.records import load_pack
 from pipeline.store import RunFolder, load_tensors, read_json
 from tests import tiny
@@ -111,6 +111,7 @@ def schema(classes: Sequence[str], arms: Sequence[str]) -> dict[str, Any]:
                 record(
                     **dict.fromkeys(SCORES, interval("mean", SHARE)),
                     recall=record(**dict.fromkeys(classes, SHARE_OR_NULL)),
+                    pass_threshold=NOTHING,
                     seeds={"type": "array", "items": record(repeat=COUNT, seed=COUNT, **dict.fromkeys(SCORES, SHARE))},
                 ),
             )

@@ -16,7 +16,7 @@ from pipeline.reading.candidate import decode_entry, open_entry
 from pipeline.reading.decode import BACKGROUND
 from pipeline.reading.file_listing import list_files, printable
 from pipeline.reading.header import own_pixel_cap
-from pipeline.reading.layouts import Entry, flat_folder
+from pipeline.reading.layouts import Entry, Tree, flat
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.reader import THREADS
 from pipeline.stages.keep import probability_columns
@@ -78,7 +78,7 @@ def find_images(places: Sequence[Path]) -> Found:
             images.append(NewImage(printable(str(place)), file.parent, file.name))
             continue
         listing = list_files(place.resolve())
-        entries = flat_folder(place, listing.paths).entries
+        entries = flat(Tree(place, listing.paths, listing.folders)).entries
         images += (NewImage(str(place / entry.path), place.resolve(), entry.path) for entry in entries)
         masks = sorted(set(listing.paths) - {entry.path for entry in entries})
         left_out = (*listing.problems, *(Problem(path, "mask", MASK) for path in masks))

@@ -4,12 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.reading.decode import Pixels, decode, to_mask
 from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
+from pipeline.reading.instances import Instance, Mask, parts_of_mask, union
 from pipeline.reading.layouts import Entry
 from pipeline.reading.problems import BadFile, ForeignFormat
 
@@ -20,48 +18,57 @@ class Opened:
 
     entry: Entry
     header: Header
-    mask_header: Header | None
+    mask_headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, and mask of 0 and 255."""
+    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, mask of 0 and 255, and instances."""
 
     entry: Entry
     pixels: Pixels
     mode: str
     sha256: str
-    mask: NDArray[np.uint8] | None
+    mask: Mask | None
+    instances: tuple[Instance, ...]
 
 
 def open_entry(root: Path, entry: Entry, max_pixels: int) -> Opened:
-    """Check a candidate's links, kind and size, and its mask's. Raises BadFile or ForeignFormat."""
+    """Check a candidate's links, kind and size, and its masks'. Raises BadFile or ForeignFormat."""
     if not check_file(root, entry.path):
         raise BadFile("unreadable", "it is not a regular file")
     header = read_header(root / entry.path, max_pixels)
-    if not entry.mask:
-        return Opened(entry, header, None)
+    return Opened(entry, header, tuple(_mask_header(root, name, max_pixels) for name in entry.masks))
+
+
+def _mask_header(root: Path, name: str, max_pixels: int) -> Header:
     try:
-        if not check_file(root, entry.mask):
+        if not check_file(root, name):
             raise BadFile("unreadable", "it is not a regular file")
-        return Opened(entry, header, read_header(root / entry.mask, max_pixels))
+        return read_header(root / name, max_pixels)
     except (BadFile, ForeignFormat) as error:
-        raise BadFile("mask_unreadable", f"its mask {entry.mask}: {error or 'not an image'}") from error
+        raise BadFile("mask_unreadable", f"its mask {name}: {error or 'not an image'}") from error
 
 
 def decode_entry(root: Path, item: Opened, background: tuple[int, int, int]) -> Decoded:
-    """Decode a candidate and its mask. Raises BadFile."""
-    data = _bytes(root / item.entry.path)
+    """Decode a candidate and its masks; of these every connected part is an instance. Raises BadFile."""
+    entry, data = item.entry, _bytes(root / item.entry.path)
     pixels, mode = decode(data, item.header, background)
-    mask = _decode_mask(root, item, pixels.shape[:2]) if item.mask_header else None
-    return Decoded(item.entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask)
+    height, width = pixels.shape[:2]
+    if entry.size not in (None, (width, height)):
+        said = " x ".join(map(str, entry.size or ()))
+        raise BadFile("annotation_size", f"the image is {width} x {height}, its annotation is of {said}")
+    masks = [_decode_mask(root, *named, (height, width)) for named in zip(entry.masks, item.mask_headers, strict=True)]
+    marked = (part for mask in masks for part in parts_of_mask(entry.label, mask))
+    instances = (*(entry.instances or ()), *marked)
+    known = bool(masks) or entry.instances is not None
+    mask = union(instances, height, width) if known else None
+    return Decoded(entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask, instances)
 
 
-def _decode_mask(root: Path, item: Opened, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    name = item.entry.mask
-    assert item.mask_header is not None  # noqa: S101 (only called with a mask)
+def _decode_mask(root: Path, name: str, header: Header, shape: tuple[int, int]) -> Mask:
     try:
-        mask = to_mask(decode(_bytes(root / name), item.mask_header, (0, 0, 0))[0])
+        mask = to_mask(decode(_bytes(root / name), header, (0, 0, 0))[0])
     except BadFile as bad:
         kind = bad.kind if bad.kind == "mask_grey" else "mask_unreadable"
         raise BadFile(kind, f"its mask {name}: {bad}") from bad

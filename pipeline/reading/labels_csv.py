@@ -78,7 +78,7 @@ def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
         _inside(where, image),
         check_class_name(row["label"], where),
         SPLIT_NAMES.get(split.lower(), ""),
-        _inside(where, mask) if mask else "",
+        (_inside(where, mask),) if mask else (),
         row.get("group", "").strip(),
     )
 

@@ -19,8 +19,9 @@ from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.file_listing import list_files, printable
 from pipeline.reading.grouping import groups_by_path
 from pipeline.reading.header import own_pixel_cap
+from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_table
-from pipeline.reading.layouts import Layout, find_layout, flat_folder
+from pipeline.reading.layouts import Layout, Tree, find_layout, flat
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
 
@@ -40,9 +41,10 @@ class Reading:
     """A data set in memory, sorted by class, then path.
 
     ``frame`` has one row an image: path (relative to root), label, split ("" or as given), sha256 of the file, width
-    and height in pixels as decoded, mode of the file, mask (relative path or "") and group (the user's name for what
-    belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8
-    ``[H, W]`` of 0 and 255, both in the frame's order.
+    and height in pixels as decoded, mode of the file, mask (relative path of the first, or "") and group (the user's
+    name for what belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and
+    ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order, as are ``instances``: the single defects of
+    each image.
     ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; None
     where no image has 16 bits.
     """
@@ -54,6 +56,7 @@ class Reading:
     problems: list[Problem]
     images: list[NDArray[np.uint8]]
     masks: list[NDArray[np.uint8] | None]
+    instances: list[tuple[Instance, ...]]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
     white: int | None = None
@@ -109,6 +112,7 @@ def load(
         problems=problems,
         images=images,
         masks=[item.mask for item in decoded],
+        instances=[item.instances for item in decoded],
         notes=[*layout.notes, *notes, *describe(decoded, images)],
         ignored=ignored,
         white=white,
@@ -127,8 +131,8 @@ def _candidates(path: Path, *, allow_flat: bool, source: str) -> tuple[Path, Lay
     listing = list_files(root)
     if not listing.paths and not listing.problems:
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
-    flat = allow_flat and not listing.folders
-    layout = flat_folder(root, listing.paths) if flat else find_layout(root, listing.paths, listing.folders)
+    tree = Tree(root, listing.paths, listing.folders)
+    layout = flat(tree) if allow_flat and not listing.folders else find_layout(tree)
     return root, layout, listing.problems, listing.ignored
 
 
@@ -175,7 +179,17 @@ def _common_scale(decoded: list[Decoded]) -> tuple[int | None, list[str]]:
 
 def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
     rows = [
-        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask, e.group)
+        (
+            e.path,
+            e.label,
+            e.split,
+            item.sha256,
+            image.shape[1],
+            image.shape[0],
+            item.mode,
+            next(iter(e.masks), ""),
+            e.group,
+        )
         for item, image in zip(decoded, images, strict=True)
         for e in [item.entry]
     ]

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
 from pipeline.reading.faults import too_many_bad
 from pipeline.reading.file_listing import check_file
-from pipeline.reading.layouts import MASK_SUFFIX
+from pipeline.reading.layouts.masks import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
 from pipeline.store import SPLITS, file_digest, write_atomically

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.reading.file_listing import check_file
-from pipeline.reading.layouts import MASK_SUFFIX
+from pipeline.reading.layouts.masks import MASK_SUFFIX
 from pipeline.reading.problems import BadFile
 from pipeline.store import read_json, write_json
 from pipeline.workspace.folder import Workspace

@@ -1,0 +1,70 @@
+"""Instances: the single defects on an image, each with its class and a mask, polygons, or a box alone.
+
+Pixels are those of the image as it is shown (EXIF orientation applied): x to the right, y down, (0, 0) the upper left
+corner of the first pixel. A box is (left, top, width, height), as in COCO.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+Box = tuple[float, float, float, float]  # left, top, width, height
+Polygon = tuple[tuple[float, float], ...]  # corners (x, y), closed from the last to the first
+Mask = NDArray[np.uint8]  # [H, W] of 0 and 255
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One defect. Outer outlines are in `polygons`, a mask is in `rle` (COCO's compressed run lengths); none: a box."""
+
+    label: str
+    box: Box
+    polygons: tuple[Polygon, ...] = ()
+    rle: str = ""
+
+    @property
+    def is_box(self) -> bool:
+        """Whether only the box is known."""
+        return not self.polygons and not self.rle
+
+
+def of_polygons(label: str, polygons: Sequence[Polygon]) -> Instance:
+    """An instance with outlines; its box is theirs."""
+    corners = np.array([corner for polygon in polygons for corner in polygon])
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return Instance(label, (left, top, right - left, bottom - top), tuple(map(tuple, polygons)))
+
+
+def of_mask(label: str, mask: Mask) -> Instance:
+    """An instance of all pixels of `mask` [H, W] that are not 0; there has to be one."""
+    packed = coco_mask.encode(np.asfortranarray(mask > 0).astype(np.uint8, order="F"))
+    left, top, width, height = (float(end) for end in coco_mask.toBbox(packed))
+    return Instance(label, (left, top, width, height), rle=packed["counts"].decode("ascii"))
+
+
+def parts_of_mask(label: str, mask: Mask) -> tuple[Instance, ...]:
+    """An instance for each connected part of `mask` [H, W], corners touching."""
+    count, parts = cv2.connectedComponents((mask > 0).astype(np.uint8), connectivity=8)
+    return tuple(of_mask(label, np.where(parts == part, 255, 0).astype(np.uint8)) for part in range(1, count))
+
+
+def mask_of(instance: Instance, height: int, width: int) -> Mask | None:
+    """The pixels of an instance, uint8 [H, W] of 0 and 255; None where only a box is known."""
+    if instance.is_box:
+        return None
+    if instance.rle:
+        packed = {"size": [height, width], "counts": instance.rle.encode("ascii")}
+    else:
+        flat = [[end for corner in polygon for end in corner] for polygon in instance.polygons]
+        packed = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+    return np.ascontiguousarray(coco_mask.decode(packed) * np.uint8(255))
+
+
+def union(instances: Sequence[Instance], height: int, width: int) -> Mask | None:
+    """All pixels of the instances that have any, uint8 [H, W]; None where there are boxes alone."""
+    masks = [mask for one in instances if (mask := mask_of(one, height, width)) is not None]
+    return None if instances and not masks else np.maximum.reduce([np.zeros((height, width), np.uint8), *masks])

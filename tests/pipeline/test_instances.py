@@ -1,0 +1,51 @@
+"""Instances: masks, polygons and boxes, and back."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.reading.instances import Instance, mask_of, of_mask, of_polygons, parts_of_mask, union
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
+def test_a_mask_comes_back_whole_from_its_parts(seed: int, height: int, width: int) -> None:
+    mask = np.where(np.random.default_rng(seed).random((height, width)) < 0.3, 255, 0).astype(np.uint8)
+    parts = parts_of_mask("dent", mask)
+    found = union(parts, height, width)
+    assert found is not None and np.array_equal(found, mask)
+    pixels = [mask_of(part, height, width) for part in parts]
+    assert sum(int(np.count_nonzero(one)) for one in pixels if one is not None) == np.count_nonzero(mask)  # no overlap
+
+
+def test_parts_touch_at_corners_and_have_tight_boxes() -> None:
+    mask = np.zeros((8, 10), np.uint8)
+    mask[1, 1] = mask[2, 2] = mask[5:7, 6:9] = 255
+    boxes = [part.box for part in parts_of_mask("dent", mask)]
+    assert boxes == [(1, 1, 2, 2), (6, 5, 3, 2)]
+    assert of_mask("dent", mask).box == (1, 1, 8, 6)
+
+
+def test_a_polygon_covers_the_pixels_within() -> None:
+    square = of_polygons("hole", [((2, 1), (6, 1), (6, 4), (2, 4))])
+    assert square.box == (2, 1, 4, 3)
+    mask = mask_of(square, 6, 8)
+    assert mask is not None and mask.dtype == np.uint8
+    expected = np.zeros((6, 8), np.uint8)
+    expected[1:4, 2:6] = 255
+    assert np.array_equal(mask, expected)
+
+
+def test_a_box_alone_has_no_pixels() -> None:
+    box = Instance("dent", (1, 2, 3, 4))
+    assert box.is_box and mask_of(box, 9, 9) is None and union([box], 9, 9) is None
+    nothing = union([], 9, 9)
+    assert nothing is not None and not nothing.any()
+    both = union([box, of_polygons("dent", [((0, 0), (2, 0), (2, 2), (0, 2))])], 9, 9)
+    assert both is not None and np.count_nonzero(both) == 4
+
+
+def test_two_outlines_are_one_instance() -> None:
+    outlines = [((0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0)), ((5.0, 5.0), (7.0, 5.0), (7.0, 8.0), (5.0, 8.0))]
+    one = of_polygons("dent", outlines)
+    mask = mask_of(one, 9, 9)
+    assert one.box == (0, 0, 7, 8) and mask is not None and np.count_nonzero(mask) == 4 + 6

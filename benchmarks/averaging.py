@@ -54,7 +54,7 @@ class Windows(Batches):
 def larger(run: RunFolder, dataset: Path, config: Config, side: int) -> Tensor:
     """The training images of a run at another side, in its order."""
     reading = read(dataset, config)
-    _, cut, _ = framed(reading, config)
+    cut = framed(reading, config).images
     tensors, metadata = load_tensors(stored(run, "pack")[-1])
     index = [row["index"] for row, split in zip(metadata["rows"], tensors["splits"].tolist(), strict=True) if not split]
     return pack([cut[i] for i in index], side, tensors["images"].shape[1])

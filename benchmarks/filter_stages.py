@@ -146,7 +146,7 @@ def images_of(run: RunFolder) -> tuple[Labelled, Labelled, list[str]]:
     """
     config, source = recall_job(run)
     reading = read(source, config)
-    _, cut, _ = framed(reading, config)
+    cut = framed(reading, config).images
     tensors, metadata = load_tensors(stored(run, "pack")[-1])
     used = [row["index"] for row in metadata["rows"]]
     groups = near_duplicates(reading, config).groups

@@ -6,7 +6,17 @@ from pipeline.reading.conflicts import duplicates_of, likely_notes, require_clea
 from pipeline.reading.copies import View, find_copies
 from pipeline.reading.duplicates import Duplicates, Pair, find_duplicates
 from pipeline.reading.faults import faults, require_usable, without_empty_classes
-from pipeline.reading.framing import channels_of, choose_framing, frame_images, pack, pack_masks, square
+from pipeline.reading.framing import (
+    channels_of,
+    choose_framing,
+    cut,
+    frame_images,
+    pack,
+    pack_masks,
+    square,
+    windows,
+)
+from pipeline.reading.instances import Instance, redrawn
 from pipeline.reading.names import check_class_name, check_class_names, is_good
 from pipeline.reading.pictures import write_pairs
 from pipeline.reading.problems import Problem
@@ -16,6 +26,7 @@ from pipeline.reading.summary import inspect, render
 
 __all__ = [
     "Duplicates",
+    "Instance",
     "Pair",
     "Problem",
     "Reading",
@@ -25,6 +36,7 @@ __all__ = [
     "check_class_name",
     "check_class_names",
     "choose_framing",
+    "cut",
     "duplicates_of",
     "faults",
     "find_copies",
@@ -37,9 +49,11 @@ __all__ = [
     "pack",
     "pack_masks",
     "read_dataset",
+    "redrawn",
     "render",
     "require_clean",
     "square",
+    "windows",
     "write_pairs",
 ]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Framing = Literal["whole", "mask"]
 Aspect = Literal["pad", "crop"]
 Image = NDArray[np.uint8]
+Window = tuple[int, int, int]  # left, top, side in pixels
 MARGIN = 1.5  # side of the crop over the longer side of the defect: shows what surrounds it
 REACH = 4  # parts of a defect closer than image_size / REACH pixels count as one
 
@@ -75,20 +76,43 @@ def frame_images(
     so that size tells no class; an unmarked image of a defect class gives its largest central square, since the defect
     may be anywhere.
     """
+    shapes = [image.shape[:2] for image in images]
+    places = windows(shapes, masks, labels, sha256s, framing=framing, image_size=image_size)
+    return [cut(image, window) for image, window in zip(images, places, strict=True)]
+
+
+def windows(
+    shapes: Sequence[tuple[int, ...]],
+    masks: Sequence[Image | None],
+    labels: Sequence[str],
+    sha256s: Sequence[str],
+    *,
+    framing: Framing,
+    image_size: int,
+) -> list[Window | None]:
+    """Where `frame_images` cuts images of these shapes (H, W); None: nowhere, the image is left whole."""
     if framing == "whole":
-        return list(images)
+        return [None] * len(shapes)
     boxes = [defect_box(mask, image_size) if mask is not None and mask.any() else None for mask in masks]
-    sides = sorted(crop_side(box, image.shape, image_size) for box, image in zip(boxes, images, strict=True) if box)
+    sides = sorted(crop_side(box, shape, image_size) for box, shape in zip(boxes, shapes, strict=True) if box)
     clean = defect_free(labels, masks)
-    crops = []
-    for image, box, label, sha256 in zip(images, boxes, labels, sha256s, strict=True):
+    found: list[Window | None] = []
+    for shape, box, label, sha256 in zip(shapes, boxes, labels, sha256s, strict=True):
         if box:
-            crops.append(_crop(image, box, crop_side(box, image.shape, image_size)))
+            found.append(_about(box, crop_side(box, shape, image_size), shape))
         elif label in clean:
-            crops.append(_crop_at_random(image, sides, sha256))
+            found.append(_at_random(shape, sides, sha256))
         else:
-            crops.append(_crop(image, (0, 0, image.shape[1], image.shape[0]), min(image.shape[:2])))
-    return crops
+            found.append(_about((0, 0, shape[1], shape[0]), min(shape), shape))
+    return found
+
+
+def cut(image: Image, window: Window | None) -> Image:
+    """The window of an image `[H, W]` or `[H, W, 3]`, or all of it."""
+    if window is None:
+        return image
+    left, top, side = window
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -109,22 +133,20 @@ def crop_side(box: Box, shape: tuple[int, ...], image_size: int) -> int:
     return min(max(round(MARGIN * max(box[2:])), image_size), *shape[:2])
 
 
-def _crop(image: Image, box: Box, side: int) -> Image:
+def _about(box: Box, side: int, shape: tuple[int, ...]) -> Window:
     left, top, width, height = box
-    return _square(image, left + (width - side) // 2, top + (height - side) // 2, side)
+    return _inside(left + (width - side) // 2, top + (height - side) // 2, side, shape)
 
 
-def _crop_at_random(image: Image, sides: Sequence[int], sha256: str) -> Image:
+def _at_random(shape: tuple[int, ...], sides: Sequence[int], sha256: str) -> Window:
     rng = np.random.default_rng(list(hashlib.sha256(sha256.encode()).digest()))
-    side = min(int(rng.choice(sides)), *image.shape[:2])
-    left, top = (int(rng.integers(0, extent - side + 1)) for extent in (image.shape[1], image.shape[0]))
-    return _square(image, left, top, side)
+    side = min(int(rng.choice(sides)), *shape)
+    left, top = (int(rng.integers(0, extent - side + 1)) for extent in (shape[1], shape[0]))
+    return _inside(left, top, side, shape)
 
 
-def _square(image: Image, left: int, top: int, side: int) -> Image:
-    left = min(max(left, 0), image.shape[1] - side)
-    top = min(max(top, 0), image.shape[0] - side)
-    return np.ascontiguousarray(image[top : top + side, left : left + side])
+def _inside(left: int, top: int, side: int, shape: tuple[int, ...]) -> Window:
+    return min(max(left, 0), shape[1] - side), min(max(top, 0), shape[0] - side), side
 
 
 def channels_of(images: Sequence[Image]) -> int:
@@ -141,8 +163,7 @@ def square(image: Image, aspect: Aspect) -> Image:
     if height == width:
         return image
     if aspect == "crop":
-        side = min(height, width)
-        return _crop(image, (0, 0, width, height), side)
+        return cut(image, _about((0, 0, width, height), min(height, width), image.shape))
     down, right = max(0, width - height), max(0, height - width)
     borders = (down // 2, down - down // 2, right // 2, right - right // 2)
     return np.asarray(cv2.copyMakeBorder(image, *borders, cv2.BORDER_REFLECT), np.uint8)

@@ -4,7 +4,8 @@ Pixels are those of the image as it is shown (EXIF orientation applied): x to th
 corner of the first pixel. A box is (left, top, width, height), as in COCO.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -62,6 +63,24 @@ def mask_of(instance: Instance, height: int, width: int) -> Mask | None:
         flat = [[end for corner in polygon for end in corner] for polygon in instance.polygons]
         packed = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
     return np.ascontiguousarray(coco_mask.decode(packed) * np.uint8(255))
+
+
+def area(instance: Instance, height: int, width: int) -> float:
+    """Pixels of an instance in an image of that shape, or of its box."""
+    mask = mask_of(instance, height, width)
+    return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))
+
+
+def redrawn(instance: Instance, height: int, width: int, view: Callable[[Mask], Mask]) -> tuple[Instance, ...]:
+    """The instance as `view`, a function of masks of that shape, shows it: one a connected part; a box stays a box."""
+    mask = mask_of(instance, height, width)
+    if mask is not None:
+        return parts_of_mask(instance.label, view(mask))
+    left, top = (math.floor(end) for end in instance.box[:2])
+    right, bottom = (math.ceil(start + extent) for start, extent in zip(instance.box, instance.box[2:], strict=False))
+    filled = np.zeros((height, width), np.uint8)
+    filled[top:bottom, left:right] = 255
+    return tuple(Instance(instance.label, part.box) for part in parts_of_mask(instance.label, view(filled)))
 
 
 def union(instances: Sequence[Instance], height: int, width: int) -> Mask | None:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
@@ -17,6 +18,10 @@ from pipeline.config import Config
 from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
+from pipeline.reading import Instance, pack_masks, redrawn
+from pipeline.reading.framing import Aspect
+from pipeline.reading.instances import parts_of_mask
+from pipeline.reading.instances_file import write_instances
 from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
@@ -25,6 +30,7 @@ from pipeline.store import RunFolder, load_tensors, replace_folder
 
 SPLIT_OF = {code: split for split, code in SPLIT_CODES.items()}
 Row = dict[str, Any]
+Instances = dict[str, tuple[Instance, ...]]  # by the image's path in the merged set
 
 
 def merge(
@@ -45,18 +51,25 @@ def merge(
     shutil.rmtree(fresh, ignore_errors=True)  # left by a run that was killed
     taken: set[str] = set()
     with progress("merge", len(pack.rows)) as bar:
-        real = _write_real(fresh, config, source, pack, taken, bar.advance)
-    synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real, taken)
+        real, instances = _write_real(fresh, config, source, pack, taken, bar.advance)
+    synthetic, of_synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real, taken)
+    instances |= of_synthetic
     write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
+    if any(instances.values()):
+        images = [(row["path"], row["width"], row["height"], instances[row["path"]]) for row in [*real, *synthetic]]
+        write_instances(fresh / "instances.json", images)
     replace_folder(fresh, run.dataset)
     return len(synthetic)
 
 
-def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: set[str], advance: Any) -> list[Row]:
+def _write_real(
+    folder: Path, config: Config, source: Path, pack: Pack, taken: set[str], advance: Any
+) -> tuple[list[Row], Instances]:
     reading = read(source, config)
-    _, cut, masks = framed(reading, config)
+    _, cut, masks, marked = framed(reading, config)
     native = config.merge.size == "native"
-    rows = []
+    rows: list[Row] = []
+    instances: Instances = {}
     for i, row in enumerate(pack.rows):
         split = SPLIT_OF[int(pack.splits[i])]
         if reading.frame["sha256"].iloc[row["index"] : row["index"] + 1].tolist() != [row["sha256"]]:
@@ -64,8 +77,11 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: s
                 f"{source / row['path']} is not what it was when this run began; run again, on what is there."
             )
         name = _free_name(f"{split}/{row['label']}", PurePosixPath(row["path"]).stem, taken)
-        image, mask = cut[row["index"]], masks[row["index"]]
+        image, mask, instances[name] = (of[row["index"]] for of in (cut, masks, marked))
         if not native:
+            height, width = image.shape[:2]
+            view = partial(_shrunk, size=config.data.image_size, aspect=config.data.aspect)
+            instances[name] = tuple(part for one in instances[name] for part in redrawn(one, height, width, view))
             image = as_pixels(pack.images[i])
             mask = None if mask is None or pack.masks is None else pack.masks[i, 0].numpy()
         sha256 = _write_png(folder / name, image)
@@ -88,14 +104,21 @@ def _write_real(folder: Path, config: Config, source: Path, pack: Pack, taken: s
             }
         )
         advance()
-    return rows
+    return rows, instances
+
+
+def _shrunk(mask: NDArray[np.uint8], *, size: int, aspect: Aspect) -> NDArray[np.uint8]:
+    """A mask as the networks see it, [S, S]."""
+    shrunk: NDArray[np.uint8] = pack_masks([mask], size, aspect)[0, 0].numpy()
+    return shrunk
 
 
 def _write_synthetic(
     folder: Path, selected: Sequence[Selected], ratio: int, pack: Pack, real: Sequence[Row], taken: set[str]
-) -> list[Row]:
+) -> tuple[list[Row], Instances]:
     by_file = {one.candidates: one for one in selected}
     rows: list[Row] = []
+    instances: Instances = {}
     group = int(pack.groups.max()) + 1
     for part in synthetic_parts(selected, ratio):
         one = by_file[part.file]
@@ -105,6 +128,7 @@ def _write_synthetic(
         for i in part.indices:
             image = as_pixels(images[i])
             name = _free_name(f"train/{one.class_name}", f"synthetic-{made.names[i]}", taken)
+            instances[name] = parts_of_mask(one.class_name, made.masks[i]) if i in made.masks else ()
             if i in made.masks:
                 _write_png(folder / "masks" / name, made.masks[i])
             rows.append(
@@ -127,7 +151,7 @@ def _write_synthetic(
                     "decision": "accepted",
                 }
             )
-    return rows
+    return rows, instances
 
 
 class _Made(NamedTuple):

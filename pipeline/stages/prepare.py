@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +16,22 @@ from pipeline.config import Config
 from pipeline.descriptions import check_paths, describe, read_descriptions
 from pipeline.reading import (
     Duplicates,
+    Instance,
     Reading,
     assign_splits,
     channels_of,
     choose_framing,
+    cut,
     duplicates_of,
-    frame_images,
     likely_notes,
     pack,
     pack_masks,
     read_dataset,
+    redrawn,
     require_clean,
+    windows,
 )
+from pipeline.reading.framing import Framing
 from pipeline.stages.records import SPLIT_CODES, Prepared
 from pipeline.stages.seen import identity
 from pipeline.store import SPLITS, RunFolder, cached_json, digest, save_tensors
@@ -58,23 +63,33 @@ def near_duplicates(reading: Reading, config: Config) -> Duplicates:
     return duplicates_of(reading, config.data.near_duplicate_correlation)
 
 
-def framed(reading: Reading, config: Config) -> tuple[str, list[NDArray[np.uint8]], list[NDArray[np.uint8] | None]]:
-    """The framing that applies, and the images and their masks cut by it at native resolution."""
-    labels = reading.frame["label"].tolist()
+class Framed(NamedTuple):
+    """The images of a data set as the networks see them, but for their size: cut at native resolution.
+
+    `images` uint8 [H, W] or [H, W, 3], `masks` uint8 [H, W] or None, and the instances on each.
+    """
+
+    framing: Framing
+    images: list[NDArray[np.uint8]]
+    masks: list[NDArray[np.uint8] | None]
+    instances: list[tuple[Instance, ...]]
+
+
+def framed(reading: Reading, config: Config) -> Framed:
+    """The framing that applies, and the images, masks and instances cut by it."""
+    labels, sha256s = reading.frame["label"].tolist(), reading.frame["sha256"].tolist()
     framing = choose_framing(config.data.framing, labels, reading.masks)
-
-    def cut(pictures: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-        sha256s = reading.frame["sha256"].tolist()
-        return frame_images(
-            pictures, reading.masks, labels, sha256s, framing=framing, image_size=config.data.image_size
-        )
-
-    known: list[NDArray[np.uint8] | None] = [None] * len(reading.masks)
-    if any(mask is not None for mask in reading.masks):
-        blank = (np.zeros(image.shape[:2], np.uint8) for image in reading.images)
-        masks = cut([none if mask is None else mask for mask, none in zip(reading.masks, blank, strict=True)])
-        known = [None if mask is None else part for mask, part in zip(reading.masks, masks, strict=True)]
-    return framing, cut(reading.images), known
+    shapes = [image.shape[:2] for image in reading.images]
+    places = windows(shapes, reading.masks, labels, sha256s, framing=framing, image_size=config.data.image_size)
+    if framing == "whole":
+        return Framed(framing, reading.images, reading.masks, reading.instances)
+    instances = [
+        tuple(part for one in marked for part in redrawn(one, shape[0], shape[1], partial(cut, window=window)))
+        for marked, shape, window in zip(reading.instances, shapes, places, strict=True)
+    ]
+    images = [cut(image, window) for image, window in zip(reading.images, places, strict=True)]
+    masks = [None if mask is None else cut(mask, window) for mask, window in zip(reading.masks, places, strict=True)]
+    return Framed(framing, images, masks, instances)
 
 
 def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
@@ -90,12 +105,12 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
         duplicates = near_duplicates(reading, config)
         require_clean(frame, duplicates)
         splits = _split(reading, config, duplicates.groups)
-        framing, cut, masks = framed(reading, config)
-        channels = channels_of(cut) if config.data.channels == "auto" else config.data.channels
+        framing, images, masks, _ = framed(reading, config)
+        channels = channels_of(images) if config.data.channels == "auto" else config.data.channels
         used = [i for i, split in enumerate(splits) if split != "unused"]
         labels = np.array([reading.classes.index(label) for label in frame["label"]])
         tensors = {
-            "images": pack([cut[i] for i in used], config.data.image_size, channels, config.data.aspect),
+            "images": pack([images[i] for i in used], config.data.image_size, channels, config.data.aspect),
             "labels": torch.from_numpy(labels[used]),
             "groups": torch.from_numpy(duplicates.groups[used]),
             "splits": torch.tensor([SPLIT_CODES[splits[i]] for i in used]),
@@ -125,7 +140,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
             framing=framing,
             counts=counts,
             notes=[
-                *_shape_notes([cut[i] for i in used], config.data.aspect),
+                *_shape_notes([images[i] for i in used], config.data.aspect),
                 *_group_notes(reading, duplicates),
                 *_missing_descriptions(written, rows),
             ],

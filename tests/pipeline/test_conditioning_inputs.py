@@ -20,6 +20,8 @@ from pipeline.job import check_names, run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.reading import pack_masks
+from pipeline.reading.instances import union
+from pipeline.reading.instances_file import read_instances
 from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, canny, draw, marked, training_images, usable_kind
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import SPLIT_CODES, Pack, load_pack
@@ -243,3 +245,11 @@ def test_an_image_that_a_mask_conditioned_is_merged_with_that_mask(tmp_path: Pat
             mask = pack.masks[candidates["conditioning_rows"][i], 0]
             turned = SYMMETRIES[int(candidates["conditioning_symmetries"][i])](mask).numpy()
             assert np.array_equal(cv2.imread(str(run.dataset / row.mask), cv2.IMREAD_UNCHANGED), turned)
+    instances = read_instances(run.dataset / "instances.json")
+    rows = read_manifest(run.manifest)
+    assert list(instances) == rows["path"].tolist()
+    for row in rows.itertuples():
+        marked = union(instances[row.path], row.height, row.width)
+        assert {one.label for one in instances[row.path]} <= {row.label}
+        found = cv2.imread(str(run.dataset / row.mask), cv2.IMREAD_UNCHANGED) if row.mask else np.zeros((32, 32))
+        assert marked is not None and np.array_equal(marked, found)

@@ -1,10 +1,16 @@
 """Instances: masks, polygons and boxes, and back."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
 
-from pipeline.reading.instances import Instance, mask_of, of_mask, of_polygons, parts_of_mask, union
+from pipeline.errors import InputError
+from pipeline.reading.instances import Instance, mask_of, of_mask, of_polygons, parts_of_mask, redrawn, union
+from pipeline.reading.instances_file import read_instances, write_instances
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
@@ -49,3 +55,38 @@ def test_two_outlines_are_one_instance() -> None:
     one = of_polygons("dent", outlines)
     mask = mask_of(one, 9, 9)
     assert one.box == (0, 0, 7, 8) and mask is not None and np.count_nonzero(mask) == 4 + 6
+
+
+def test_what_is_redrawn_keeps_its_kind_and_falls_into_its_parts() -> None:
+    mask = np.zeros((8, 12), np.uint8)
+    mask[2:4, 1:11] = 255
+    halves = redrawn(of_mask("dent", mask), 8, 12, lambda m: np.delete(m, 6, axis=1))
+    assert [one.box for one in halves] == [(1, 2, 9, 2)] and not halves[0].is_box
+    (box,) = redrawn(Instance("dent", (1.5, 2.25, 3.0, 2.0)), 8, 12, lambda m: m[:, 2:])
+    assert box == Instance("dent", (0, 2, 3, 3))
+    assert redrawn(Instance("dent", (0, 0, 2, 2)), 8, 12, lambda m: m[:, 3:]) == ()
+
+
+def test_the_file_of_instances_is_a_coco_file_and_comes_back_the_same(tmp_path: Path) -> None:
+    mask = np.zeros((9, 7), np.uint8)
+    mask[1:4, 2:5] = mask[6, 6] = 255
+    outline = of_polygons("größe", [((0.25, 1.0), (3.0, 1.0), (3.0, 4.5))])
+    written = {
+        "train/a b.png": (of_mask("dent", mask), Instance("dent", (0.5, 0.125, 3.0, 2.0))),
+        "test/ü.png": (outline,),
+        "test/good.png": (),
+    }
+    write_instances(tmp_path / "i.json", [(path, 7, 9, instances) for path, instances in written.items()])
+    assert read_instances(tmp_path / "i.json") == written
+    coco = COCO(tmp_path / "i.json")
+    first = coco.loadAnns(coco.getAnnIds(imgIds=[1]))
+    assert np.array_equal(coco.annToMask(first[0]) * 255, mask) and first[0]["area"] == 10
+    assert first[1]["bbox"] == [0.5, 0.125, 3.0, 2.0] and first[1]["area"] == 6
+    assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == ["dent", "größe"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"categories": [], "images": [{"id": 1}], "annotations": [{}]}'])
+def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "instances.json").write_text(text)
+    with pytest.raises(InputError, match=r"instances\.json is no record of instances"):
+        read_instances(tmp_path / "instances.json")

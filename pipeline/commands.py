@@ -43,14 +43,26 @@ def inspect_command(
     pairs: Annotated[
         Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
     ] = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Make a few training steps, and say how long a run takes here.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
+    """Show what is in DATASET, what is wrong with it and what a run could find out; status 2 if a run would stop.
+
+    Changes nothing in it.
+    """
     from pipeline.config import load_config
     from pipeline.reading import render
 
     config = load_config(None, overrides)
     found = inspect_dataset(dataset, config, pairs)
+    if rehearse and not found["errors"]:
+        from pipeline.rehearsal import rehearse as rehearsed
+
+        measured = rehearsed(dataset, config)
+        found["forecast"] = {"said": [], **found["forecast"], **asdict(measured)}
+        found["forecast"]["said"].append(measured.said)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
     if found["errors"]:
         raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
@@ -58,6 +70,7 @@ def inspect_command(
 
 def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) -> dict[str, Any]:
     """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
+    from pipeline.forecast import forecast
     from pipeline.reading import duplicates_of, inspect, load, write_pairs
 
     data = config.data
@@ -65,7 +78,8 @@ def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) 
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
-    return inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
+    found = inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
+    return found | {"forecast": forecast(reading, duplicates.groups, config)}
 
 
 @app.command()

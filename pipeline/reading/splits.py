@@ -3,11 +3,40 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+
+def planned_splits(frame: pd.DataFrame, groups: NDArray[np.int64], config: "Config") -> list[str]:
+    """`assign_splits` of a `Reading.frame` as a run does it.
+
+    With few training images a class there is no validation split: its images stay in train, for k-fold.
+    """
+    labels, given, data = frame["label"].tolist(), frame["split"].tolist(), config.data
+
+    def assign(val_fraction: float) -> list[str]:
+        return assign_splits(
+            labels,
+            groups,
+            given,
+            keys=frame["sha256"].tolist(),
+            test_fraction=data.test_fraction,
+            val_fraction=val_fraction,
+            seed=config.seed,
+            train_per_class=data.train_per_class,
+        )
+
+    splits = assign(data.val_fraction)
+    smallest = min(Counter(label for label, s in zip(labels, splits, strict=True) if s == "train").values())
+    return assign(0.0) if smallest < data.min_for_validation and "val" not in given else splits
 
 
 def assign_splits(

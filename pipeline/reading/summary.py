@@ -143,6 +143,7 @@ def render(record: dict[str, Any]) -> str:
     lines += _list("alike in two classes", pairs)
     for heading in ("notes", "warnings", "errors"):
         lines += _list(heading, record[heading])
+    lines += _list("forecast", record.get("forecast", {}).get("said", []))
     return "\n".join(lines)
 
 

@@ -1,6 +1,5 @@
 """Read the image folder, group near-duplicates, split, frame, and pack what the networks see into one file."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,7 +17,6 @@ from pipeline.reading import (
     Duplicates,
     Instance,
     Reading,
-    assign_splits,
     channels_of,
     choose_framing,
     cut,
@@ -32,6 +30,7 @@ from pipeline.reading import (
     windows,
 )
 from pipeline.reading.framing import Framing
+from pipeline.reading.splits import planned_splits
 from pipeline.stages.records import SPLIT_CODES, Prepared
 from pipeline.stages.seen import identity
 from pipeline.store import SPLITS, RunFolder, cached_json, digest, save_tensors
@@ -104,7 +103,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
     def build() -> Prepared:
         duplicates = near_duplicates(reading, config)
         require_clean(frame, duplicates)
-        splits = _split(reading, config, duplicates.groups)
+        splits = planned_splits(frame, duplicates.groups, config)
         framing, images, masks, _ = framed(reading, config)
         channels = channels_of(images) if config.data.channels == "auto" else config.data.channels
         used = [i for i, split in enumerate(splits) if split != "unused"]
@@ -180,29 +179,6 @@ def _missing_descriptions(written: dict[str, str], rows: list[dict[str, Any]]) -
         return []
     one = f"{len(missing)} image(s), such as {missing[0]}, have no line in data.descriptions"
     return [f"{one}: their descriptions were derived from what is measured in them."]
-
-
-def _split(reading: Reading, config: Config, groups: NDArray[np.int64]) -> list[str]:
-    """With few training images a class there is no validation split: its images stay in train, for k-fold."""
-    labels, given = reading.frame["label"].tolist(), reading.frame["split"].tolist()
-
-    def assign(val_fraction: float) -> list[str]:
-        return assign_splits(
-            labels,
-            groups,
-            given,
-            keys=reading.frame["sha256"].tolist(),
-            test_fraction=config.data.test_fraction,
-            val_fraction=val_fraction,
-            seed=config.seed,
-            train_per_class=config.data.train_per_class,
-        )
-
-    splits = assign(config.data.val_fraction)
-    smallest = min(Counter(label for label, s in zip(labels, splits, strict=True) if s == "train").values())
-    if smallest < config.data.min_for_validation and "val" not in given:
-        return assign(0.0)
-    return splits
 
 
 def _count(labels: Iterable[str], splits: list[str], name: str, split: str) -> int:

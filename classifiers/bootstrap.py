@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
+from classifiers.levels import ALPHA
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ALPHA = 0.05  # intervals are 95 %
-MIN_GROUPS = 20  # independent images; below, an interval from resampling is too narrow to be believed
 FEWEST_BEYOND = 5  # draws beyond either end of an interval; with fewer the end is not known
-MIN_SEEDS = 3  # training runs; below, the variance between runs cannot be estimated
 
 
 def spent_alpha(comparison_number: int) -> float:

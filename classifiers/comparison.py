@@ -19,7 +19,6 @@ from scipy.stats import gamma, norm
 from statsmodels.stats.contingency_tables import mcnemar
 
 from classifiers.bootstrap import (
-    ALPHA,
     Floats,
     Interval,
     Ints,
@@ -31,6 +30,7 @@ from classifiers.bootstrap import (
     wider,
 )
 from classifiers.endpoint import Endpoint, EndpointName, Tally, balanced_accuracy
+from classifiers.levels import ALPHA
 
 POWER = 0.8
 MOST_FLIPS, AT_ONCE = 20_000, 1000  # sign flips of a test, and those that are in memory

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from classifiers.bootstrap import MIN_GROUPS, Floats, Interval, Ints, draw, interval, share_interval
+from classifiers.bootstrap import Floats, Interval, Ints, draw, interval, share_interval
 from classifiers.comparison import paired, vote
+from classifiers.levels import MIN_GROUPS
 
 MILLION = 1_000_000
 Bools = NDArray[np.bool_]

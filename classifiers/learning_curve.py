@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from classifiers.bootstrap import ALPHA, Floats, Interval, Ints, draw
+from classifiers.bootstrap import Floats, Interval, Ints, draw
 from classifiers.comparison import by_generator
 from classifiers.endpoint import Endpoint, Tally
+from classifiers.levels import ALPHA
 
 MOST = 9.0  # times the images that there are: further out a power law is a guess
 

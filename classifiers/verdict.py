@@ -50,10 +50,11 @@ from typing import Literal
 
 import numpy as np
 
-from classifiers.bootstrap import ALPHA, MIN_GROUPS, MIN_SEEDS, Interval
+from classifiers.bootstrap import Interval
 from classifiers.comparison import Change, Gain
 from classifiers.endpoint import money
 from classifiers.inspection_metrics import InspectionMetrics
+from classifiers.levels import ALPHA, MIN_GROUPS, MIN_SEEDS
 
 Decision = Literal["merge", "do_not_merge", "inconclusive"]
 F1_TOLERANCE = 0.01

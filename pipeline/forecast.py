@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from statsmodels.stats.proportion import proportion_confint
 
-from classifiers.bootstrap import ALPHA, MIN_GROUPS
+from classifiers.levels import ALPHA, MIN_GROUPS
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.reading import Reading
@@ -21,6 +20,7 @@ ACCURACIES = (0.95, 0.8)  # of a classifier without synthetic images: a good one
 # (`benchmarks/gain/runs`, from 0.07 to 0.56), which tests/pipeline/test_forecast.py takes from them.
 CHANGE = 0.23
 POWER = 0.8
+Z = NormalDist().inv_cdf(1 - ALPHA / 2)
 FEW_TEST = 10  # test images of a class; below, its recall is hardly more than a guess
 
 
@@ -54,15 +54,16 @@ def forecast(reading: Reading, groups: NDArray[np.int64], config: Config) -> dic
 
 
 def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """The 95 % interval of a classifier that is right on this share of so many images."""
-    low, high = proportion_confint(accuracy * images, images, alpha=ALPHA, method="wilson")
-    return float(low), float(high)
+    """Wilson's 95 % interval of a classifier that is right on this share of so many images."""
+    centre = (accuracy * images + Z**2 / 2) / (images + Z**2)
+    reach = Z / (images + Z**2) * (accuracy * (1 - accuracy) * images + Z**2 / 4) ** 0.5
+    return centre - reach, centre + reach
 
 
 def detectable(accuracy: float, images: Sequence[int]) -> float:
     """The gain that a test with so many images of each class would show; see `forecast`."""
     variance = sum(CHANGE * (1 - accuracy) / n for n in images) / len(images) ** 2
-    return float((norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER)) * np.sqrt(variance))
+    return (Z + NormalDist().inv_cdf(POWER)) * float(variance**0.5)
 
 
 def _said(figures: Mapping[str, Any], test: Mapping[str, int], *, given: bool) -> list[str]:

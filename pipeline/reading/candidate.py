@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.reading.decode import Pixels, decode, to_mask
+from pipeline.reading.decode import Pixels, decode
 from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
 from pipeline.reading.instances import Instance, Mask, parts_of_mask, union
 from pipeline.reading.layouts import Entry
+from pipeline.reading.mask_pixels import to_mask
 from pipeline.reading.problems import BadFile, ForeignFormat
 
 

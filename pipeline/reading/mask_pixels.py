@@ -20,7 +20,6 @@ FLAT_SHARE = 0.8  # of a mask of labels lies in areas of one value
 SMALL_LABEL = 64  # values below are numbers of classes, above they may be shades of grey
 WEAK = 0.25  # of the brightest value: what is brighter and apart from all that is bright is a defect of its own
 SMALLEST_PART = 4  # pixels of such a defect; less is noise of a JPEG
-BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "bg", "ignore", "__ignore__", "void"})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.reading.account import USES, counted
 from pipeline.reading.conflicts import duplicates_of, label_conflicts, likely_notes, split_faults, split_leaks
 from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair
 from pipeline.reading.faults import faults
@@ -37,6 +38,8 @@ def inspect(
     return {
         "root": str(reading.root),
         "layout": reading.layout,
+        "files": counted(reading.account),
+        "account": [vars(one) for one in reading.account],
         "images": len(reading.images),
         "channels": channels_of(reading.images),
         "framing": choose_framing("auto", labels, reading.masks),
@@ -122,13 +125,15 @@ def render(record: dict[str, Any]) -> str:
     sizes = record["sizes"]
     stored_anew = sum(pair["certain"] for pair in record["near_duplicates"])
     lines = [
-        f"{record['root']}  ({record['layout']}, {record['images']} images, {record['channels']} channel(s))",
+        f"{record['root']}  ({record['images']} images, {record['channels']} channel(s))",
+        f"read as  {record['layout']} (data.layout gives another)",
         (
             f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
             f"{sizes['distinct']} different, {sizes['not_square']} not square"
         ),
         f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
         f"framing  {record['framing']} (what `auto` chooses)",
+        *_files(record["files"]),
         "",
         *_table(record["classes"]),
         "",
@@ -144,6 +149,12 @@ def render(record: dict[str, Any]) -> str:
     for heading in ("notes", "warnings", "errors"):
         lines += _list(heading, record[heading])
     return "\n".join(lines)
+
+
+def _files(files: dict[str, int]) -> list[str]:
+    """What became of all files of the folder, one line a use."""
+    total = f"files    {sum(files.values())}"
+    return [total, *(f"         {count} {USES[use]}" for use, count in files.items())] if files else []
 
 
 def _size(size: list[int]) -> str:

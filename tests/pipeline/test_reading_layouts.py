@@ -151,7 +151,7 @@ def test_a_missing_file_is_quarantined(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "lacks the column path and label"),
-        ("path;label\na.png;x\n", "separated by commas"),
+        ("path:label\na.png:x\n", "separated by commas"),
         ("path,label\n", "lists no images"),
         ("path,label\na.png\n", "row 2 has 1 fields"),
         ("path,label\n../a.png,x\n", r"row 2: the path '\.\./a\.png' .* leaves"),

@@ -28,15 +28,22 @@ def class_folders(tree: Tree) -> Layout:
     entries = pair_masks(inside, lambda path: (one_form(path.split("/")[0]), ""))
     loose = [path for path in tree.paths if "/" not in path]
     notes = [f"{len(loose)} file(s) outside any class folder were left alone."] if loose else []
+    roles = [name for name in tree.below() if role_of(name)]
+    if roles:
+        notes.append(f"Read as classes in spite of their names: {', '.join(roles)}.")
     notes += _hardly_classes(Counter(entry.label for entry in entries if is_picture(entry.path)))
     left_out = {**orphan_masks(inside), **{path: "outside any class folder" for path in loose if is_picture(path)}}
     return Layout("class_folders", entries, check_class_names(classes, str(root)), notes, left_out=left_out)
 
 
 def refuse_roles(tree: Tree) -> None:
-    """Raise InputError where folders are called after what they hold (images, masks, ...), which no classes are."""
-    roles = [name for name in tree.below() if role_of(name)]
-    if roles:
+    """Raise InputError where folders are called after what they hold (images, masks, ...), which no classes are.
+
+    One that is called as masks are, among others that are not, may be a class: of solder masks, for instance.
+    """
+    tops = tree.below()
+    roles = [name for name in tops if role_of(name)]
+    if roles and (roles == tops or any(role_of(name) != "masks" for name in roles)):
         raise InputError(
             f"{tree.root}: {', '.join(roles)} {'is the name' if len(roles) == 1 else 'are names'} of a data set's "
             "parts, not of classes, and no layout was recognised; put each class's images in a folder of its own, or "
@@ -64,10 +71,9 @@ def _hardly_classes(images: Counter[str]) -> list[str]:
     few = sum(count <= FEW_IMAGES for count in images.values())
     if len(images) < MANY_CLASSES or few < len(images) / 2:
         return []
-    return [
-        f"{len(images)} folders, {few} of them with {FEW_IMAGES} images at most, are hardly classes. If a folder is a "
-        "part, lot or item, put the images into class folders and name it by data.group_pattern."
-    ]
+    few_images = f"{len(images)} folders, {few} of them with {FEW_IMAGES} images at most, are hardly classes"
+    mend = "put the images into class folders and name it by data.group_pattern"
+    return [f"{few_images}. If a folder is a part, lot or item, {mend}."]
 
 
 def _holds_classes(folder: Path) -> bool:

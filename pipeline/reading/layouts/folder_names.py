@@ -2,15 +2,27 @@
 
 from pipeline.reading.names import is_good
 
+# fmt: off
 IMAGE_FOLDERS = frozenset(
-    "image images img imgs picture pictures photo photos jpegimages jpgimages pngimages rgb input inputs".split()
+    (
+        "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "jpegimages", "jpgimages",
+        "pngimages", "rgb", "input", "inputs",
+    )
 )
 MASK_FOLDERS = frozenset(
-    "mask masks label labels gt gts ground_truth groundtruth ground-truth annotation annotations annot annots seg segs "
-    "segmentation segmentations segmentationclass segmentationclasspng segmentationobject target targets".split()
+    (
+        "mask", "masks", "label", "labels", "gt", "gts", "ground_truth", "groundtruth", "ground-truth", "annotation",
+        "annotations", "annot", "annots", "seg", "segs", "segmentation", "segmentations", "segmentationclass",
+        "segmentationclasspng", "segmentationobject", "target", "targets",
+    )
 )
-UNLABELLED_FOLDERS = frozenset("train_images test_images val_images valid_images train_masks test_masks images_test "
-                               "images_train imagesets unlabeled unlabelled".split())
+OTHER_FOLDERS = frozenset(
+    (
+        "train_images", "test_images", "val_images", "valid_images", "train_masks", "test_masks", "images_train",
+        "images_test", "imagesets", "unlabeled", "unlabelled",
+    )
+)
+# fmt: on
 
 
 def role_of(name: str) -> str:
@@ -22,4 +34,4 @@ def role_of(name: str) -> str:
         return "images"
     if folded in MASK_FOLDERS:
         return "masks"
-    return "other" if folded in UNLABELLED_FOLDERS else ""
+    return "other" if folded in OTHER_FOLDERS else ""

@@ -1,4 +1,4 @@
-"""images/ beside masks/ (or img and gt, JPEGImages and SegmentationClass, ...), with classes or splits above or below."""
+"""images/ beside masks/ (img and gt, JPEGImages and SegmentationClass, ...), classes or splits above or below."""
 
 from collections import defaultdict
 from pathlib import PurePosixPath

@@ -10,7 +10,7 @@ from pipeline.reading.layouts.tree import Entry
 
 MASK_SUFFIX = "_mask"
 MASK_NAME = re.compile(
-    r"(?P<image>.+?)[ _.-](?P<word>masks?|labels?|gt|ground_?truth|seg|segmentation|annotation)(?:[ _.-]?(?P<number>\d+))?",
+    r"(?P<image>.+?)[ _.-](?P<word>masks?|labels?|gt|ground_?truth|seg|segmentation|annotation)(?:[ _.-]?\d+)?",
     re.IGNORECASE,
 )
 ORPHAN = "a mask by its name, but its image is not there"

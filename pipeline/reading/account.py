@@ -9,7 +9,6 @@ from pipeline.reading.file_listing import Listing, printable
 from pipeline.reading.layouts import Entry, Layout
 from pipeline.reading.leftovers import (
     annotation_format,
-    is_annotation_like,
     is_read_format,
     is_rubbish,
     picture_format,
@@ -70,9 +69,17 @@ def _leftover(root: Path, path: str, layout: str) -> FileUse:
         return FileUse(path, "left_out", UNLISTED if layout == "csv" else f"outside what the layout {layout} reads")
     if kind := annotation_format(root, path):
         return FileUse(path, "unused_annotation", f"{kind}: the layout {layout} does not use it")
-    if is_annotation_like(path):
-        return FileUse(path, "other", "no annotation that is known")
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in (".json", ".xml"):
+        return FileUse(path, "unused_annotation", f"{suffix[1:].upper()}: its content is no annotation that is known")
     return FileUse(path, "other")
+
+
+def reasons(uses: Sequence[FileUse]) -> dict[tuple[str, str], int]:
+    """Use and reason -> number of files, in the order of USES; the reason is left out where each file has its own."""
+    own = ("mask", "unreadable", "annotation")
+    counts = Counter((one.use, "" if one.use in own else one.reason) for one in uses)
+    return {key: counts[key] for key in sorted(counts, key=lambda key: (list(USES).index(key[0]), key[1]))}
 
 
 def counted(uses: Sequence[FileUse]) -> dict[str, int]:

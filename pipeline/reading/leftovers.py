@@ -50,8 +50,7 @@ STARTS: dict[bytes, str] = {
     b"#?RADIANCE": "Radiance",
 }
 RUBBISH = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin"})
-ANNOTATION_SUFFIXES = frozenset({".txt", ".json", ".xml", ".csv", ".yaml", ".yml"})
-YOLO_LINE = re.compile(rb"\d+( [0-9.eE+-]+){4,}\s*")
+YOLO_LINE = re.compile(rb"\d+( [0-9.eE+-]+){4,}\s*(\n|$)")
 LOOKED_AT = 1 << 16  # bytes at the start of a file
 
 
@@ -74,21 +73,14 @@ def picture_format(root: Path, path: str) -> str:
 def annotation_format(root: Path, path: str) -> str:
     """The name of the annotation format that a file's content shows; ``""`` where it is none that is known."""
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix not in ANNOTATION_SUFFIXES:
+    if suffix not in (".json", ".xml", ".txt"):
         return ""
     start = _start(root / path)
     if suffix == ".json":
         return _json_format(start)
     if suffix == ".xml":
         return "CVAT" if b"<annotations" in start else "Pascal VOC" if b"<annotation" in start else ""
-    if suffix == ".txt":
-        return "YOLO" if start and YOLO_LINE.match(start.splitlines()[0]) else ""
-    return ""
-
-
-def is_annotation_like(path: str) -> bool:
-    """Whether the ending is one that annotations have."""
-    return PurePosixPath(path).suffix.lower() in ANNOTATION_SUFFIXES
+    return "YOLO" if YOLO_LINE.match(start) else ""
 
 
 def is_read_format(path: str) -> bool:

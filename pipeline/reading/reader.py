@@ -155,7 +155,7 @@ def _candidates(path: Path, *, allow_flat: bool, source: str, layout: str) -> tu
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
-    if table.is_file():
+    if table.is_file() and (path.is_file() or layout == "auto"):
         root, found = table.parent.resolve(), read_table(table, source=source)
         listed = [place for entry in found.entries for place in (entry.path, *entry.masks)]
         return root, found, list_beside(root, listed)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reading.account import USES, counted
+from pipeline.reading.account import USES, FileUse, counted, reasons
 from pipeline.reading.conflicts import duplicates_of, label_conflicts, likely_notes, split_faults, split_leaks
 from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair
 from pipeline.reading.faults import faults
@@ -133,7 +133,7 @@ def render(record: dict[str, Any]) -> str:
         ),
         f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
         f"framing  {record['framing']} (what `auto` chooses)",
-        *_files(record["files"]),
+        *_files([FileUse(**one) for one in record["account"]]),
         "",
         *_table(record["classes"]),
         "",
@@ -151,10 +151,13 @@ def render(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _files(files: dict[str, int]) -> list[str]:
-    """What became of all files of the folder, one line a use."""
-    total = f"files    {sum(files.values())}"
-    return [total, *(f"         {count} {USES[use]}" for use, count in files.items())] if files else []
+def _files(uses: list[FileUse]) -> list[str]:
+    """What became of all files of the folder, a line for each use and reason."""
+    lines = [
+        f"         {count} {USES[use]}{': ' if reason else ''}{reason}"
+        for (use, reason), count in reasons(uses).items()
+    ]
+    return [f"files    {len(uses)}", *lines]
 
 
 def _size(size: list[int]) -> str:

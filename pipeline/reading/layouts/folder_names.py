@@ -13,13 +13,13 @@ MASK_FOLDERS = frozenset(
     (
         "mask", "masks", "label", "labels", "gt", "gts", "ground_truth", "groundtruth", "ground-truth", "annotation",
         "annotations", "annot", "annots", "seg", "segs", "segmentation", "segmentations", "segmentationclass",
-        "segmentationclasspng", "segmentationobject", "target", "targets",
+        "segmentationclasspng", "target", "targets",
     )
 )
 OTHER_FOLDERS = frozenset(
     (
         "train_images", "test_images", "val_images", "valid_images", "train_masks", "test_masks", "images_train",
-        "images_test", "imagesets", "unlabeled", "unlabelled",
+        "images_test", "imagesets", "segmentationobject", "unlabeled", "unlabelled",
     )
 )
 # fmt: on

@@ -32,6 +32,8 @@ def severstal(tree: Tree) -> Layout | None:
         return None
     rows = _rows(tree, table)
     folders = {str(PurePosixPath(path).parent) for path in pictures if PurePosixPath(path).name in rows}
+    own = {folder for folder in folders if folder.lower().startswith(PurePosixPath(table).stem.lower())}
+    folders = own if len(own) == 1 else folders  # train.csv is of train_images, whatever test_images are called
     labelled = [path for path in pictures if str(PurePosixPath(path).parent) in folders]
     if not labelled:
         raise InputError(f"{tree.root / table} names no image that is there; put train_images beside it.")

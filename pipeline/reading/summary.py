@@ -126,7 +126,7 @@ def render(record: dict[str, Any]) -> str:
     stored_anew = sum(pair["certain"] for pair in record["near_duplicates"])
     lines = [
         f"{record['root']}  ({record['images']} images, {record['channels']} channel(s))",
-        f"read as  {record['layout']} (data.layout gives another)",
+        f"read as  {record['layout']}",
         (
             f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
             f"{sizes['distinct']} different, {sizes['not_square']} not square"

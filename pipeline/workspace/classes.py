@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
 from pipeline.reading.faults import too_many_bad
 from pipeline.reading.file_listing import check_file
-from pipeline.reading.layouts.masks import MASK_SUFFIX
+from pipeline.reading.layouts.masks import MASK_SUFFIX, ORPHAN
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
 from pipeline.store import SPLITS, file_digest, write_atomically
@@ -146,6 +146,7 @@ def _read(folder: Path, config: Config) -> Reading:
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
         raise InputError(fault)
     alone = [path for path in reading.frame["path"] if Path(path).stem.endswith(MASK_SUFFIX)]
+    alone += [file.path for file in reading.account if file.reason == ORPHAN]
     if alone:
         raise InputError(f"{alone[0]} is named as a mask, but its image is not there; give both together.")
     return reading

@@ -127,9 +127,7 @@ def test_masks_that_are_inverted_over_the_set_are_turned_and_it_is_said(tmp_path
     upright = [boxes({255: ONE}), boxes({255: OTHER}), boxes({255: ONE}), boxes({255: OTHER})]
     reading = load(pairs(tmp_path, [255 - mask for mask in upright]))
     assert said(reading, "The masks are inverted: 4 of the 4")
-    assert [found is not None and np.array_equal(found, mask) for found, mask in zip(reading.masks, upright)] == [
-        True
-    ] * 4
+    assert all(np.array_equal(found, mask) for found, mask in zip(reading.masks, upright, strict=True))
     assert [len(found) for found in reading.instances] == [1, 1, 1, 1]
 
 

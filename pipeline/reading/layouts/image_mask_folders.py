@@ -19,36 +19,51 @@ CLASS_BY_MASK = (
 def image_mask_folders(tree: Tree) -> Layout | None:
     """Masks are pictures in a folder beside the images' under the image's name, with or without an ending such as _gt.
 
-    The folder directly in images/ that is no split, or the one above it, is the class; without either the mask decides.
+    The folder of masks may also lie among the images themselves. A folder above or below that is neither called so nor
+    after a split is the class; without one the mask decides, and images where no folder of masks is are unlabelled.
 
     Raises:
         InputError: no mask has the name of an image, or some images have a class folder and some have none.
     """
-    images, masks = _parts(tree)
-    if not images or not masks:
+    among, beside = _parents(tree)
+    if not among and not beside:
         return None
+    images, masks = _parts(tree, among)
     paired, orphans = _paired(images, masks)
+    if not paired and not beside:
+        return None
     if not paired:
         raise InputError(
-            f"{tree.root}: no picture in {_folders(masks, tree)} has the name of an image in {_folders(images, tree)}; "
+            f"{tree.root}: no picture in {_folder(masks, tree)} has the name of an image in {_folder(images, tree)}; "
             "give a mask the name of its image."
         )
     names, lists = mask_names(tree)
     entries = [_entry(path, images[path], tuple(paired.get(path, ()))) for path in images]
+    labelled = {images[path] for path in paired}
+    unlabelled = [one.path for one in entries if not one.label and images[one.path] not in labelled]
+    entries = [entry for entry in entries if entry.path not in set(unlabelled)]
     bare = [entry.path for entry in entries if not entry.label]
     if bare and len(bare) < len(entries):
         raise InputError(
             f"{tree.root}: {len(bare)} image(s), such as {bare[0]}, lie in no class folder, and the others do; "
             "move each into one, or all into none."
         )
-    classes = {entry.label for entry in entries} if not bare else ()
+    notes = [CLASS_BY_MASK] if bare else []
+    if unlabelled:
+        notes.append(
+            f"{len(unlabelled)} image(s), such as {unlabelled[0]!r}, have neither masks nor a class folder: they are "
+            "unlabelled and take no part."
+        )
     return Layout(
         "image_mask_folders",
         entries,
-        check_class_names(classes, str(tree.root)),
-        [CLASS_BY_MASK] if bare else [],
+        check_class_names({entry.label for entry in entries if entry.label}, str(tree.root)),
+        notes,
         annotations=lists,
-        left_out=dict.fromkeys(orphans, "a mask in a folder of masks, but no image has its name"),
+        left_out={
+            **dict.fromkeys(orphans, "a mask in a folder of masks, but no image has its name"),
+            **dict.fromkeys(unlabelled, "without masks or a class folder: unlabelled"),
+        },
         mask_names=names,
         class_by_mask=bool(bare),
     )
@@ -57,28 +72,34 @@ def image_mask_folders(tree: Tree) -> Layout | None:
 Place = tuple[str, ...]  # the folders of a file without the one that says whether it is an image or a mask
 
 
-def _parts(tree: Tree) -> tuple[dict[str, Place], dict[str, Place]]:
-    """The pictures below folders of images that have a folder of masks beside them, and those below these."""
-    beside: dict[str, set[str]] = defaultdict(set)
-    for folder in tree.folders:
+def _parents(tree: Tree) -> tuple[set[str], set[str]]:
+    """The folders where a folder of masks lies among pictures, and those where it lies beside a folder of images."""
+    filled = {str(parent) for path in tree.paths if is_picture(path) for parent in PurePosixPath(path).parents}
+    own = {str(PurePosixPath(path).parent) for path in tree.paths if is_picture(path)}
+    children: dict[str, set[str]] = defaultdict(set)
+    for folder in filled - {"."}:
         place = PurePosixPath(folder)
-        beside[str(place.parent)].add(place.name.casefold())
-    parents = {parent for parent, names in beside.items() if names & IMAGE_FOLDERS and names & MASK_FOLDERS}
+        children[str(place.parent)].add(place.name.casefold())
+    masked = {parent for parent, names in children.items() if names & MASK_FOLDERS}
+    return masked & own, {parent for parent in masked if children[parent] & IMAGE_FOLDERS}
+
+
+def _parts(tree: Tree, among: set[str]) -> tuple[dict[str, Place], dict[str, Place]]:
+    """The pictures below folders of images, and those below folders of masks.
+
+    Where masks lie among images, pictures in other folders are images as well, if these may be classes.
+    """
     images: dict[str, Place] = {}
     masks: dict[str, Place] = {}
-    for path in tree.paths:
+    for path in filter(is_picture, tree.paths):
         folders = PurePosixPath(path).parent.parts
-        depth = next((k for k in range(len(folders)) if _joined(folders[:k]) in parents), None)
-        if depth is None or not is_picture(path):
-            continue
-        role = role_of(folders[depth])
-        if role:
+        depth = next((k for k, name in enumerate(folders) if role_of(name)), None)
+        if depth is not None:
+            role = role_of(folders[depth])
             {"images": images, "masks": masks}.get(role, {})[path] = (*folders[:depth], *folders[depth + 1 :])
+        elif among and (folders or "." in among):
+            images[path] = folders
     return images, masks
-
-
-def _joined(parts: tuple[str, ...]) -> str:
-    return "/".join(parts) or "."
 
 
 def _paired(images: dict[str, Place], masks: dict[str, Place]) -> tuple[dict[str, list[str]], list[str]]:
@@ -112,5 +133,5 @@ def _entry(path: str, place: Place, masks: tuple[str, ...]) -> Entry:
     return Entry(path, one_form(classes[-1]) if classes else "", splits[0] if splits else "", masks)
 
 
-def _folders(paths: dict[str, Place], tree: Tree) -> str:
+def _folder(paths: dict[str, Place], tree: Tree) -> str:
     return str(tree.root / PurePosixPath(next(iter(paths))).parent)

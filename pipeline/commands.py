@@ -46,6 +46,9 @@ def inspect_command(
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Make a few training steps, and say how long a run takes here.")
     ] = False,
+    layout: Annotated[
+        str | None, typer.Option(help="How to read the folder, as data.layout; auto recognises it.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Show what is in DATASET, what is wrong with it and what a run could find out; status 2 if a run would stop.
@@ -55,7 +58,8 @@ def inspect_command(
     from pipeline.config import load_config
     from pipeline.reading import render
 
-    config = load_config(None, overrides)
+    chosen = [f"data.layout={layout}"] if layout else []
+    config = load_config(None, [*(overrides or []), *chosen])
     found = inspect_dataset(dataset, config, pairs)
     if rehearse and not found["errors"]:
         from pipeline.rehearsal import rehearse as rehearsed
@@ -74,7 +78,9 @@ def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) 
     from pipeline.reading import duplicates_of, inspect, load, write_pairs
 
     data = config.data
-    reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
+    reading = load(
+        dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern, layout=data.layout
+    )
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)

@@ -31,6 +31,19 @@ class Section(BaseModel):
 class DataConfig(Section):
     """How the image folder is read and split."""
 
+    layout: Literal[
+        "auto",
+        "mvtec_loco",
+        "mvtec",
+        "visa",
+        "dagm",
+        "kolektor",
+        "severstal",
+        "image_mask_folders",
+        "mask_pairs",
+        "split_folders",
+        "class_folders",
+    ] = Field(default="auto", description="How a folder is read; auto recognises it, see docs/data.md.")
     image_size: Literal[32, 64, 128] = Field(
         default=64, description="Side of the square images that the networks see, in pixels."
     )

@@ -1,14 +1,15 @@
 """One candidate image and its mask: headers first, pixels once they are known to be harmless."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.reading.decode import Pixels, decode, to_mask
+from pipeline.reading.decode import Pixels, decode
 from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
 from pipeline.reading.instances import Instance, Mask, parts_of_mask, union
 from pipeline.reading.layouts import Entry
+from pipeline.reading.mask_pixels import NO_NAMES, MaskNames, fitted, read_marks
 from pipeline.reading.problems import BadFile, ForeignFormat
 
 
@@ -23,7 +24,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, mask of 0 and 255, and instances."""
+    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, mask of 0 and 255, and instances.
+
+    `resized` says that a mask of another size was brought to the image's.
+    """
 
     entry: Entry
     pixels: Pixels
@@ -31,6 +35,7 @@ class Decoded:
     sha256: str
     mask: Mask | None
     instances: tuple[Instance, ...]
+    resized: bool = False
 
 
 def open_entry(root: Path, entry: Entry, max_pixels: int) -> Opened:
@@ -50,32 +55,51 @@ def _mask_header(root: Path, name: str, max_pixels: int) -> Header:
         raise BadFile("mask_unreadable", f"its mask {name}: {error or 'not an image'}") from error
 
 
-def decode_entry(root: Path, item: Opened, background: tuple[int, int, int]) -> Decoded:
-    """Decode a candidate and its masks; of these every connected part is an instance. Raises BadFile."""
+def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], names: MaskNames = NO_NAMES) -> Decoded:
+    """Decode a candidate and its masks; of these every connected part is an instance. Raises BadFile.
+
+    An instance has the class that ``names`` gives to its value in the mask, else the image's.
+    """
     entry, data = item.entry, _bytes(root / item.entry.path)
     pixels, mode = decode(data, item.header, background)
     height, width = pixels.shape[:2]
     if entry.size not in (None, (width, height)):
         said = " x ".join(map(str, entry.size or ()))
         raise BadFile("annotation_size", f"the image is {width} x {height}, its annotation is of {said}")
-    masks = [_decode_mask(root, *named, (height, width)) for named in zip(entry.masks, item.mask_headers, strict=True)]
-    marked = (part for mask in masks for part in parts_of_mask(entry.label, mask))
-    instances = (*(entry.instances or ()), *marked)
+    masks = [_decode_mask(root, *named) for named in zip(entry.masks, item.mask_headers, strict=True)]
+    fitting = [_fitted(mask, (height, width), name) for mask, name in zip(masks, entry.masks, strict=True)]
+    marked = [_marks(mask, names, name) for mask, name in zip(fitting, entry.masks, strict=True)]
+    parts = (part for marks in marked for label, mask in marks.items() for part in parts_of_mask(label, mask))
+    own = (replace(part, label=part.label or entry.label) for part in parts)
+    instances = (*(entry.instances or ()), *own)
     known = bool(masks) or entry.instances is not None
     mask = union(instances, height, width) if known else None
-    return Decoded(entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask, instances)
+    resized = any(one.shape[:2] != (height, width) for one in masks)
+    return Decoded(entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask, instances, resized)
 
 
-def _decode_mask(root: Path, name: str, header: Header, shape: tuple[int, int]) -> Mask:
+def _decode_mask(root: Path, name: str, header: Header) -> Pixels:
     try:
-        mask = to_mask(decode(_bytes(root / name), header, (0, 0, 0))[0])
+        return decode(_bytes(root / name), header, (0, 0, 0))[0]
     except BadFile as bad:
-        kind = bad.kind if bad.kind == "mask_grey" else "mask_unreadable"
-        raise BadFile(kind, f"its mask {name}: {bad}") from bad
-    if mask.shape != shape:
+        raise BadFile("mask_unreadable", f"its mask {name}: {bad}") from bad
+
+
+def _fitted(mask: Pixels, shape: tuple[int, int], name: str) -> Pixels:
+    if mask.shape[:2] == shape:
+        return mask
+    resized = fitted(mask, shape)
+    if resized is None:
         detail = f"the image is {shape[1]} x {shape[0]}, its mask {name} {mask.shape[1]} x {mask.shape[0]}"
         raise BadFile("mask_size", detail)
-    return mask
+    return resized
+
+
+def _marks(mask: Pixels, names: MaskNames, name: str) -> dict[str, Mask]:
+    try:
+        return read_marks(mask, names)
+    except BadFile as bad:
+        raise BadFile(bad.kind, f"its mask {name}: {bad}") from bad
 
 
 def _bytes(path: Path) -> bytes:

@@ -17,7 +17,7 @@ def duplicates_of(reading: Reading, threshold: float = THRESHOLD) -> Duplicates:
     return find_duplicates(
         reading.images,
         reading.frame["sha256"].tolist(),
-        threshold=1 if (reading.frame["group"] != "").any() else threshold,
+        threshold=threshold if reading.groups_by_name or not (reading.frame["group"] != "").any() else 1,
         known=reading.frame["group"].tolist(),
         splits=reading.frame["split"].tolist(),
     )

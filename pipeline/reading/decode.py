@@ -14,7 +14,6 @@ from pipeline.reading.problems import BadFile
 Pixels = NDArray[Any]  # uint8 or uint16, checked on decoding
 GREY_TOLERANCE = 4  # grey levels between channels: JPEG chroma rounding leaves up to this much on a grey picture
 BACKGROUND = (255, 255, 255)  # RGB, behind what is transparent
-MASK_SHARE = 0.95  # of a mask's pixels lie near black or near its brightest value; the rest may be an anti-aliased edge
 
 
 def decode(data: bytes, header: Header, background: tuple[int, int, int] = BACKGROUND) -> tuple[Pixels, str]:
@@ -94,17 +93,3 @@ def to_eight_bits(pixels: Pixels, white: int) -> NDArray[np.uint8]:
         return pixels
     scaled: NDArray[np.uint8] = np.rint(pixels.astype(np.float64) * (255 / white)).astype(np.uint8)
     return scaled
-
-
-def to_mask(pixels: Pixels) -> NDArray[np.uint8]:
-    """Make a mask 0 or 255: a defect is whatever is brighter than half of the mask's brightest pixel.
-
-    ``pixels`` as from ``decode``; label values 0 and 1 work as 0 and 255 do. Raises BadFile (mask_grey) for a picture.
-    """
-    grey = pixels.max(axis=2) if pixels.ndim == 3 else pixels
-    brightest = int(grey.max())
-    inside = grey > brightest / 2
-    clear = np.where(inside, grey >= 0.9 * brightest, grey <= 0.1 * brightest)
-    if clear.mean() < MASK_SHARE:
-        raise BadFile("mask_grey", "it is not black and white; a picture of its own needs a stem of its own")
-    return np.where(inside, 255, 0).astype(np.uint8)

@@ -2,8 +2,9 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.reading.problems import BadFile, Problem
@@ -11,12 +12,21 @@ from pipeline.reading.problems import BadFile, Problem
 
 @dataclass
 class Listing:
-    """Regular files and folders relative to the root, sorted; refused files; how many were hidden or special."""
+    """Regular files and folders relative to the root, sorted; refused files; hidden ones, and pipes and devices.
+
+    A hidden folder is one of `hidden`, whatever it holds.
+    """
 
     paths: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    ignored: int = 0
+    hidden: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+
+    @property
+    def ignored(self) -> int:
+        """How many files were hidden or special."""
+        return len(self.hidden) + len(self.special)
 
 
 def list_files(root: Path) -> Listing:
@@ -36,12 +46,29 @@ def list_files(root: Path) -> Listing:
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name.startswith((".", "__MACOSX")):
-                listing.ignored += 1
+                listing.hidden.append(relative)
             elif entry.is_dir(follow_symlinks=False):
                 pending.append(relative)
                 listing.folders.append(relative)
             else:
                 _add(listing, root, relative)
+    listing.paths.sort()
+    return listing
+
+
+def list_beside(root: Path, paths: Sequence[str]) -> Listing:
+    """The files in ``root`` and in the folders of ``paths``, which a manifest lists; others below are not looked at."""
+    listing = Listing()
+    for folder in sorted({"", *(str(PurePosixPath(path).parent).removeprefix(".") for path in paths)}):
+        try:
+            if not (root / folder).resolve().is_relative_to(root):
+                continue
+            files = [entry for entry in os.scandir(root / folder) if not entry.is_dir()]
+        except (OSError, RuntimeError, ValueError):
+            continue  # the reader says of each listed file what is wrong
+        for entry in files:
+            relative = f"{folder}/{entry.name}" if folder else entry.name
+            (listing.hidden if entry.name.startswith((".", "__MACOSX")) else listing.paths).append(relative)
     listing.paths.sort()
     return listing
 
@@ -55,7 +82,7 @@ def _add(listing: Listing, root: Path, relative: str) -> None:
     if regular:
         listing.paths.append(relative)
     else:
-        listing.ignored += 1
+        listing.special.append(relative)
 
 
 def check_file(root: Path, relative: str) -> bool:

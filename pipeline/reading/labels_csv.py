@@ -4,90 +4,77 @@
 near-duplicates are looked for.
 """
 
-import csv
-import io
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.reading.csv_text import Row, read_rows
 from pipeline.reading.layouts import SPLIT_NAMES, Entry, Layout
-from pipeline.reading.names import check_class_name, check_class_names
+from pipeline.reading.listed_paths import ListedPaths
+from pipeline.reading.names import check_class_name, check_class_names, one_form
+
+__all__ = ["read_rows", "read_table"]
 
 
 def read_table(path: Path, *, source: str = "real") -> Layout:
     """Read and check every row before any image is touched.
 
-    Of a manifest that a run wrote, rows of the other ``source``, real or synthetic, are left out with a note. Raises
-    InputError naming the row: missing columns, empty or repeated paths, paths that leave the folder, bad labels,
-    unknown splits, or a split given for some rows only.
+    Of a manifest that a run wrote, rows of the other ``source``, real or synthetic, are left out with a note. Rows of
+    one image that agree in all but the mask are one. Raises InputError naming the row: missing columns, empty paths,
+    two rows of one image that disagree, paths that leave the folder, bad labels, unknown splits, or a split given for
+    some rows only.
     """
-    rows = read_rows(path)
+    rows, notes = read_rows(path)
+    if rows and "spot" in rows[0][1]:
+        raise InputError(f"{path}: the column spot is called group now; rename it in the first line.")
     other = "synthetic" if source == "real" else "real"
     chosen = [(line, row) for line, row in rows if row.get("source", "") != other]
-    entries = [_entry(path, line, row) for line, row in chosen]
+    paths = ListedPaths(path.parent.resolve())
+    entries: dict[str, tuple[int, Entry]] = {}
+    for line, row in chosen:
+        entry = _entry(path, line, row, paths)
+        first = entries.get(entry.path)
+        entries[entry.path] = (line, entry) if first is None else (first[0], _merged(path, first, line, entry))
     if not entries:
         which = f"{source} images" if rows else "images"
         raise InputError(f"{path} lists no {which}; give one row an image under the header path,label.")
-    first: dict[str, int] = {}
-    for (line, _), entry in zip(chosen, entries, strict=True):
-        if entry.path in first:
-            raise InputError(f"{path}: rows {first[entry.path]} and {line} both list {entry.path!r}; keep one.")
-        first[entry.path] = line
-    if len({bool(entry.split) for entry in entries}) > 1:
+    found = [entry for _, entry in entries.values()]
+    if len({bool(entry.split) for entry in found}) > 1:
         raise InputError(f"{path}: some rows name a split and some do not; name one for every row or for none.")
-    dropped = len(rows) - len(chosen)
-    notes = [f"{dropped} {other} row(s) were left out: only {source} images are read."] if dropped else []
-    return Layout("csv", entries, check_class_names({entry.label for entry in entries}, str(path)), notes)
+    if len(found) < len(chosen):
+        notes.append(f"{len(chosen) - len(found)} row(s) list an image again and say the same.")
+    left_out = {row["path"]: f"a {other} image" for line, row in rows if row.get("source", "") == other}
+    if left_out:
+        notes.append(f"{len(rows) - len(chosen)} {other} row(s) were left out: only {source} images are read.")
+    return Layout(
+        "csv",
+        found,
+        check_class_names({entry.label for entry in found}, str(path)),
+        [*notes, *paths.notes()],
+        annotations=(path.name,),
+        left_out=left_out,
+    )
 
 
-def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Every row with the number of its line; InputError where the file cannot be read or lacks path or label."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in ("path", "label") if name not in header]
-        if missing:
-            raise InputError(
-                f"{path} lacks the column {' and '.join(missing)}; its first line must be "
-                "path,label[,split][,mask][,group], separated by commas."
-            )
-        if "spot" in header:
-            raise InputError(f"{path}: the column spot is called group now; rename it in the first line.")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            if row and len(row) != len(header):
-                raise InputError(f"{path}: row {number} has {len(row)} fields, not {len(header)}; quote commas.")
-            if row:
-                rows.append((number, dict(zip(header, row, strict=True))))
-        return rows
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; save it as CSV UTF-8.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from error
-    except csv.Error as error:
-        raise InputError(f"{path} is not a well-formed CSV file ({error}); check its quotes.") from error
+def _merged(path: Path, first: tuple[int, Entry], line: int, again: Entry) -> Entry:
+    """The entry of two rows of one image, with the masks of both. Raises InputError where they disagree."""
+    entry = first[1]
+    if replace(again, masks=()) != replace(entry, masks=()):
+        raise InputError(f"{path}: rows {first[0]} and {line} both list {entry.path!r}; keep one.")
+    return replace(entry, masks=tuple(dict.fromkeys([*entry.masks, *again.masks])))
 
 
-def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
+def _entry(path: Path, line: int, row: Row, paths: ListedPaths) -> Entry:
     where = f"{path}, row {line}"
     split = row.get("split", "").strip()
     if split and split.lower() not in SPLIT_NAMES:
         raise InputError(f"{where}: split {split!r} is unknown; use train, val or test.")
-    image, mask = row["path"], row.get("mask", "")
+    label = check_class_name(one_form(row["label"].strip(" \t")), where)
+    mask = row.get("mask", "")
     return Entry(
-        _inside(where, image),
-        check_class_name(row["label"], where),
+        paths.find(where, row["path"]),
+        label,
         SPLIT_NAMES.get(split.lower(), ""),
-        (_inside(where, mask),) if mask else (),
+        (paths.find(where, mask),) if mask.strip() else (),
         row.get("group", "").strip(),
     )
-
-
-def _inside(where: str, name: str) -> str:
-    """``name`` in its plain form; rows must not reach outside the manifest's folder."""
-    pure = PurePosixPath(name)
-    if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or name[1:3] == ":\\":
-        raise InputError(
-            f"{where}: the path {name!r} is empty or leaves the folder of the CSV file; use one inside it."
-        )
-    return str(pure)

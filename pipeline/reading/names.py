@@ -59,3 +59,8 @@ def check_class_names(names: Iterable[str], where: str = "") -> list[str]:
             "rename one of each pair, or merge them."
         )
     return distinct
+
+
+def one_form(name: str) -> str:
+    """The name in Unicode's composed form (NFC): what a Mac and a Windows machine write of one name becomes one."""
+    return unicodedata.normalize("NFC", name)

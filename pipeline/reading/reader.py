@@ -13,15 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.reading.account import FileUse, account, account_notes
 from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.decode_memory import require_memory
-from pipeline.reading.file_listing import list_files, printable
-from pipeline.reading.grouping import groups_by_path
+from pipeline.reading.file_listing import Listing, list_beside, list_files, printable
+from pipeline.reading.grouping import groups_by_path, groups_of_versions
 from pipeline.reading.header import own_pixel_cap
 from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, Tree, find_layout, flat
+from pipeline.reading.mask_rules import about_masks, classes_by_mask, upright_masks
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
 
@@ -46,7 +48,8 @@ class Reading:
     ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order, as are ``instances``: the single defects of
     each image.
     ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; None
-    where no image has 16 bits.
+    where no image has 16 bits. ``account`` says what became of every file of the folder. With ``groups_by_name`` the
+    groups are versions of one picture by their names, and other images may show one thing too.
     """
 
     root: Path
@@ -60,6 +63,8 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
     white: int | None = None
+    account: list[FileUse] = field(default_factory=list)
+    groups_by_name: bool = False
 
 
 def load(
@@ -70,70 +75,97 @@ def load(
     allow_flat: bool = False,
     source: str = "real",
     group_pattern: str | None = None,
+    layout: str = "auto",
 ) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
     With ``allow_flat``, a folder without sub-folders is one class without a name. Of a manifest that a run wrote, only
     the rows of one ``source`` are read, real or synthetic. ``group_pattern`` finds groups in the paths
-    (`groups_by_path`) where a manifest names none. Raises InputError when there is nothing to read: no such path, no
-    class folders, no image; and when the pattern fits no path.
+    (`groups_by_path`) where a manifest names none. ``layout`` is one of LAYOUTS, or auto. Raises InputError when there
+    is nothing to read: no such path, no class folders, no image; and when the pattern fits no path.
     """
-    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat, source=source)
+    root, found, listing = _candidates(path, allow_flat=allow_flat, source=source, layout=layout)
+    problems = listing.problems
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
-            layout.entries, lambda entry: entry.path, lambda entry: open_entry(root, entry, max_pixels)
+            found.entries, lambda entry: entry.path, lambda entry: open_entry(root, entry, max_pixels)
         )
         problems = problems + bad
         if not opened:
             raise InputError(_nothing_readable(path, problems))
         require_memory(path, [item.header.width * item.header.height for item in opened])
         decoded, bad, _ = _each(
-            opened, lambda item: item.entry.path, lambda item: decode_entry(root, item, background), stage="read"
+            opened,
+            lambda item: item.entry.path,
+            lambda item: decode_entry(root, item, background, found.mask_names),
+            stage="read",
         )
     problems = sorted(problems + bad, key=lambda problem: problem.path)
     if not decoded:
         raise InputError(_nothing_readable(path, problems))
+    decoded, about = upright_masks(decoded)
+    if found.class_by_mask:
+        decoded, about_classes = classes_by_mask(decoded)
+        about += about_classes
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
-    white, notes = _common_scale(decoded)
+    white, scaled = _common_scale(decoded)
     images = [to_eight_bits(item.pixels, white or 255) for item in decoded]
     frame = _frame(decoded, images)
-    if group_pattern is not None and not (frame["group"] != "").any():
-        frame["group"], about_groups = groups_by_path(frame["path"].tolist(), group_pattern)
-        notes = [*notes, *about_groups]
-    ignored += foreign
-    if ignored:
-        notes = [f"{ignored} hidden file(s) or file(s) of other formats were ignored.", *notes]
+    about_groups, groups_by_name = _group(frame, group_pattern)
+    uses = account(root, listing, found, [item.entry for item in decoded], problems)
+    ignored = foreign if found.name == "csv" else foreign + listing.ignored
+    notes = [*found.notes, *_ignored_note(uses, ignored), *about, *scaled, *about_groups]
     return Reading(
         root=root,
-        layout=layout.name,
-        classes=layout.classes,
+        layout=found.name,
+        classes=sorted({*found.classes, *frame["label"]}) if found.class_by_mask else found.classes,
         frame=frame,
         problems=problems,
         images=images,
         masks=[item.mask for item in decoded],
         instances=[item.instances for item in decoded],
-        notes=[*layout.notes, *notes, *describe(decoded, images)],
+        notes=[*notes, *describe(decoded, images), *about_masks(decoded)],
         ignored=ignored,
         white=white,
+        account=uses,
+        groups_by_name=groups_by_name,
     )
 
 
-def _candidates(path: Path, *, allow_flat: bool, source: str) -> tuple[Path, Layout, list[Problem], int]:
+def _group(frame: pd.DataFrame, pattern: str | None) -> tuple[list[str], bool]:
+    """Fill the column ``group`` where the data set names none; notes, and whether only versions were grouped."""
+    if (frame["group"] != "").any():
+        return [], False
+    paths = frame["path"].tolist()
+    frame["group"], notes = groups_of_versions(paths) if pattern is None else groups_by_path(paths, pattern)
+    return notes, pattern is None and bool(notes)
+
+
+def _ignored_note(uses: Sequence[FileUse], ignored: int) -> list[str]:
+    """What is said of files that are no images: the formats by name, and the count of the others."""
+    others = ignored - sum(one.use in ("other_format", "unused_annotation") for one in uses)
+    rest = [f"{others} hidden file(s) or file(s) of other formats were ignored."] if others > 0 else []
+    return [*account_notes(uses), *rest]
+
+
+def _candidates(path: Path, *, allow_flat: bool, source: str, layout: str) -> tuple[Path, Layout, Listing]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
-    if table.is_file():
-        return table.parent.resolve(), read_table(table, source=source), [], 0
+    if table.is_file() and (path.is_file() or layout == "auto"):
+        root, found = table.parent.resolve(), read_table(table, source=source)
+        listed = [place for entry in found.entries for place in (entry.path, *entry.masks)]
+        return root, found, list_beside(root, listed)
     root = path.resolve()
     listing = list_files(root)
     if not listing.paths and not listing.problems:
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
     tree = Tree(root, listing.paths, listing.folders)
-    layout = flat(tree) if allow_flat and not listing.folders else find_layout(tree)
-    return root, layout, listing.problems, listing.ignored
+    found = flat(tree) if allow_flat and not listing.folders else find_layout(tree, layout)
+    return root, found, listing
 
 
 def progress_of(stage: str, total: int) -> AbstractContextManager["Progress | None"]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.reading.account import USES, FileUse, counted, reasons
 from pipeline.reading.conflicts import duplicates_of, label_conflicts, likely_notes, split_faults, split_leaks
 from pipeline.reading.duplicates import THRESHOLD, Duplicates, Pair
 from pipeline.reading.faults import faults
@@ -37,6 +38,8 @@ def inspect(
     return {
         "root": str(reading.root),
         "layout": reading.layout,
+        "files": counted(reading.account),
+        "account": [vars(one) for one in reading.account],
         "images": len(reading.images),
         "channels": channels_of(reading.images),
         "framing": choose_framing("auto", labels, reading.masks),
@@ -122,13 +125,15 @@ def render(record: dict[str, Any]) -> str:
     sizes = record["sizes"]
     stored_anew = sum(pair["certain"] for pair in record["near_duplicates"])
     lines = [
-        f"{record['root']}  ({record['layout']}, {record['images']} images, {record['channels']} channel(s))",
+        f"{record['root']}  ({record['images']} images, {record['channels']} channel(s))",
+        f"read as  {record['layout']}",
         (
             f"sizes    {_size(sizes['smallest'])} to {_size(sizes['largest'])}, median {_size(sizes['median'])}, "
             f"{sizes['distinct']} different, {sizes['not_square']} not square"
         ),
         f"modes    {', '.join(f'{mode} {count}' for mode, count in record['modes'].items())}",
         f"framing  {record['framing']} (what `auto` chooses)",
+        *_files([FileUse(**one) for one in record["account"]]),
         "",
         *_table(record["classes"]),
         "",
@@ -145,6 +150,15 @@ def render(record: dict[str, Any]) -> str:
         lines += _list(heading, record[heading])
     lines += _list("forecast", record.get("forecast", {}).get("said", []))
     return "\n".join(lines)
+
+
+def _files(uses: list[FileUse]) -> list[str]:
+    """What became of all files of the folder, a line for each use and reason."""
+    lines = [
+        f"         {count} {USES[use]}{': ' if reason else ''}{reason}"
+        for (use, reason), count in reasons(uses).items()
+    ]
+    return [f"files    {len(uses)}", *lines]
 
 
 def _size(size: list[int]) -> str:

@@ -114,7 +114,7 @@ def _origins(reading: Reading, path: Path) -> list[str]:
     stated: dict[str, str] = {}
     if reading.layout == "csv":
         table = path if path.is_file() else path / "manifest.csv"
-        stated = {str(PurePosixPath(row["path"])): row.get("generator", "").strip() for _, row in read_rows(table)}
+        stated = {str(PurePosixPath(row["path"])): row.get("generator", "").strip() for _, row in read_rows(table)[0]}
     return [mask_secrets(stated.get(name) or f"{reading.root.name}/{name}") for name in reading.frame["path"]]
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import pandas as pd
 
 from pipeline.config import Config
@@ -16,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.reading import Problem, Reading, check_class_name, check_class_names, find_duplicates, load
 from pipeline.reading.faults import too_many_bad
 from pipeline.reading.file_listing import check_file
-from pipeline.reading.layouts.masks import MASK_SUFFIX
+from pipeline.reading.layouts.masks import MASK_SUFFIX, ORPHAN
 from pipeline.reading.problems import BadFile
 from pipeline.reading.splits import ranks
 from pipeline.store import SPLITS, file_digest, write_atomically
@@ -146,6 +148,7 @@ def _read(folder: Path, config: Config) -> Reading:
     if fault := too_many_bad(reading, config.data.max_bad_fraction):
         raise InputError(fault)
     alone = [path for path in reading.frame["path"] if Path(path).stem.endswith(MASK_SUFFIX)]
+    alone += [file.path for file in reading.account if file.reason == ORPHAN]
     if alone:
         raise InputError(f"{alone[0]} is named as a mask, but its image is not there; give both together.")
     return reading
@@ -272,9 +275,8 @@ def _with_mask(workspace: Workspace, row: Row, reading: Reading, i: int | None) 
     """The row of an image; if it had no mask and came again with one, as number `i`, with that."""
     if i is None or row.mask or not reading.frame["mask"].iloc[i]:
         return row
-    image = reading.frame.iloc[i]
-    mask = f"{Path(row.path).with_suffix('')}_mask{Path(image['mask']).suffix.lower()}"
-    _copy(reading.root / image["mask"], workspace.images / mask)
+    mask = f"{Path(row.path).with_suffix('')}{MASK_SUFFIX}.png"
+    _write_mask(reading, i, workspace.images / mask)
     return replace(row, mask=mask)
 
 
@@ -282,12 +284,18 @@ def _copied(workspace: Workspace, name: str, reading: Reading, i: int, place: _P
     image = reading.frame.iloc[i]
     stem = f"{name}/{image['sha256'][:16]}"
     path = stem + Path(image["path"]).suffix.lower()
-    mask = f"{stem}_mask{Path(image['mask']).suffix.lower()}" if image["mask"] else ""
-    for source, target in ((image["path"], path), (image["mask"], mask)):
-        if source:
-            _copy(reading.root / source, workspace.images / target)
+    mask = f"{stem}{MASK_SUFFIX}.png" if image["mask"] else ""
+    _copy(reading.root / image["path"], workspace.images / path)
+    if mask:
+        _write_mask(reading, i, workspace.images / mask)
     added = datetime.now(UTC).isoformat(timespec="seconds")
     return Row(path, name, place.split, mask, place.group, image["sha256"], added, Path(image["path"]).name)
+
+
+def _write_mask(reading: Reading, i: int, target: Path) -> None:
+    """Write what all masks of an image mark, as it was read: of one value, upright and in the image's size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, cv2.imencode(".png", np.asarray(reading.masks[i]))[1].tobytes())
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.reading.file_listing import check_file
-from pipeline.reading.layouts.masks import MASK_SUFFIX
+from pipeline.reading.layouts.masks import image_stem
 from pipeline.reading.problems import BadFile
 from pipeline.store import read_json, write_json
 from pipeline.workspace.folder import Workspace
@@ -69,7 +69,7 @@ def _is_own(path: Path) -> bool:
 
 def _subject(file: Path) -> str:
     """What an image and its mask have in common."""
-    return file.stem.removesuffix(MASK_SUFFIX)
+    return image_stem(file.stem)
 
 
 def _state(file: Path) -> State:

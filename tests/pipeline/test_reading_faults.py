@@ -119,7 +119,8 @@ def test_other_formats_are_ignored_with_a_count_whatever_their_name(tmp_path: Pa
     put(tmp_path, "dent/.DS_Store", b"\0\0\0\1")
     reading = read_dataset(tmp_path)
     assert (len(reading.images), reading.problems, reading.ignored) == (12, [], 3)
-    assert any(note.startswith("3 ") for note in reading.notes)
+    assert any(note.startswith("1 of 13 pictures are GIF (1), which are not read") for note in reading.notes)
+    assert any(note.startswith("2 hidden file(s) or file(s) of other formats") for note in reading.notes)
 
 
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The layouts that are recognised, what they say about class, split and mask, and what they refuse."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from pipeline.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.reading import load, read_dataset
+from pipeline.reading import Reading, load, read_dataset
+from pipeline.reading.layouts import LAYOUTS
 from tests.pipeline.samples import folder, save, texture
 
 
@@ -151,7 +154,7 @@ def test_a_missing_file_is_quarantined(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "lacks the column path and label"),
-        ("path;label\na.png;x\n", "separated by commas"),
+        ("path:label\na.png:x\n", "separated by commas"),
         ("path,label\n", "lists no images"),
         ("path,label\na.png\n", "row 2 has 1 fields"),
         ("path,label\n../a.png,x\n", r"row 2: the path '\.\./a\.png' .* leaves"),
@@ -174,3 +177,276 @@ def test_a_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path.write_bytes("path,label\n\u00fc.png,x\n".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
         read_dataset(path)
+
+
+NOTHING = np.zeros((64, 64), np.uint8)
+
+
+def put(root: Path, name: str, seed: int) -> None:
+    save(root / name, texture(seed))
+
+
+def described(reading: Reading) -> dict[str, tuple[str, str, str]]:
+    rows = reading.frame[["path", "label", "split", "mask"]].itertuples(index=False)
+    return {path: (label, split, mask_path) for path, label, split, mask_path in rows}
+
+
+def test_the_setting_names_every_layout() -> None:
+    assert get_args(DataConfig.model_fields["layout"].annotation) == ("auto", *LAYOUTS)
+
+
+@pytest.mark.parametrize("names", [("images", "masks"), ("img", "GT"), ("Image", "ground_truth"), ("images", "labels")])
+def test_images_and_masks_in_folders_with_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    for k, label in enumerate(("dent", "hole")):
+        for i in range(2):
+            put(tmp_path, f"{names[0]}/{label}/{i}.jpg", 10 * k + i)
+            save(tmp_path / names[1] / label / f"{i}{'_mask' if i else ''}.png", mask())
+    reading = load(tmp_path)
+    assert reading.layout == "image_mask_folders" and reading.classes == ["dent", "hole"]
+    assert described(reading)[f"{names[0]}/hole/1.jpg"] == ("hole", "", f"{names[1]}/hole/1_mask.png")
+    assert all(found is not None and np.array_equal(found, mask()) for found in reading.masks)
+
+
+@pytest.mark.parametrize("form", ["{split}/{kind}/{i}.png", "{kind}/{split}/{i}.png"])
+def test_flat_images_and_masks_get_their_class_from_the_mask(tmp_path: Path, form: str) -> None:
+    for s, split in enumerate(("train", "test")):
+        for i in range(3):
+            put(tmp_path, form.format(kind="images", split=split, i=i), 10 * s + i)
+            if i:
+                save(tmp_path / form.format(kind="masks", split=split, i=i), mask() if i == 1 else NOTHING)
+    reading = load(tmp_path)
+    assert {(split, Path(path).stem): label for path, (label, split, _) in described(reading).items()} == {
+        (split, str(i)): "defect" if i == 1 else "good" for split in ("train", "test") for i in range(3)
+    }
+    assert reading.classes == ["defect", "good"]
+    assert any("masks decide" in note for note in reading.notes)
+    assert any("2 image(s) have a defect, 4 are 'good' (2 of them without a mask)" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize("form", ["{label}/{i}.png", "{label}/images/{i}.png", "train/{label}/images/{i}.png"])
+def test_masks_in_a_folder_of_each_class(tmp_path: Path, form: str) -> None:
+    for i in range(2):
+        put(tmp_path, form.format(label="dent", i=i), i)
+        put(tmp_path, form.format(label="good", i=i), 20 + i)
+        where = Path(form.format(label="dent", i=i)).parent
+        save(tmp_path / (where.parent if where.name == "images" else where) / "masks" / f"{i}.png", mask())
+    reading = load(tmp_path)
+    assert reading.frame["label"].value_counts().to_dict() == {"dent": 2, "good": 2}
+    assert [found is not None for found in reading.masks] == [True, True, False, False]
+
+
+def test_masks_among_images_without_classes(tmp_path: Path) -> None:
+    for i in range(3):
+        put(tmp_path, f"{i}.png", i)
+    save(tmp_path / "mask" / "1.png", mask())
+    assert load(tmp_path).frame["label"].tolist() == ["defect", "good", "good"]
+
+
+def test_images_of_a_split_without_masks_are_unlabelled(tmp_path: Path) -> None:
+    for i in range(2):
+        put(tmp_path, f"train/images/{i}.png", i)
+        put(tmp_path, f"test/images/{i}.png", 10 + i)
+        save(tmp_path / "train" / "masks" / f"{i}.png", mask() if i else NOTHING)
+    reading = load(tmp_path)
+    assert reading.frame["path"].tolist() == ["train/images/1.png", "train/images/0.png"]
+    assert any("2 image(s), such as 'test/images/0.png', have neither masks" in note for note in reading.notes)
+
+
+def test_masks_that_fit_no_image_are_refused_or_named(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.png", 1)
+    save(tmp_path / "masks" / "b.png", mask())
+    with pytest.raises(InputError, match=r"no picture in .*masks has the name of an image in .*images"):
+        load(tmp_path)
+    save(tmp_path / "masks" / "a.png", mask())
+    reading = load(tmp_path)
+    assert {one.path: one.use for one in reading.account}["masks/b.png"] == "left_out"
+    assert any("'masks/b.png', were left out: a mask" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize(
+    "endings",
+    [("_mask.bmp",), ("-mask.png",), ("_label.bmp",), ("_GT.png",), ("_MASK.PNG",), ("_mask_0.png", "_mask_1.png")],
+)
+def test_masks_beside_their_images_by_any_usual_ending(tmp_path: Path, endings: tuple[str, ...]) -> None:
+    for i in range(3):
+        put(tmp_path, f"dent/{i}.png", i)
+        put(tmp_path, f"hole/{i}.png", 50 + i)
+        for k, ending in enumerate(endings):
+            part = mask() if k == 0 else np.rot90(mask()).copy()
+            save(tmp_path / "dent" / f"{i}{ending.lower()}", part).rename(tmp_path / "dent" / f"{i}{ending}")
+    reading = load(tmp_path)
+    assert len(reading.images) == 6
+    assert [len(found) for found in reading.instances] == [len(endings)] * 3 + [0] * 3
+    assert sum(one.use == "mask" for one in reading.account) == 3 * len(endings)
+
+
+def test_an_ending_means_nothing_without_an_image_and_a_lost_image_is_named(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "dent/warning_label.png", 70)
+    assert "dent/warning_label.png" in described(load(tmp_path))
+    save(tmp_path / "dent" / "0_GT.png", mask())
+    save(tmp_path / "dent" / "lost_GT.png", mask())
+    reading = load(tmp_path)
+    assert len(reading.images) == 13
+    assert any("'dent/lost_GT.png'" in note and "image is not there" in note for note in reading.notes)
+
+
+def test_kolektor_items_are_groups_and_masks_decide(tmp_path: Path) -> None:
+    for item in range(1, 4):
+        for part in range(3):
+            put(tmp_path, f"kos{item:02}/Part{part}.jpg", 10 * item + part)
+            save(tmp_path / f"kos{item:02}" / f"Part{part}_label.bmp", mask() if part == item - 1 else NOTHING)
+    reading = load(tmp_path)
+    assert reading.layout == "kolektor"
+    assert reading.frame["label"].value_counts().to_dict() == {"good": 6, "defect": 3}
+    assert set(reading.frame["group"]) == {"kos01", "kos02", "kos03"}
+
+
+def test_sdd2_is_pairs_in_split_folders(tmp_path: Path) -> None:
+    for s, split in enumerate(("train", "test")):
+        for i in range(4):
+            put(tmp_path, f"{split}/{i:05}.png", 10 * s + i)
+            save(tmp_path / split / f"{i:05}_GT.png", NOTHING if i else mask())
+    reading = load(tmp_path)
+    assert reading.layout == "mask_pairs"
+    assert described(reading)["test/00000.png"] == ("defect", "test", "test/00000_GT.png")
+    assert described(reading)["train/00003.png"] == ("good", "train", "train/00003_GT.png")
+
+
+def dagm(root: Path) -> Path:
+    for s, split in enumerate(("Train", "Test")):
+        for i in range(3):
+            put(root, f"{split}/{i:04}.png", 10 * s + i)
+        save(root / split / "Label" / "0001_label.png", mask())
+        (root / split / "Label" / "Labels.txt").write_text("1\n1\t1\t0001.PNG\t1\t0001_label.PNG\n", "utf-8")
+    return root
+
+
+def test_dagm_textures_are_read_one_by_one(tmp_path: Path) -> None:
+    reading = load(dagm(tmp_path / "Class1"))
+    assert reading.layout == "dagm"
+    assert described(reading)["Test/0001.png"] == ("defect", "test", "Test/Label/0001_label.png")
+    assert reading.frame["label"].value_counts().to_dict() == {"good": 4, "defect": 2}
+    dagm(tmp_path / "Class2")
+    with pytest.raises(InputError, match=r"Class1, Class2.*give one, such as .*Class1"):
+        load(tmp_path)
+
+
+def test_loco_masks_lie_in_a_folder_an_image(tmp_path: Path) -> None:
+    for place in ("train/good", "validation/good", "test/good", "test/logical_anomalies"):
+        folder(tmp_path / place, classes=("",), each=2, first_seed=len(place) * 100)
+    for k in range(2):
+        pixels = np.where(mask() if k else np.rot90(mask()), 234 + k, 0).astype(np.uint8)
+        save(tmp_path / "ground_truth" / "logical_anomalies" / "1" / f"00{k}.png", pixels)
+    reading = load(tmp_path)
+    assert reading.layout == "mvtec_loco"
+    assert reading.frame["label"].value_counts().to_dict() == {"good": 6, "logical_anomalies": 2}
+    row = reading.frame.index[reading.frame["path"] == "test/logical_anomalies/1.png"][0]
+    assert len(reading.instances[row]) == 2
+
+
+def visa(root: Path) -> Path:
+    for i in range(2):
+        put(root, f"Data/Images/Normal/{i}.jpg", i)
+        put(root, f"Data/Images/Anomaly/{i}.jpg", 10 + i)
+        save(root / "Data" / "Masks" / "Anomaly" / f"{i}.png", mask() // 255)
+    (root / "image_anno.csv").write_text("image,label,mask\n", "utf-8")
+    return root
+
+
+def test_visa_categories_are_read_one_by_one(tmp_path: Path) -> None:
+    reading = load(visa(tmp_path / "candle"))
+    assert (reading.layout, reading.classes) == ("visa", ["Anomaly", "Normal"])
+    assert described(reading)["Data/Images/Anomaly/1.jpg"] == ("Anomaly", "", "Data/Masks/Anomaly/1.png")
+    visa(tmp_path / "capsules")
+    with pytest.raises(InputError, match=r"candle, capsules.*give one, such as .*candle"):
+        load(tmp_path)
+
+
+def severstal(root: Path, table: str) -> Path:
+    for i in range(3):
+        save(root / "train_images" / f"{i}.jpg", texture(i, 32, 64))
+        save(root / "test_images" / f"t{i}.jpg", texture(10 + i, 32, 64))
+    (root / "train.csv").write_text(table, "utf-8")
+    return root
+
+
+def test_severstal_runs_go_down_the_columns_from_pixel_one(tmp_path: Path) -> None:
+    reading = load(
+        severstal(tmp_path, "ImageId,ClassId,EncodedPixels\n0.jpg,3,1 2 33 2\n0.jpg,1,2047 2\n1.jpg,1,65 1\n")
+    )
+    assert reading.layout == "severstal" and reading.classes == ["1", "3", "good"]
+    assert {path: label for path, (label, _, _) in described(reading).items()} == {
+        "train_images/0.jpg": "3",
+        "train_images/1.jpg": "1",
+        "train_images/2.jpg": "good",
+    }
+    row = reading.frame.index[reading.frame["path"] == "train_images/0.jpg"][0]
+    marked = {(int(y), int(x)) for y, x in np.argwhere(reading.masks[row])}
+    assert marked == {(0, 0), (1, 0), (0, 1), (1, 1), (30, 63), (31, 63)}
+    assert sorted((one.label, one.box) for one in reading.instances[row]) == [
+        ("1", (63, 30, 1, 2)),
+        ("3", (0, 0, 2, 2)),
+    ]
+    assert any("3 image(s), such as 'test_images/t0.jpg', have no labels" in note for note in reading.notes)
+
+
+def test_severstals_older_table_names_image_and_class_in_one(tmp_path: Path) -> None:
+    reading = load(severstal(tmp_path, "ImageId_ClassId,EncodedPixels\n0.jpg_1,\n0.jpg_2,5 4\n1.jpg_1,\n"))
+    assert reading.frame["label"].tolist() == ["2", "good", "good"]
+
+
+@pytest.mark.parametrize("runs", ["1 2 3", "0 2", "1 -2", "2047 3", "one 2", "99999999999999999999 1"])
+def test_a_damaged_run_length_names_its_row(tmp_path: Path, runs: str) -> None:
+    with pytest.raises(InputError, match=r"train\.csv, row 2: EncodedPixels"):
+        load(severstal(tmp_path, f"ImageId,ClassId,EncodedPixels\n0.jpg,1,{runs}\n"))
+
+
+def test_parts_of_a_data_set_are_no_classes(tmp_path: Path) -> None:
+    folder(tmp_path, classes=("train_images", "test_images"), each=2)
+    with pytest.raises(InputError, match=r"test_images, train_images are names of a data set's parts"):
+        load(tmp_path)
+    reading = load(tmp_path, layout="class_folders")
+    assert reading.classes == ["test_images", "train_images"]
+    assert any("in spite of their names" in note for note in reading.notes)
+
+
+def test_dozens_of_folders_of_a_few_images_are_doubted(tmp_path: Path) -> None:
+    folder(tmp_path, classes=tuple(f"item{k:02}" for k in range(20)), each=2)
+    assert any(
+        "20 folders, 20 of them with 8 images at most, are hardly classes" in note for note in load(tmp_path).notes
+    )
+
+
+def test_a_layout_may_be_asked_for(tmp_path: Path) -> None:
+    folder(tmp_path / "train")
+    folder(tmp_path / "test", first_seed=900)
+    assert load(tmp_path, layout="class_folders").classes == ["test", "train"]
+    with pytest.raises(InputError, match=r"not of the layout mvtec \(data\.layout\)"):
+        load(tmp_path, layout="mvtec")
+
+
+def test_unlabelled_images_of_split_folders_are_said(tmp_path: Path) -> None:
+    folder(tmp_path / "train")
+    folder(tmp_path / "test", classes=("",), each=3, first_seed=900)
+    put(tmp_path, "train/loose.png", 77)
+    reading = load(tmp_path)
+    assert len(reading.images) == 12
+    assert any(note.startswith("3 image(s) directly in test/") for note in reading.notes)
+    assert any(note.startswith("1 image(s) directly in train/") for note in reading.notes)
+
+
+@pytest.mark.parametrize("place", ["setA", "all/setA"])
+def test_data_sets_side_by_side_are_refused_with_the_folder_to_give(tmp_path: Path, place: str) -> None:
+    for name in (place, place.replace("A", "B")):
+        folder(tmp_path / name / "training", each=1)
+    with pytest.raises(InputError, match=rf"give .*{place} or another"):
+        load(tmp_path)
+
+
+def test_class_folders_that_differ_in_unicode_form_are_one_class(tmp_path: Path) -> None:
+    for split, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        folder(tmp_path / split, classes=(name, "hole"), each=2, first_seed=100 * len(name) + 10 * len(split))
+    reading = load(tmp_path)
+    assert reading.classes == ["caf\u00e9", "hole"] and set(reading.frame["label"]) == set(reading.classes)
+    assert any("Unicode's form alone" in note for note in reading.notes)

@@ -111,6 +111,21 @@ def test_masks_come_along(tmp_path: Path, workspace: Workspace) -> None:
     assert len(rows) == 10 and all((workspace.images / row.mask).is_file() and row.mask for row in rows)
 
 
+def test_all_masks_of_an_image_come_along_as_they_are_read(tmp_path: Path, workspace: Workspace) -> None:
+    folder = folder_of(tmp_path, "lines")
+    for path in sorted(folder.iterdir()):
+        for k in range(2):
+            mask = np.zeros((32, 32), np.uint8)
+            mask[2 + 14 * k : 8 + 14 * k, 4:20] = 1 + k
+            (folder / f"{path.stem}-label_{k}.bmp").write_bytes(cv2.imencode(".bmp", mask)[1].tobytes())
+    add_images(workspace, "lines", [folder], CONFIG)
+    rows = workspace.rows()
+    assert len(rows) == 10
+    for row in rows:
+        mask = cv2.imread(str(workspace.images / row.mask), cv2.IMREAD_UNCHANGED)
+        assert np.unique(mask).tolist() == [0, 255] and np.count_nonzero(mask) == 2 * 6 * 16
+
+
 def test_what_cannot_be_recorded_leaves_the_workspace_as_it_was(tmp_path: Path, workspace: Workspace) -> None:
     grain = folder_of(tmp_path, "grain")
     add_images(workspace, "grain", [grain], CONFIG)
@@ -226,6 +241,16 @@ def test_a_mask_alone_is_no_image(tmp_path: Path, workspace: Workspace) -> None:
     mask.write_bytes(tiny.encoded(tiny.texture("grain", 0)))
     with pytest.raises(InputError, match=r"a_mask\.png is named as a mask, but its image is not there"):
         add_images(workspace, "grain", [mask], CONFIG)
+
+
+def test_a_mask_whose_image_is_not_among_the_others_is_refused(tmp_path: Path, workspace: Workspace) -> None:
+    folder = folder_of(tmp_path, "grain")
+    first = min(folder.iterdir())
+    for stem in (first.stem, "lost"):
+        mask = np.zeros_like(tiny.texture("grain", 0))
+        (folder / f"{stem}_GT.png").write_bytes(tiny.encoded(mask))
+    with pytest.raises(InputError, match=r"lost_GT\.png is named as a mask, but its image is not there"):
+        add_images(workspace, "grain", [folder], CONFIG)
 
 
 def test_images_that_come_one_at_a_time_fill_both_splits(tmp_path: Path, workspace: Workspace) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.instances import Instance
+from pipeline.reading.mask_pixels import NO_NAMES, MaskNames
 
+GOOD, DEFECT = "good", "defect"  # the classes of a data set that has masks and no class folders
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -54,7 +56,8 @@ class Layout:
     """What files and folders say: the layout's name, its candidates, every class named (empty ones too) and remarks.
 
     `annotations` are files that say what is on the images, `left_out` other files with the reason why they are not
-    read.
+    read. `mask_names` are what a class list calls the values of masks. With `class_by_mask` an entry without a class
+    gets it from its mask: `DEFECT` (or what `mask_names` says) where that marks anything, else `GOOD`.
     """
 
     name: str
@@ -63,3 +66,5 @@ class Layout:
     notes: list[str] = field(default_factory=list)
     annotations: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    mask_names: MaskNames = NO_NAMES
+    class_by_mask: bool = False

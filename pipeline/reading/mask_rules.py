@@ -1,0 +1,92 @@
+"""What only the masks of a whole set tell: whether they are inverted, which class an image has, what they cover."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.reading.candidate import Decoded
+from pipeline.reading.instances import Instance, mask_of, parts_of_mask
+from pipeline.reading.layouts import DEFECT, GOOD
+from pipeline.reading.names import is_good
+
+FEWEST = 3  # masks, from which a set of them can be told to be inverted
+INVERTED_SHARE = 0.9  # of the masks mark more than half of their image
+
+
+def upright_masks(decoded: Sequence[Decoded]) -> tuple[list[Decoded], list[str]]:
+    """Invert all masks where nearly all that mark a part of a defect image mark more than half of it.
+
+    Only masks of one value count: labels and annotations cannot be inverted.
+    """
+    plain = [item for item in decoded if _is_plain(item)]
+    shares = [_share(item) for item in plain if not is_good(item.entry.label)]
+    partial = [share for share in shares if 0 < share < 1]
+    inverted = sum(share > 0.5 for share in partial)
+    if len(partial) < FEWEST or inverted < INVERTED_SHARE * len(partial):
+        return list(decoded), []
+    chosen = set(map(id, plain))
+    note = (
+        f"The masks are inverted: {inverted} of the {len(partial)} that mark a part of a defect image mark most of it. "
+        "Black was taken for the defect."
+    )
+    return [_inverted(item) if id(item) in chosen else item for item in decoded], [note]
+
+
+def classes_by_mask(decoded: Sequence[Decoded]) -> tuple[list[Decoded], list[str]]:
+    """Give images without a class that of their largest defect, `DEFECT` where it has no name, or else `GOOD`."""
+    named = [_with_class(item) if not item.entry.label else item for item in decoded]
+    blank = sum(item.mask is None for item in named if item.entry.label == GOOD)
+    counts = sum(item.entry.label != GOOD for item in named), sum(item.entry.label == GOOD for item in named)
+    bare = f" ({blank} of them without a mask)" if blank else ""
+    return named, [f"By their masks {counts[0]} image(s) have a defect, {counts[1]} are {GOOD!r}{bare}."]
+
+
+def about_masks(decoded: Sequence[Decoded]) -> list[str]:
+    """Sentences on masks that were resized, that mark nothing on a defect image, and that mark all of an image."""
+    notes = []
+    resized = [item.entry.path for item in decoded if item.resized]
+    if resized:
+        notes.append(f"{_such_as('mask(s)', resized)}, were of another size and were brought to the image's.")
+    masked = [item for item in decoded if item.entry.masks]
+    empty = [item.entry.path for item in masked if not is_good(item.entry.label) and not _share(item)]
+    if empty:
+        notes.append(f"{_such_as('mask(s) of defect images', empty)}, mark nothing.")
+    whole = [item.entry.path for item in masked if _share(item) == 1]
+    if whole:
+        notes.append(f"{_such_as('mask(s)', whole)}, mark the whole image.")
+    marked_good = [item.entry.path for item in masked if is_good(item.entry.label) and _share(item)]
+    if marked_good:
+        notes.append(f"{_such_as('mask(s) of images of a good class', marked_good)}, mark a defect.")
+    return notes
+
+
+def _such_as(what: str, images: Sequence[str]) -> str:
+    return f"{len(images)} {what}, such as that of {images[0]!r}"
+
+
+def _is_plain(item: Decoded) -> bool:
+    own = {instance.label for instance in item.instances} <= {item.entry.label}
+    return bool(item.entry.masks) and item.entry.instances is None and own
+
+
+def _share(item: Decoded) -> float:
+    return 0.0 if item.mask is None else float(np.count_nonzero(item.mask)) / item.mask.size
+
+
+def _inverted(item: Decoded) -> Decoded:
+    if item.mask is None:
+        return item
+    mask = np.subtract(255, item.mask, dtype=np.uint8)
+    return replace(item, mask=mask, instances=parts_of_mask(item.entry.label, mask))
+
+
+def _with_class(item: Decoded) -> Decoded:
+    named = tuple(replace(one, label=one.label or DEFECT) for one in item.instances)
+    label = max(named, key=lambda one: _pixels(one, item)).label if named else GOOD
+    return replace(item, entry=replace(item.entry, label=label), instances=named)
+
+
+def _pixels(instance: Instance, item: Decoded) -> float:
+    mask = mask_of(instance, *item.pixels.shape[:2])
+    return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))

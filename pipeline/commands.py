@@ -43,13 +43,17 @@ def inspect_command(
     pairs: Annotated[
         Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
     ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Folder or file of annotations that are kept elsewhere (data.annotations).")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
     from pipeline.config import load_config
     from pipeline.reading import render
 
-    config = load_config(None, overrides)
+    given = [f"data.annotations={annotations}"] if annotations else []
+    config = load_config(None, [*(overrides or []), *given])
     found = inspect_dataset(dataset, config, pairs)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
     if found["errors"]:
@@ -61,7 +65,12 @@ def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) 
     from pipeline.reading import duplicates_of, inspect, load, write_pairs
 
     data = config.data
-    reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
+    reading = load(
+        dataset,
+        max_megapixels=data.max_megapixels,
+        group_pattern=data.group_pattern,
+        annotations=Path(data.annotations) if data.annotations else None,
+    )
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)

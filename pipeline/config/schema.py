@@ -75,6 +75,11 @@ class DataConfig(Section):
         "serial number, board, lot or shot. Images of one group stay in one split, and looks no longer count. "
         "A column `group` of a manifest comes first.",
     )
+    annotations: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or file of annotations that are kept elsewhere than the images; see docs/annotations.md.",
+    )
     descriptions: str | None = Field(
         default=None,
         min_length=1,

@@ -52,14 +52,22 @@ def read_dataset(
     background: tuple[int, int, int] = (255, 255, 255),
     skip_empty_classes: bool = False,
     group_pattern: str | None = None,
+    annotations: Path | None = None,
 ) -> Reading:
-    """Read a data set that is fit for a run: a folder (class folders, train/val/test, MVTec AD) or a CSV manifest.
+    """Read a data set that is fit for a run: a folder (class folders, train/val/test, MVTec AD, annotated images) or a
+    CSV manifest.
 
     Bad files are quarantined in ``problems``. Raises InputError when there is nothing to read, more than
     ``max_bad_fraction`` of the files are bad, a class is empty (unless skipped), fewer than two classes remain, or the
     same image is in two classes. What else duplicates stop is ``require_clean``'s to find.
     """
-    reading = load(path, max_megapixels=max_megapixels, background=background, group_pattern=group_pattern)
+    reading = load(
+        path,
+        max_megapixels=max_megapixels,
+        background=background,
+        group_pattern=group_pattern,
+        annotations=annotations,
+    )
     if skip_empty_classes:
         reading = without_empty_classes(reading)
     require_usable(reading, max_bad_fraction=max_bad_fraction)

@@ -70,15 +70,17 @@ def load(
     allow_flat: bool = False,
     source: str = "real",
     group_pattern: str | None = None,
+    annotations: Path | None = None,
 ) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
     With ``allow_flat``, a folder without sub-folders is one class without a name. Of a manifest that a run wrote, only
     the rows of one ``source`` are read, real or synthetic. ``group_pattern`` finds groups in the paths
-    (`groups_by_path`) where a manifest names none. Raises InputError when there is nothing to read: no such path, no
+    (`groups_by_path`) where a manifest names none. ``annotations`` is a folder or file of annotations of these images
+    that is kept elsewhere. Raises InputError when there is nothing to read: no such path, no
     class folders, no image; and when the pattern fits no path.
     """
-    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat, source=source)
+    root, layout, problems, ignored = _candidates(path, allow_flat=allow_flat, source=source, annotations=annotations)
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
@@ -119,21 +121,37 @@ def load(
     )
 
 
-def _candidates(path: Path, *, allow_flat: bool, source: str) -> tuple[Path, Layout, list[Problem], int]:
+def _candidates(
+    path: Path, *, allow_flat: bool, source: str, annotations: Path | None
+) -> tuple[Path, Layout, list[Problem], int]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
+    if table.is_file() and annotations is not None:
+        raise InputError(f"{table} says what the images are; leave out data.annotations, or give a folder of images.")
     if table.is_file():
         return table.parent.resolve(), read_table(table, source=source), [], 0
     root = path.resolve()
     listing = list_files(root)
     if not listing.paths and not listing.problems:
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
-    tree = Tree(root, listing.paths, listing.folders)
-    layout = flat(tree) if allow_flat and not listing.folders else find_layout(tree)
-    return root, layout, listing.problems, listing.ignored
+    elsewhere = None if annotations is None else _annotations(annotations)
+    tree = Tree(root, listing.paths, listing.folders, elsewhere)
+    layout = flat(tree) if allow_flat and not listing.folders and elsewhere is None else find_layout(tree)
+    return root, layout, [*listing.problems, *layout.problems], listing.ignored
+
+
+def _annotations(path: Path) -> Tree:
+    """A folder of annotations, or a single file, as a tree of its own."""
+    if not path.exists():
+        raise InputError(f"data.annotations: {path} does not exist; give a folder or a file of annotations.")
+    place = path.resolve()
+    if place.is_file():
+        return Tree(place.parent, [place.name], [])
+    listing = list_files(place)
+    return Tree(place, listing.paths, listing.folders)
 
 
 def progress_of(stage: str, total: int) -> AbstractContextManager["Progress | None"]:

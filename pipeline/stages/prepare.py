@@ -50,6 +50,7 @@ def read(source: Path, config: Config) -> Reading:
         max_megapixels=config.data.max_megapixels,
         max_bad_fraction=config.data.max_bad_fraction,
         group_pattern=config.data.group_pattern,
+        annotations=Path(config.data.annotations) if config.data.annotations else None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.instances import Instance
+from pipeline.reading.problems import Problem
 
 SPLIT_NAMES = {
     "train": "train",
@@ -19,11 +20,15 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Tree:
-    """The files and folders below `root`, paths relative to it with forward slashes, sorted."""
+    """The files and folders below `root`, paths relative to it with forward slashes, sorted.
+
+    `annotations` is where annotations lie that are kept elsewhere.
+    """
 
     root: Path
     paths: list[str]
     folders: list[str]
+    annotations: "Tree | None" = None
 
     def below(self, parent: str = "") -> list[str]:
         """Names of the folders directly in `parent`."""
@@ -54,7 +59,7 @@ class Layout:
     """What files and folders say: the layout's name, its candidates, every class named (empty ones too) and remarks.
 
     `annotations` are files that say what is on the images, `left_out` other files with the reason why they are not
-    read.
+    read, `problems` images whose annotation cannot be used.
     """
 
     name: str
@@ -63,3 +68,4 @@ class Layout:
     notes: list[str] = field(default_factory=list)
     annotations: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()

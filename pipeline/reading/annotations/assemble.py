@@ -100,7 +100,7 @@ def assemble(
     said = sum(1 for sheet in matched.values() if sheet.source)
     by_folder = len(folders) > 1 and "" not in folders and _are_classes(folders, named, said, len(images.paths))
     if by_folder:
-        if not tree.annotations and not said:
+        if not (tree.annotations or said or found.problems):
             return None
         entries = _by_folder(images.paths, marked, set(matched) - set(marked) | found.paths)
         notes = ["Images lie in class folders: the folder is an image's class, annotations say where its defects are."]

@@ -11,10 +11,8 @@ from pipeline.reading.header import SUFFIXES
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
 
 # Folders that say what kind of file they hold; they are no class.
-KINDS_OF_FILE = frozenset(
-    ("images", "image", "imgs", "img", "jpegimages", "labels", "label", "annotations", "annotation", "ann")
-    + ("json", "xml", "txt", "data", "obj_train_data")
-)
+IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data", "obj_train_data"}
+KINDS_OF_FILE = IMAGES | {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
 
 
 class Images:

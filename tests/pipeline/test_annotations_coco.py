@@ -234,7 +234,10 @@ def test_names_that_lead_elsewhere(tmp_path: Path, name: str, path: str | None) 
 def test_a_name_that_fits_two_images_is_put_aside(tmp_path: Path) -> None:
     root = pictures(tmp_path, "x/a.png", "y/a.png")
     found = layout(write(root, {"annotations.json": written({"a.png": []})}))
-    assert problem_kinds(found) == {"a.png": "annotation"} and "could be 'x/a.png' or 'y/a.png'" in found.problems[0].detail
+    assert (
+        problem_kinds(found) == {"a.png": "annotation"}
+        and "could be 'x/a.png' or 'y/a.png'" in found.problems[0].detail
+    )
 
 
 @pytest.mark.parametrize(

@@ -148,13 +148,13 @@ def _match(images: Images, sheets: Iterable[Sheet], found: _Found, counts: Count
             places = (images.find(name, near, sheet.split or split_in(sheet.source)) for name in sheet.names)
             path = next((place for place in places if place), None)
         except BadAnnotation as bad:
-            found.problem(Problem(_who(images.tree, sheet), "annotation", f"{sheet.source}: {bad}"))
+            found.problem(Problem(_who(sheet), "annotation", f"{sheet.source}: {bad}"))
             continue
         if path is None and images.tree.annotations:
             counts["elsewhere"] += 1
         elif path is None:
             detail = f"{sheet.source} is of an image {sheet.names[-1]!r}, which is not in the data set"
-            found.problem(Problem(_who(images.tree, sheet), "missing", detail))
+            found.problem(Problem(_who(sheet), "missing", detail))
         elif path in matched:
             doubled.add(path)
             both = " and ".join(sorted({matched[path].source, sheet.source}))
@@ -164,10 +164,10 @@ def _match(images: Images, sheets: Iterable[Sheet], found: _Found, counts: Count
     return {path: sheet for path, sheet in matched.items() if path not in doubled}
 
 
-def _who(tree: Tree, sheet: Sheet) -> str:
+def _who(sheet: Sheet) -> str:
     """The name under which an annotation without an image is listed: its own file, or the image's as it is written."""
-    alone = sheet.source in tree.paths and PurePosixPath(sheet.source).stem == PurePosixPath(sheet.names[0]).name
-    return sheet.source if alone else sheet.names[-1]
+    own = PurePosixPath(sheet.source).stem in {PurePosixPath(name).stem for name in sheet.names}
+    return sheet.source if own else sheet.names[-1] or sheet.source
 
 
 def _defects(tree: Tree, path: str, sheet: Sheet, found: _Found, counts: Counter[str]) -> list[Instance] | None:

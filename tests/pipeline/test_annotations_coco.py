@@ -211,6 +211,13 @@ def test_images_that_are_missing_doubled_or_of_another_size(tmp_path: Path) -> N
     assert problem_kinds(found) == {"a.png": "annotation", "b.png": "annotation_size", "gone.png": "missing"}
 
 
+def test_names_that_nothing_can_print_are_shown_all_the_same(tmp_path: Path) -> None:
+    text = written({"a.png": [], "X": []}).replace('"X"', r'"\ud800.png"')
+    found = layout(write(pictures(tmp_path, "a.png"), {"annotations.json": text}))
+    [problem] = found.problems
+    assert problem.kind == "missing" and (problem.path + problem.detail).encode()
+
+
 def test_an_image_that_cannot_be_read_is_reported_as_ever(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png", "b.png")
     write(tmp_path, {"a.png": b"", "annotations.json": written({"a.png": [], "b.png": []})})

@@ -146,6 +146,21 @@ def test_files_are_of_the_nearest_image_with_the_stem(tmp_path: Path) -> None:
     }
 
 
+def test_masks_with_the_stem_of_an_image_are_not_taken_for_it(tmp_path: Path) -> None:
+    pictures(tmp_path, "JPEGImages/a.png", "SegmentationClass/a.png", "SegmentationObject/a.png")
+    found = layout(write(tmp_path, {"Annotations/a.xml": written(DENT, filename="a.jpg")}))
+    assert list(entries(found)) == ["JPEGImages/a.png"] and not found.problems
+    beside = pictures(tmp_path / "beside", "a.png", "a.jpg")
+    assert list(entries(layout(write(beside, {"a.xml": written(DENT, filename="a.jpg")})))) == ["a.jpg"]
+
+
+def test_an_image_beside_class_folders_is_left_out(tmp_path: Path) -> None:
+    pictures(tmp_path, "dent/a.png", "good/b.png", "good/d.png", "c.png")
+    found = layout(write(tmp_path, {"dent/a.xml": written(DENT), "c.xml": written(DENT)}))
+    assert found.classes == ["dent", "good"] and len(found.entries) == 3
+    assert found.left_out == {"c.png": "it lies beside the class folders"}
+
+
 def test_a_stem_of_two_images_is_put_aside(tmp_path: Path) -> None:
     found = layout(write(pictures(tmp_path, "a.png", "a.jpg", "b.png"), {"a.xml": written(DENT), "b.xml": written()}))
     assert problem_kinds(found) == {"a.xml": "annotation"}
@@ -220,6 +235,12 @@ def test_annotations_kept_elsewhere(tmp_path: Path, ganaug: Ganaug) -> None:
     write(images, {"manifest.csv": "path,label\ndent/a.png,dent\n"})
     with pytest.raises(InputError, match=r"leave out data\.annotations"):
         load(images, annotations=place)
+
+
+def test_a_folder_of_annotations_inside_the_data_set_may_be_named_too(tmp_path: Path) -> None:
+    pictures(tmp_path, "dent/a.png", "good/b.png")
+    found = layout(write(tmp_path, {"xml/a.xml": written(DENT)}), tmp_path / "xml")
+    assert found.annotations == ("xml/a.xml",) and not found.left_out and len(found.entries) == 2
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/datasets")

@@ -67,7 +67,7 @@ def test_an_image_without_a_file_or_with_an_empty_one_is_good(tmp_path: Path) ->
         "images/b.png": "good",
         "images/c.png": "good",
     }
-    assert any("1 image(s) have no label file" in note for note in found.notes)
+    assert any("1 image(s) have no file of annotations" in note for note in found.notes)
     assert "2 image(s) without a marked defect are of class 'good'." in found.notes
     assert load(tmp_path).frame["label"].tolist() == ["dent", "good", "good"]
 

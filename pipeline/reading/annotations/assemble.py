@@ -19,6 +19,7 @@ UNBOUNDED = 1 << 62  # pixels; only headers are read here, the reader refuses wh
 TURNED = 5  # EXIF orientations from here on exchange width and height
 BARE = "no annotation is of it"
 NO_SPLIT = "it is in none of the splits"
+LOOSE = "it lies beside the class folders"
 FOREIGN = "it is of a format that is not read"
 OTHER = "it is neither an image nor an annotation that is read"
 
@@ -28,6 +29,7 @@ WORDS = {
     FLAT: "{} defect(s) have no area and were left out.",
     "good": "{} mark(s) of a class of good parts are no defects and were left out.",
     "several": "{} image(s) have defects of several classes; all are kept.",
+    "bare": "{} image(s) have no file of annotations, which means in YOLO that they have no defect.",
     "without": "{} image(s) without a marked defect are of class {!r}.",
     "elsewhere": "{} annotation(s) are of images that are not in this data set.",
 }
@@ -96,31 +98,38 @@ def assemble(
     annotated = {one.label for _, instances in marked.values() for one in instances}
     counts["several"] = sum(len({one.label for one in instances}) > 1 for _, instances in marked.values())
     named = annotated | {sheet.tag for sheet, _ in marked.values() if sheet.tag}
-    folders = {folder_class(path) for path in images.paths}
+    inside = [path for path in images.paths if folder_class(path)]
+    folders = {folder_class(path) for path in inside}
     said = sum(1 for sheet in matched.values() if sheet.source)
-    by_folder = len(folders) > 1 and "" not in folders and _are_classes(folders, named, said, len(images.paths))
+    in_folders = len(folders) > 1 and len(inside) > len(images.paths) / 2
+    by_folder = in_folders and _are_classes(folders, named, said, len(images.paths))
     if by_folder:
         if not (tree.annotations or said or found.problems):
             return None
-        entries = _by_folder(images.paths, marked, set(matched) - set(marked) | found.paths)
+        entries = _by_folder(inside, marked, set(matched) - set(marked) | found.paths)
         notes = ["Images lie in class folders: the folder is an image's class, annotations say where its defects are."]
     else:
         entries = [_entry(path, *marked[path], good, counts) for path in sorted(marked)]
+        counts["bare"] = sum(not sheet.source for sheet, _ in marked.values())
         notes = ["The class of an image is that of its largest defect."] if counts["several"] else []
-    left_out = {}
+    left_out = dict.fromkeys(set(images.paths) - set(inside), LOOSE) if by_folder else {}
     if len({bool(entry.split) for entry in entries}) > 1:
-        left_out = {entry.path: NO_SPLIT for entry in entries if not entry.split}
+        left_out |= {entry.path: NO_SPLIT for entry in entries if not entry.split}
         entries = [entry for entry in entries if entry.split]
-    used = tuple(files)
-    left_out = _left_out(tree, entries, found, used) | left_out
+    used = tuple(_spelt(tree, file) for file in files)
+    left_out = _left_out(tree, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
     classes = {entry.label for entry in entries} | (folders if by_folder else set())
     check_class_names(classes | named | set(declared), str(tree.root))
     notes += [WORDS[key].format(count, good) for key, count in sorted(counts.items()) if count]
     notes += [sentence.format(count) for sentence, count in sorted((remarks or {}).items())]
     notes += _about(left_out, sorted(set(declared) - classes))
-    where = tree.annotations.root if tree.annotations else None
-    spelt = tuple(str(where / file) if where else file for file in used)
-    return Layout(name, entries, sorted(classes), notes, spelt, left_out, tuple(found.problems))
+    return Layout(name, entries, sorted(classes), notes, used, left_out, tuple(found.problems))
+
+
+def _spelt(tree: Tree, file: str) -> str:
+    """A file of annotations relative to the data set, or whole where it lies elsewhere."""
+    path = sources(tree).root / file
+    return path.relative_to(tree.root).as_posix() if path.is_relative_to(tree.root) else str(path)
 
 
 class _Found:
@@ -134,7 +143,7 @@ class _Found:
     def problem(self, problem: Problem) -> None:
         if problem.path not in self.paths:
             self.paths.add(problem.path)
-            self.problems.append(problem)
+            self.problems.append(replace(problem, path=problem.path.encode(errors="replace").decode()))
 
 
 def _match(images: Images, sheets: Iterable[Sheet], found: _Found, counts: Counter[str]) -> dict[str, Sheet]:
@@ -145,8 +154,7 @@ def _match(images: Images, sheets: Iterable[Sheet], found: _Found, counts: Count
         near = "" if images.tree.annotations else str(PurePosixPath(sheet.source).parent)
         near = "" if near == "." else near
         try:
-            places = (images.find(name, near, sheet.split or split_in(sheet.source)) for name in sheet.names)
-            path = next((place for place in places if place), None)
+            path = _image(images, sheet, near)
         except BadAnnotation as bad:
             found.problem(Problem(_who(sheet), "annotation", f"{sheet.source}: {bad}"))
             continue
@@ -162,6 +170,20 @@ def _match(images: Images, sheets: Iterable[Sheet], found: _Found, counts: Count
         else:
             matched[path] = sheet
     return {path: sheet for path, sheet in matched.items() if path not in doubled}
+
+
+def _image(images: Images, sheet: Sheet, near: str) -> str | None:
+    """The image that the first of the sheet's names finds. Raises BadAnnotation where names fit several alone."""
+    doubt = None
+    for name in sheet.names:
+        try:
+            if path := images.find(name, near, sheet.split or split_in(sheet.source)):
+                return path
+        except BadAnnotation as bad:
+            doubt = doubt or bad
+    if doubt:
+        raise doubt
+    return None
 
 
 def _who(sheet: Sheet) -> str:
@@ -238,14 +260,14 @@ def _entry(path: str, sheet: Sheet, instances: list[Instance], good: str, counts
 def _left_out(tree: Tree, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
     """Files of the data set that are read neither as an image, a mask nor an annotation, with the reason."""
     used = found.paths | {name for entry in entries for name in (entry.path, *entry.masks)}
-    used |= set() if tree.annotations else set(files)
+    used |= set(files)
     bare = {path: BARE if is_image(path) else OTHER for path in tree.paths if path not in used}
     return bare | dict.fromkeys(found.foreign, FOREIGN)
 
 
 def _about(left_out: dict[str, str], unused: list[str]) -> list[str]:
     notes = []
-    for reason in (BARE, NO_SPLIT):
+    for reason in (BARE, NO_SPLIT, LOOSE):
         paths = [path for path, why in left_out.items() if why == reason]
         if paths:
             notes.append(f"{len(paths)} image(s) are left out, such as {paths[0]!r}: {reason}.")

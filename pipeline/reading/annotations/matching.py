@@ -12,7 +12,9 @@ from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
 
 # Folders that say what kind of file they hold; they are no class.
 IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data", "obj_train_data"}
-KINDS_OF_FILE = IMAGES | {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
+MASKS = {"masks", "mask", "segmentationclass", "segmentationobject", "ground_truth", "gt"}
+ANNOTATIONS = {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
+KINDS_OF_FILE = IMAGES | MASKS | ANNOTATIONS
 
 
 class Images:
@@ -33,8 +35,8 @@ class Images:
         """The image called `name`, a path or a path without its suffix, by an annotation in folder `near`; or None.
 
         A path that leads there is taken; else the image that has the most of the name's end, is of the same `split`,
-        and lies nearest to the annotation. Raises BadAnnotation where several do, and InputError where none does and
-        the name leads out of the data set.
+        lies in a folder of images rather than of masks, and nearest to the annotation. Raises BadAnnotation where
+        several do, and InputError where none does and the name leads out of the data set.
         """
         plain = name.replace("\\", "/")
         direct = posixpath.normpath(posixpath.join(near, plain))
@@ -53,7 +55,10 @@ class Images:
                     "into it, or give the folder above."
                 )
             return None
-        ranks = {path: (_tail(path, parts), _same_split(path, split), _head(path, near)) for path in same}
+        ranks = {
+            path: (_tail(path, parts), _same_split(path, split), _among_images(path), _head(path, near))
+            for path in same
+        }
         best = [path for path in same if ranks[path] == max(ranks.values())]
         if len(best) > 1:
             raise BadAnnotation(f"{name!r} could be {best[0]!r} or {best[1]!r}")
@@ -96,6 +101,10 @@ def _head(path: str, near: str) -> int:
     """How many folders from the root on are common."""
     folders = list(zip(path.split("/")[:-1], near.split("/"), strict=False))
     return next((k for k, (a, b) in enumerate(folders) if a != b), len(folders))
+
+
+def _among_images(path: str) -> bool:
+    return any(part.lower() in IMAGES for part in path.split("/")[:-1])
 
 
 def _same_split(path: str, split: str) -> bool:

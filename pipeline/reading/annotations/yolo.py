@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, read_text, read_yaml, required
+from pipeline.reading.annotations.files import BadAnnotation, contains, read_text, read_yaml, required
 from pipeline.reading.annotations.matching import Images, split_in
 from pipeline.reading.annotations.shapes import box, number, polygons
 from pipeline.reading.instances import Instance
@@ -18,7 +18,6 @@ from pipeline.reading.problems import Problem
 LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*")
 NAMES_FILES = ("classes.txt", "obj.names")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys of data.yaml
-BARE = "{} image(s) have no label file, which means in YOLO that there is no defect."
 ABSENT = "A split that the YAML file names has no folder here ({} time(s))."
 UNNAMED = "No file names the classes ({} time(s)): they are called class_0, class_1, ..."
 FARTHEST = 2.0  # a share of the image beyond it is a number of pixels
@@ -31,11 +30,12 @@ def yolo(tree: Tree) -> Layout | None:
     defect.
     """
     source = sources(tree)
-    images, texts = Images(tree), _label_files(source, Images(tree))
+    images = Images(tree)
+    texts = _label_files(source, images)
     if not any(LINE.fullmatch(line) for path in texts for line in _first_line(source, path)):
         return None
     remarks = Counter[str]()
-    names, splits, files = _description(tree, source, images, remarks)
+    names, splits, files = _description(source, images, remarks)
     if names is None:
         remarks[UNNAMED] += 1
     problems: list[Problem] = []
@@ -53,8 +53,6 @@ def yolo(tree: Tree) -> Layout | None:
             doubled += [sheet] if path in sheets else []
             sheets.setdefault(path, sheet)
     bare = [path for path in (images.paths if splits is None else sorted(splits)) if path not in sheets]
-    if bare:
-        remarks[BARE] = len(bare)
     rest = [Sheet("", (path,), lambda _width, _height: [], split=(splits or {}).get(path, "")) for path in bare]
     every = [*sheets.values(), *doubled, *rest]
     declared = set((names or {}).values())
@@ -120,21 +118,18 @@ def _instance(words: list[str], names: dict[int, str] | None, width: int, height
 
 
 def _description(
-    tree: Tree, source: Tree, images: Images, remarks: Counter[str]
+    source: Tree, images: Images, remarks: Counter[str]
 ) -> tuple[dict[int, str] | None, dict[str, str] | None, list[str]]:
     """Names of the classes, splits of the images where a YAML file lists any, and the files that say so."""
-    here = [(source, path) for path in source.paths]
-    if tree.annotations:
-        here += [(tree, path) for path in tree.paths]
-    for place, path in here:
-        if path.lower().endswith((".yaml", ".yml")):
-            data = required(read_yaml, place.root / path)
+    for path in source.paths:
+        file = source.root / path
+        if path.lower().endswith((".yaml", ".yml")) and contains(file, b"names"):
+            data = required(read_yaml, file)
             if isinstance(data, dict) and "names" in data:
-                file = str(place.root / path)
                 if "kpt_shape" in data:
                     raise InputError(f"{file} describes key points; give labels of boxes or polygons.")
-                return _names(file, data["names"]), _splits(file, data, place, images, remarks), [path]
-    lists = {path: required(read_text, place.root / path) for place, path in here if path.endswith(NAMES_FILES)}
+                return _names(str(file), data["names"]), _splits(str(file), data, source, images, remarks), [path]
+    lists = {path: required(read_text, source.root / path) for path in source.paths if path.endswith(NAMES_FILES)}
     if len(set(lists.values())) > 1:
         first, second = sorted(lists)[:2]
         raise InputError(f"{source.root}: {first} and {second} name the classes differently; keep one.")

@@ -157,6 +157,8 @@ def test_two_lists_of_classes_that_differ_are_refused(tmp_path: Path) -> None:
     texts = {"x/a.txt": DENT, "y/b.txt": DENT, "x/classes.txt": "dent", "y/classes.txt": "scratch"}
     with pytest.raises(InputError, match=r"x/classes\.txt and y/classes\.txt"):
         layout(write(tmp_path, texts))
+    with pytest.raises(InputError, match=r"data\.yaml and old\.yaml"):
+        layout(write(tmp_path, {"data.yaml": NAMES, "old.yaml": "names: [a]", "docker.yaml": "x: 1"}))
 
 
 def test_boxes_beyond_the_image(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import InputError
@@ -121,20 +121,30 @@ def _description(
     source: Tree, images: Images, remarks: Counter[str]
 ) -> tuple[dict[int, str] | None, dict[str, str] | None, list[str]]:
     """Names of the classes, splits of the images where a YAML file lists any, and the files that say so."""
-    for path in source.paths:
-        file = source.root / path
-        if path.lower().endswith((".yaml", ".yml")) and contains(file, b"names"):
-            data = required(read_yaml, file)
-            if isinstance(data, dict) and "names" in data:
-                if "kpt_shape" in data:
-                    raise InputError(f"{file} describes key points; give labels of boxes or polygons.")
-                return _names(str(file), data["names"]), _splits(str(file), data, source, images, remarks), [path]
+    described = {path: data for path in source.paths if (data := _described(source.root / path)) is not None}
+    if described:
+        path, data = next(iter(described.items()))
+        file = str(source.root / path)
+        other = next((name for name, one in described.items() if one["names"] != data["names"]), None)
+        if other:
+            raise InputError(f"{source.root}: {path} and {other} name the classes differently; keep one.")
+        if "kpt_shape" in data:
+            raise InputError(f"{file} describes key points; give labels of boxes or polygons.")
+        return _names(file, data["names"]), _splits(file, data, source, images, remarks), list(described)
     lists = {path: required(read_text, source.root / path) for path in source.paths if path.endswith(NAMES_FILES)}
     if len(set(lists.values())) > 1:
         first, second = sorted(lists)[:2]
         raise InputError(f"{source.root}: {first} and {second} name the classes differently; keep one.")
     lines = [line.strip() for line in next(iter(lists.values()), "").splitlines()]
     return (dict(enumerate(line for line in lines if line)) if lists else None), None, sorted(lists)
+
+
+def _described(path: Path) -> dict[Any, Any] | None:
+    """The content of a YAML file that names classes; None of any other."""
+    if path.suffix.lower() not in (".yaml", ".yml") or not contains(path, b"names"):
+        return None
+    data = required(read_yaml, path)
+    return data if isinstance(data, dict) and "names" in data else None
 
 
 def _names(file: str, names: Any) -> dict[int, str]:

@@ -49,6 +49,9 @@ def inspect_command(
     layout: Annotated[
         str | None, typer.Option(help="How to read the folder, as data.layout; auto recognises it.")
     ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Folder or file of annotations that are kept elsewhere (data.annotations).")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Show what is in DATASET, what is wrong with it and what a run could find out; status 2 if a run would stop.
@@ -59,6 +62,7 @@ def inspect_command(
     from pipeline.reading import render
 
     chosen = [f"data.layout={layout}"] if layout else []
+    chosen += [f"data.annotations={annotations}"] if annotations else []
     config = load_config(None, [*(overrides or []), *chosen])
     found = inspect_dataset(dataset, config, pairs)
     if rehearse and not found["errors"]:
@@ -79,7 +83,11 @@ def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) 
 
     data = config.data
     reading = load(
-        dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern, layout=data.layout
+        dataset,
+        max_megapixels=data.max_megapixels,
+        group_pattern=data.group_pattern,
+        layout=data.layout,
+        annotations=data.annotations,
     )
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:

@@ -39,6 +39,11 @@ class DataConfig(Section):
         "dagm",
         "kolektor",
         "severstal",
+        "coco",
+        "yolo",
+        "voc",
+        "labelme",
+        "cvat",
         "image_mask_folders",
         "mask_pairs",
         "split_folders",
@@ -87,6 +92,11 @@ class DataConfig(Section):
         description="Regular expression with one group, or one named `group`, searched in the path of each image: the "
         "serial number, board, lot or shot. Images of one group stay in one split, and looks no longer count. "
         "A column `group` of a manifest comes first.",
+    )
+    annotations: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or file of annotations that are kept elsewhere than the images; see docs/annotations.md.",
     )
     descriptions: str | None = Field(
         default=None,

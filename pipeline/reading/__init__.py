@@ -67,6 +67,7 @@ def read_dataset(
     skip_empty_classes: bool = False,
     group_pattern: str | None = None,
     layout: str = "auto",
+    annotations: str | Path | None = None,
 ) -> Reading:
     """Read a data set that is fit for a run: a folder of one of LAYOUTS, which ``layout`` may name, or a CSV manifest.
 
@@ -75,7 +76,12 @@ def read_dataset(
     same image is in two classes. What else duplicates stop is ``require_clean``'s to find.
     """
     reading = load(
-        path, max_megapixels=max_megapixels, background=background, group_pattern=group_pattern, layout=layout
+        path,
+        max_megapixels=max_megapixels,
+        background=background,
+        group_pattern=group_pattern,
+        layout=layout,
+        annotations=annotations,
     )
     if skip_empty_classes:
         reading = without_empty_classes(reading)

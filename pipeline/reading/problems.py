@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "mask_unreadable": "the mask of this image cannot be used",
     "mask_size": "the mask and the image differ in size",
     "mask_grey": "the mask is not black and white",
+    "annotation": "the annotation of this image cannot be used",
     "annotation_size": "the annotation and the image differ in size",
 }
 

@@ -76,16 +76,19 @@ def load(
     source: str = "real",
     group_pattern: str | None = None,
     layout: str = "auto",
+    annotations: str | Path | None = None,
 ) -> Reading:
     """Read a data set as it is, faults and all; ``read_dataset`` is this and the checks that a run needs.
 
     With ``allow_flat``, a folder without sub-folders is one class without a name. Of a manifest that a run wrote, only
     the rows of one ``source`` are read, real or synthetic. ``group_pattern`` finds groups in the paths
-    (`groups_by_path`) where a manifest names none. ``layout`` is one of LAYOUTS, or auto. Raises InputError when there
-    is nothing to read: no such path, no class folders, no image; and when the pattern fits no path.
+    (`groups_by_path`) where a manifest names none. ``layout`` is one of LAYOUTS, or auto; ``annotations`` a folder or
+    file of annotations of these images that is kept elsewhere. Raises InputError when there is nothing to read: no such
+    path, no class folders, no image; and when the pattern fits no path.
     """
-    root, found, listing = _candidates(path, allow_flat=allow_flat, source=source, layout=layout)
-    problems = listing.problems
+    elsewhere = None if annotations is None else _annotations(Path(annotations))
+    root, found, listing = _candidates(path, allow_flat=allow_flat, source=source, layout=layout, annotations=elsewhere)
+    problems = [*listing.problems, *found.problems]
     max_pixels = int(max_megapixels * 1e6)
     with own_pixel_cap():
         opened, bad, foreign = _each(
@@ -149,13 +152,19 @@ def _ignored_note(uses: Sequence[FileUse], ignored: int) -> list[str]:
     return [*account_notes(uses), *rest]
 
 
-def _candidates(path: Path, *, allow_flat: bool, source: str, layout: str) -> tuple[Path, Layout, Listing]:
+def _candidates(
+    path: Path, *, allow_flat: bool, source: str, layout: str, annotations: Tree | None
+) -> tuple[Path, Layout, Listing]:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with one sub-folder a class, or a CSV manifest.")
     if path.is_file() and path.suffix.lower() != ".csv":
         raise InputError(f"{path} is neither a folder nor a CSV manifest; unpack archives first.")
     table = path if path.is_file() else path / "manifest.csv"
     if table.is_file() and (path.is_file() or layout == "auto"):
+        if annotations is not None:
+            raise InputError(
+                f"{table} says what the images are; leave out data.annotations, or give a folder of images."
+            )
         root, found = table.parent.resolve(), read_table(table, source=source)
         listed = [place for entry in found.entries for place in (entry.path, *entry.masks)]
         return root, found, list_beside(root, listed)
@@ -163,9 +172,20 @@ def _candidates(path: Path, *, allow_flat: bool, source: str, layout: str) -> tu
     listing = list_files(root)
     if not listing.paths and not listing.problems:
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
-    tree = Tree(root, listing.paths, listing.folders)
-    found = flat(tree) if allow_flat and not listing.folders else find_layout(tree, layout)
-    return root, found, listing
+    tree = Tree(root, listing.paths, listing.folders, annotations)
+    unlabelled = allow_flat and not listing.folders and annotations is None
+    return root, flat(tree) if unlabelled else find_layout(tree, layout), listing
+
+
+def _annotations(path: Path) -> Tree:
+    """A folder of annotations, or a single file, as a tree of its own."""
+    if not path.exists():
+        raise InputError(f"data.annotations: {path} does not exist; give a folder or a file of annotations.")
+    place = path.resolve()
+    if place.is_file():
+        return Tree(place.parent, [place.name], [])
+    listing = list_files(place)
+    return Tree(place, listing.paths, listing.folders)
 
 
 def progress_of(stage: str, total: int) -> AbstractContextManager["Progress | None"]:

@@ -55,6 +55,7 @@ def read(source: Path, config: Config) -> Reading:
         max_bad_fraction=config.data.max_bad_fraction,
         group_pattern=config.data.group_pattern,
         layout=config.data.layout,
+        annotations=config.data.annotations,
     )
 
 

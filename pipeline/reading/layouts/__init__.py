@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.reading.annotations import FORMATS
 from pipeline.reading.layouts.class_folders import class_folders, flat, refuse_roles
 from pipeline.reading.layouts.dagm import dagm
 from pipeline.reading.layouts.image_mask_folders import image_mask_folders
@@ -28,6 +29,7 @@ LAYOUTS: dict[str, Callable[[Tree], Layout | None]] = {
     "dagm": dagm,
     "kolektor": kolektor,
     "severstal": severstal,
+    **FORMATS,
     "image_mask_folders": image_mask_folders,
     "mask_pairs": mask_pairs,
     "split_folders": split_folders,
@@ -38,19 +40,22 @@ LAYOUTS: dict[str, Callable[[Tree], Layout | None]] = {
 def find_layout(tree: Tree, wanted: str = "auto") -> Layout:
     """The layout that is ``wanted``, or the first of LAYOUTS that recognises the data set.
 
-    Raises InputError when none does, or when the wanted one does not.
+    Where annotations are kept elsewhere, it is one of FORMATS. Raises InputError when none recognises it, or when the
+    wanted one does not.
     """
     if wanted != "auto":
         layout = LAYOUTS[wanted](tree)
         if layout is None:
             raise InputError(f"{tree.root} is not of the layout {wanted} (data.layout); give another, or auto.")
         return _told(tree, layout)
-    for name, read in LAYOUTS.items():
+    for name, read in (LAYOUTS if tree.annotations is None else FORMATS).items():
         if name == "class_folders":
             refuse_roles(tree)
         layout = read(tree)
         if layout is not None:
             return _told(tree, layout)
+    if tree.annotations is not None:
+        raise InputError(f"{tree.annotations.root} holds no annotations as {', '.join(FORMATS)} write them.")
     raise InputError(f"{tree.root} is of no layout that is known; see docs/data.md.")
 
 

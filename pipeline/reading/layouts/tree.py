@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.reading.instances import Instance
 from pipeline.reading.mask_pixels import NO_NAMES, MaskNames
+from pipeline.reading.problems import Problem
 
 GOOD, DEFECT = "good", "defect"  # the classes of a data set that has masks and no class folders
 SPLIT_NAMES = {
@@ -21,11 +22,15 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Tree:
-    """The files and folders below `root`, paths relative to it with forward slashes, sorted."""
+    """The files and folders below `root`, paths relative to it with forward slashes, sorted.
+
+    `annotations` is where annotations lie that are kept elsewhere.
+    """
 
     root: Path
     paths: list[str]
     folders: list[str]
+    annotations: "Tree | None" = None
 
     def below(self, parent: str = "") -> list[str]:
         """Names of the folders directly in `parent`."""
@@ -56,8 +61,9 @@ class Layout:
     """What files and folders say: the layout's name, its candidates, every class named (empty ones too) and remarks.
 
     `annotations` are files that say what is on the images, `left_out` other files with the reason why they are not
-    read. `mask_names` are what a class list calls the values of masks. With `class_by_mask` an entry without a class
-    gets it from its mask: `DEFECT` (or what `mask_names` says) where that marks anything, else `GOOD`.
+    read, `problems` images whose annotation cannot be used. `mask_names` are what a class list calls the values of
+    masks. With `class_by_mask` an entry without a class gets it from its mask: `DEFECT` (or what `mask_names` says)
+    where that marks anything, else `GOOD`.
     """
 
     name: str
@@ -66,5 +72,6 @@ class Layout:
     notes: list[str] = field(default_factory=list)
     annotations: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
     mask_names: MaskNames = NO_NAMES
     class_by_mask: bool = False

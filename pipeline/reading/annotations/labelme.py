@@ -1,0 +1,95 @@
+"""LabelMe: one JSON file beside each image, with shapes of points."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
+from pipeline.reading.annotations.files import BadAnnotation, contains, read_json
+from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, polygons
+from pipeline.reading.instances import Instance, Polygon
+from pipeline.reading.layouts.tree import Layout, Tree
+
+BOXED = "{} line(s), point(s) or painted mask(s) of LabelMe are read as the box around them."
+GROUPED = "{} defect(s) are several polygons of one group_id."
+THIN = ("line", "linestrip", "point", "points", "mask")
+
+
+def labelme(tree: Tree) -> Layout | None:
+    """Shapes of every JSON file that has some: polygons, rectangles, circles; of lines, points and masks the box.
+
+    Polygons of one class with the same group_id are one defect. A file is of the image that `imagePath` names, else of
+    the one with its own stem.
+    """
+    source = sources(tree)
+    files = [
+        path
+        for path in source.paths
+        if path.lower().endswith(".json") and contains(source.root / path, b'"shapes"', b'"imagePath"')
+    ]
+    if not files:
+        return None
+    remarks = Counter[str]()
+    return assemble(tree, "labelme", [_sheet(source, file, remarks) for file in files], files, remarks=remarks)
+
+
+def _sheet(source: Tree, file: str, remarks: Counter[str]) -> Sheet:
+    stem = str(PurePosixPath(file).with_suffix(""))
+    try:
+        data = read_json(source.root / file)
+        if not isinstance(data, dict) or not isinstance(data.get("shapes"), list):
+            raise BadAnnotation("it has no list of shapes")
+        size = declared_size(data.get("imageWidth"), data.get("imageHeight"))
+    except BadAnnotation as bad:
+        return broken(file, (stem,), bad)
+    named = data.get("imagePath")
+    names = (stem, named) if isinstance(named, str) and named else (stem,)
+    return Sheet(file, names[::-1], _marks(data["shapes"], remarks), size)
+
+
+def _marks(shapes: list[Any], remarks: Counter[str]) -> Callable[[int, int], Sequence[Instance]]:
+    def marks(_width: int, _height: int) -> Sequence[Instance]:
+        groups: dict[tuple[str, str], list[Instance]] = defaultdict(list)
+        for k, shape in enumerate(shapes):
+            label, group, instance = _shape(shape, remarks)
+            joined = instance.polygons and group is not None
+            groups[label, f"group {group}" if joined else f"alone {k}"].append(instance)
+        several = sum(len(parts) > 1 for parts in groups.values())
+        remarks.update({GROUPED: several} if several else {})
+        return [
+            parts[0] if len(parts) == 1 else polygons(label, [outline for one in parts for outline in one.polygons])
+            for (label, _), parts in groups.items()
+        ]
+
+    return marks
+
+
+def _shape(shape: Any, remarks: Counter[str]) -> tuple[str, Any, Instance]:
+    if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+        raise BadAnnotation("a shape has no label")
+    label, kind = shape["label"].strip(), shape.get("shape_type") or "polygon"
+    corners = _points(shape.get("points"))
+    if kind in THIN:
+        remarks[BOXED] += 1
+        return label, None, between(label, corners, least=1)
+    if kind == "polygon":
+        return label, shape.get("group_id"), polygons(label, [corners])
+    if kind == "rectangle":
+        if len(corners) not in (2, 4):
+            raise BadAnnotation(f"a rectangle of {label!r} has {len(corners)} points, not 2 or 4")
+        return label, None, box(label, *between(label, corners).box)
+    if kind == "circle":
+        if len(corners) != 2:
+            raise BadAnnotation(f"a circle of {label!r} has {len(corners)} points, not its centre and one on the rim")
+        (x, y), rim = corners
+        radius = math.dist((x, y), rim)
+        return label, None, ellipse(label, x, y, radius, radius)
+    raise BadAnnotation(f"shape_type {str(kind)[:40]!r} is unknown")
+
+
+def _points(points: Any) -> Polygon:
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise BadAnnotation("the points of a shape are no list of [x, y]")
+    return tuple((number(x), number(y)) for x, y in points)

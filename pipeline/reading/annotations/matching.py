@@ -1,0 +1,111 @@
+"""Which image an annotation is of, by the names it gives."""
+
+import posixpath
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+from pipeline.errors import InputError
+from pipeline.reading.annotations.files import BadAnnotation
+from pipeline.reading.header import SUFFIXES
+from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
+
+# Folders that say what kind of file they hold; they are no class.
+IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data", "obj_train_data"}
+MASKS = {"masks", "mask", "segmentationclass", "segmentationobject", "ground_truth", "gt"}
+ANNOTATIONS = {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
+KINDS_OF_FILE = IMAGES | MASKS | ANNOTATIONS
+
+
+class Images:
+    """The images of a data set, to be found by path, by the end of a path, or by stem."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.paths = [path for path in tree.paths if is_image(path)]
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            name = PurePosixPath(path).name
+            self._by_name[name].append(path)
+            self._by_stem[_stem(name)].append(path)
+        self._known = set(self.paths)
+
+    def find(self, name: str, near: str = "", split: str = "") -> str | None:
+        """The image called `name`, a path or a path without its suffix, by an annotation in folder `near`; or None.
+
+        A path that leads there is taken; else the image that has the most of the name's end, is of the same `split`,
+        lies in a folder of images rather than of masks, and nearest to the annotation. Raises BadAnnotation where
+        several do, and InputError where none does and the name leads out of the data set.
+        """
+        plain = name.replace("\\", "/")
+        direct = posixpath.normpath(posixpath.join(near, plain))
+        for path in (direct, posixpath.normpath(plain)):
+            if path in self._known:
+                return path
+        parts = [part for part in plain.split("/") if part not in ("", ".", "..")]
+        if not parts:
+            return None
+        last = parts[-1]
+        same = self._by_name.get(last) or self._by_stem.get(_stem(last) if is_image(last) else last, [])
+        if not same:
+            if direct.startswith("../") and not self.tree.annotations:
+                raise InputError(
+                    f"{self.tree.root}: the annotations name {name!r}, which is outside the data set; copy the image "
+                    "into it, or give the folder above."
+                )
+            return None
+        ranks = {
+            path: (_tail(path, parts), _same_split(path, split), _among_images(path), _head(path, near))
+            for path in same
+        }
+        best = [path for path in same if ranks[path] == max(ranks.values())]
+        if len(best) > 1:
+            raise BadAnnotation(f"{name!r} could be {best[0]!r} or {best[1]!r}")
+        return best[0]
+
+
+def is_image(path: str) -> bool:
+    """Whether the file is named as an image."""
+    return PurePosixPath(path).suffix.lower() in SUFFIXES
+
+
+def split_in(path: str) -> str:
+    """The split that a folder of the path names, train2017 too, or nothing."""
+    names = (split_name(part) for part in PurePosixPath(path).parts[:-1])
+    return next((name for name in names if name), "")
+
+
+def split_name(folder: str) -> str:
+    """The split that a folder's name means, or nothing."""
+    return SPLIT_NAMES.get(re.sub(r"\d+$", "", folder.lower()), "")
+
+
+def folder_class(path: str) -> str:
+    """The first folder of the path that is neither a split nor named by a kind of file, or nothing."""
+    folders = PurePosixPath(path).parts[:-1]
+    return next((part for part in folders if not split_name(part) and part.lower() not in KINDS_OF_FILE), "")
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _tail(path: str, parts: list[str]) -> int:
+    """How many folders in front of their names agree."""
+    folders = zip(reversed(path.split("/")[:-1]), reversed(parts[:-1]), strict=False)
+    return next((k for k, (a, b) in enumerate(folders) if a != b), min(path.count("/"), len(parts) - 1))
+
+
+def _head(path: str, near: str) -> int:
+    """How many folders from the root on are common."""
+    folders = list(zip(path.split("/")[:-1], near.split("/"), strict=False))
+    return next((k for k, (a, b) in enumerate(folders) if a != b), len(folders))
+
+
+def _among_images(path: str) -> bool:
+    return any(part.lower() in IMAGES for part in path.split("/")[:-1])
+
+
+def _same_split(path: str, split: str) -> bool:
+    return bool(split) and split_in(path) == split

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reading.decode import Pixels, decode, to_mask
+from pipeline.reading.decode import decode, to_mask
 from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
+from pipeline.reading.layers import Picture
 from pipeline.reading.layouts import Entry
 from pipeline.reading.problems import BadFile, ForeignFormat
 
@@ -25,11 +26,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, and mask of 0 and 255."""
+    """A candidate's picture, sha256 of its file, and mask of 0 and 255."""
 
     entry: Entry
-    pixels: Pixels
-    mode: str
+    picture: Picture
     sha256: str
     mask: NDArray[np.uint8] | None
 
@@ -52,16 +52,17 @@ def open_entry(root: Path, entry: Entry, max_pixels: int) -> Opened:
 def decode_entry(root: Path, item: Opened, background: tuple[int, int, int]) -> Decoded:
     """Decode a candidate and its mask. Raises BadFile."""
     data = _bytes(root / item.entry.path)
-    pixels, mode = decode(data, item.header, background)
-    mask = _decode_mask(root, item, pixels.shape[:2]) if item.mask_header else None
-    return Decoded(item.entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask)
+    picture = decode(data, item.header, background)
+    mask = _decode_mask(root, item, picture.pixels.shape[:2]) if item.mask_header else None
+    return Decoded(item.entry, picture, hashlib.sha256(data).hexdigest(), mask)
 
 
 def _decode_mask(root: Path, item: Opened, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     name = item.entry.mask
     assert item.mask_header is not None  # noqa: S101 (only called with a mask)
     try:
-        mask = to_mask(decode(_bytes(root / name), item.mask_header, (0, 0, 0))[0])
+        picture = decode(_bytes(root / name), item.mask_header, (0, 0, 0), reveal=False)
+        mask = to_mask(picture.pixels.max() - picture.pixels if picture.negative else picture.pixels)
     except BadFile as bad:
         kind = bad.kind if bad.kind == "mask_grey" else "mask_unreadable"
         raise BadFile(kind, f"its mask {name}: {bad}") from bad

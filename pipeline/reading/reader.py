@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.reading.candidate import Decoded, decode_entry, open_entry
-from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.file_listing import list_files, printable
 from pipeline.reading.grouping import groups_by_path
@@ -23,6 +22,7 @@ from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, find_layout, flat_folder
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
+from pipeline.reading.scaling import Scale, common_scale, to_eight_bits
 
 if TYPE_CHECKING:
     from pipeline.log import Progress
@@ -43,8 +43,8 @@ class Reading:
     and height in pixels as decoded, mode of the file, mask (relative path or "") and group (the user's name for what
     belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and ``masks`` uint8
     ``[H, W]`` of 0 and 255, both in the frame's order.
-    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; None
-    where no image has 16 bits.
+    ``ignored`` counts files of other formats and hidden files. ``scale`` is how images of more than 8 bits became
+    these.
     """
 
     root: Path
@@ -56,7 +56,12 @@ class Reading:
     masks: list[NDArray[np.uint8] | None]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
-    white: int | None = None
+    scale: Scale = field(default_factory=Scale)
+
+    @property
+    def white(self) -> int | None:
+        """The 16-bit level that became 255; None where no image has 16 bits."""
+        return self.scale.white
 
 
 def load(
@@ -84,7 +89,8 @@ def load(
         problems = problems + bad
         if not opened:
             raise InputError(_nothing_readable(path, problems))
-        require_memory(path, [item.header.width * item.header.height for item in opened])
+        headers = [item.header for item in opened]
+        require_memory(path, [header.width * header.height * header.bytes_held for header in headers])
         decoded, bad, _ = _each(
             opened, lambda item: item.entry.path, lambda item: decode_entry(root, item, background), stage="read"
         )
@@ -92,8 +98,8 @@ def load(
     if not decoded:
         raise InputError(_nothing_readable(path, problems))
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
-    white, notes = _common_scale(decoded)
-    images = [to_eight_bits(item.pixels, white or 255) for item in decoded]
+    scale, notes = common_scale([printable(item.entry.path) for item in decoded], [item.picture for item in decoded])
+    images = [_eight_bits(item, scale) for item in decoded]
     frame = _frame(decoded, images)
     if group_pattern is not None and not (frame["group"] != "").any():
         frame["group"], about_groups = groups_by_path(frame["path"].tolist(), group_pattern)
@@ -111,7 +117,7 @@ def load(
         masks=[item.mask for item in decoded],
         notes=[*layout.notes, *notes, *describe(decoded, images)],
         ignored=ignored,
-        white=white,
+        scale=scale,
     )
 
 
@@ -164,18 +170,15 @@ def _each(
     return results, problems, len(outcomes) - len(problems) - len(results)
 
 
-def _common_scale(decoded: list[Decoded]) -> tuple[int | None, list[str]]:
-    """One white level for all 16-bit images, so that they keep their relative brightness."""
-    deep = [item for item in decoded if item.pixels.dtype == np.uint16]
-    if not deep:
-        return None, []
-    white = white_level(max(int(item.pixels.max()) for item in deep))
-    return white, [f"{len(deep)} 16-bit image(s) were scaled by 255/{white} to 8 bits; nothing was clipped."]
+def _eight_bits(item: Decoded, scale: Scale) -> NDArray[np.uint8]:
+    limits = scale.range_of(item.picture.pixels)
+    assert limits is not None  # noqa: S101 (the scale is of these very images)
+    return to_eight_bits(item.picture.pixels, limits, negative=item.picture.negative)
 
 
 def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
     rows = [
-        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.mode, e.mask, e.group)
+        (e.path, e.label, e.split, item.sha256, image.shape[1], image.shape[0], item.picture.mode, e.mask, e.group)
         for item, image in zip(decoded, images, strict=True)
         for e in [item.entry]
     ]

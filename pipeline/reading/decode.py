@@ -1,7 +1,6 @@
 """Bytes to pixels: the decoder that is right for each kind, then alpha composited and EXIF rotation applied."""
 
 import io
-import struct
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from pipeline.reading.problems import BadFile
 
 GREY_TOLERANCE = 4  # grey levels between channels: JPEG chroma rounding leaves up to this much on a grey picture
 BACKGROUND = (255, 255, 255)  # RGB, behind what is transparent
+GREY_WITH_ALPHA = 4  # colour type of PNG
 MASK_SHARE = 0.95  # of a mask's pixels lie near black or near its brightest value; the rest may be an anti-aliased edge
 
 
@@ -40,66 +40,70 @@ def decode(
 
 
 def _layers(data: bytes, header: Header) -> Layers:
-    if header.format == "PNG" and (_png_depth(data) == 16 or (_is_grey(data) and b"tRNS" in data)):
-        return _png(data, header)
+    if header.format == "PNG":
+        return _png(data)
     if header.format == "TIFF":
         from pipeline.reading.tiff import decode_tiff  # not above: other sets are read before that is loaded
 
         layers = decode_tiff(data)
         if layers is not None:
             return layers
-    return _by_pillow(data, header.format)
+    return _by_pillow(_opened(data, header.format), upright=header.format == "TIFF")  # Pillow turns these by itself
 
 
-def _by_pillow(data: bytes, kind: str) -> Layers:
+def _opened(data: bytes, kind: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=(kind,))
         image.load()
-        upright = kind == "TIFF"  # Pillow turns these by itself
-        if image.has_transparency_data:
-            layers = np.asarray(image.convert("RGBA"))
-            return Layers(layers[..., :3], layers[..., 3], upright=upright)
-        return Layers(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), upright=upright)
     except Exception as error:  # as in header.py: parsers of damaged files raise nearly anything
         raise unread_kind(data, kind, error) from error
+    return image
 
 
-def _png(data: bytes, header: Header) -> Layers:
-    """16 bits, which Pillow cuts to 8 in colour, and grey with a transparent value, which Pillow takes for another."""
-    from imagecodecs import png_decode  # not above: seldom needed
-
-    if struct.unpack(">II", data[16:24]) != (header.width, header.height):
-        raise BadFile("truncated", "it changed while it was read")
-    try:
-        samples = np.asarray(png_decode(data))
-    except Exception as error:
-        raise BadFile("truncated", "the PNG data ends early or is damaged") from error
-    declared = _significant(data) if samples.dtype == np.uint16 else None
-    if samples.ndim == 2:
-        return Layers(samples, declared=declared)
-    channels = samples.shape[2]
-    alpha = samples[..., -1] if channels in (2, 4) else None
-    return Layers(samples[..., :3] if channels >= 3 else samples[..., 0], alpha, declared=declared)
+def _by_pillow(image: Image.Image, *, upright: bool = False) -> Layers:
+    if image.has_transparency_data:
+        layers = np.asarray(image.convert("RGBA"))
+        return Layers(layers[..., :3], layers[..., 3], upright=upright)
+    return Layers(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), upright=upright)
 
 
-def _png_depth(data: bytes) -> int:
-    return data[24]
+def _png(data: bytes) -> Layers:
+    """Pillow, except for 16 bits in colour, which it cuts to 8, and a transparent grey, which it takes for another."""
+    image = _opened(data, "PNG")  # reports missing data where OpenCV fills the gap with black
+    bits, colour_type = data[24], data[25]
+    if colour_type == 0:
+        grey = np.asarray(image) if bits == 16 else np.asarray(image.convert("L"))
+        key = png_chunk(data, b"tRNS")
+        if len(key) == 2:
+            transparent = int.from_bytes(key, "big") * (255 // (2**bits - 1) if bits < 8 else 1)
+            full = 255 if bits <= 8 else 65535
+            return Layers(grey, np.where(grey == transparent, 0, full).astype(grey.dtype), declared=_significant(data))
+        return Layers(grey, declared=_significant(data))
+    if bits < 16:
+        return _by_pillow(image)
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
+        raise BadFile("truncated", "the PNG is damaged")
+    alpha = samples[..., 3] if samples.shape[2] == 4 else None
+    colour = samples[..., 0] if colour_type == GREY_WITH_ALPHA else samples[..., 2::-1]
+    return Layers(colour, alpha, declared=_significant(data))
 
 
-def _is_grey(data: bytes) -> bool:
-    return data[25] == 0
+def png_chunk(data: bytes, name: bytes) -> bytes:
+    """The body of a chunk before the pixels; empty where there is none."""
+    at = 8
+    while at + 8 <= len(data) and (found := data[at + 4 : at + 8]) not in (b"IDAT", b"IEND"):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if found == name:
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+    return b""
 
 
 def _significant(data: bytes) -> Range | None:
-    """The range by the chunk sBIT, for writers that leave the bits at the lower end."""
-    at = 8
-    while at + 8 <= len(data) and data[at + 4 : at + 8] not in (b"IDAT", b"IEND"):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"sBIT":
-            bits = max(data[at + 8 : at + 8 + length][:3], default=0)
-            return (0, 2**bits - 1) if 8 <= bits < 16 else None
-        at += 12 + length
-    return None
+    """The range of 16 bits by the chunk sBIT, for writers that leave the bits at the lower end."""
+    bits = max(png_chunk(data, b"sBIT")[:3], default=0)
+    return (0, 2**bits - 1) if data[24] == 16 and 8 <= bits < 16 else None
 
 
 def _mode(layers: Layers, header: Header) -> str:

@@ -26,7 +26,6 @@ FRAMES = {*range(0xC0, 0xD0), JPEG_LS} - {0xC4, 0xC8, 0xCC}  # markers of a JPEG
 CODINGS = {JPEG_LS: "JPEG-LS"} | {
     **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
     **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
-    **dict.fromkeys((0xC9, 0xCA), "arithmetic-coded JPEG"),
 }
 
 

@@ -1,6 +1,7 @@
-"""TIFF: tifffile unpacks the samples and the tags say what they mean; libtiff, through Pillow, unpacks JPEG and fax."""
+"""TIFF: tifffile finds the tags and the strips or tiles, and here is what they mean; JPEG and fax are Pillow's."""
 
 import io
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tifffile import TiffFile, TiffPage
 
 from pipeline.reading.layers import Layers, Pixels, Range
 from pipeline.reading.problems import BadFile
+from pipeline.reading.tiff_segments import unpack
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 PHOTOMETRICS = {4: "a transparency mask", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*"} | {
@@ -27,6 +29,7 @@ COMPRESSIONS = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "
     **dict.fromkeys((34676, 34677), "LogLuv"),
     **dict.fromkeys((50002, 52546), "JPEG XL"),
 }
+PREDICTORS = (1, 2, 3)
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 WHOLE_BITS, FLOAT_BITS = (1, 2, 4, 8, 10, 12, 14, 16), (32, 64)
 EXTRA_SAMPLES, SMALLEST_VALUE, LARGEST_VALUE = 338, 340, 341
@@ -61,6 +64,8 @@ def mode_of(page: TiffPage) -> str:
     """Pillow's name of what the page holds, as in `Picture`. Raises BadFile (depth, undecodable) with the reason."""
     _check_compression(page)
     _check_depth(page)
+    if page.predictor not in PREDICTORS:
+        raise BadFile("undecodable", f"TIFF with predictor {int(page.predictor)}; save it uncompressed")
     photometric, samples, bits = int(page.photometric), page.samplesperpixel, page.bitspersample
     extra = _extra_samples(page)
     if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO):
@@ -97,7 +102,7 @@ def decode_tiff(data: bytes) -> Layers | None:
         if page.compression in BY_LIBTIFF:
             return None
         _check_segments(page, len(data))
-        samples = _samples(page)
+        samples = _samples(page, data)
         negative, declared, bits = _is_negative(page), _declared(page), page.bitspersample
         alpha = None
         if page.photometric == PALETTE:
@@ -177,7 +182,7 @@ def _declared(page: TiffPage) -> Range | None:
 
 
 def _check_segments(page: TiffPage, size: int) -> None:
-    """Every strip or tile has to be there whole: tifffile fills gaps with 0, and unpacks a tile at any size."""
+    """Every strip or tile has to be there whole; a tile is unpacked as large as it says, whatever the image."""
     if page.is_tiled and page.tilewidth * page.tilelength > LARGEST_TILE:
         raise BadFile("too_large", f"tiles of {page.tilewidth} x {page.tilelength} pixels")
     places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
@@ -186,13 +191,21 @@ def _check_segments(page: TiffPage, size: int) -> None:
         raise BadFile("truncated", "the TIFF ends early: not all of its strips or tiles are there")
 
 
-def _samples(page: TiffPage) -> Pixels:
+def _samples(page: TiffPage, data: bytes) -> Pixels:
     """Samples ``[H, W, C]``: uint8 of 1 to 8 bits, uint16 of 9 to 16, float32."""
-    planes = page.asarray(squeeze=False, maxworkers=1)  # [planes, 1, H, W, samples of a plane]
-    samples = planes[:, 0].transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
+    planes, channels = (channels, 1) if page.planarconfig == 2 else (1, channels)
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, height), width)
+    places = itertools.product(range(planes), range(0, height, rows), range(0, width, columns))
     kind = np.float32 if page.sampleformat == FLOAT else np.uint8 if page.bitspersample <= 8 else np.uint16
-    with np.errstate(over="ignore"):  # a double beyond the range of float32 becomes infinite, which is refused
-        return np.ascontiguousarray(samples, kind)
+    samples = np.empty((height, width, planes * channels), kind)
+    for (plane, top, left), start, count in zip(places, page.dataoffsets, page.databytecounts, strict=False):
+        lines = rows if page.is_tiled else min(rows, height - top)
+        part = unpack(page, data[start : start + count], (lines, columns, channels))
+        into = samples[top : top + lines, left : left + columns, plane * channels : (plane + 1) * channels]
+        with np.errstate(over="ignore"):  # a double beyond the range of float32 becomes infinite, which is refused
+            into[...] = part[: into.shape[0], : into.shape[1]]
+    return samples
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint8]:

@@ -316,7 +316,7 @@ def test_the_onnx_file_says_what_torch_says(ganaug: Ganaug, finished: Finished, 
     assert (given.name, given.type, given.shape) == ("images", "tensor(uint8)", ["batch", 1, 32, 32])
     classifier = load_classifier(finished.run, arm)
     for count in (1, 5):
-        images = torch.stack([classifier.prepared(tiny.texture("lines", seed)) for seed in range(count)])
+        images = torch.stack([classifier.prepared(Picture(tiny.texture("lines", seed), "L")) for seed in range(count)])
         (found,) = session.run(["probabilities"], {"images": images.numpy()})
         assert found == pytest.approx(classifier.probabilities(images).numpy(), abs=1e-4)
     facts = session.get_modelmeta().custom_metadata_map

@@ -39,8 +39,10 @@ def to_eight_bits(pixels: Pixels, limits: Range, *, negative: bool = False) -> N
     if pixels.dtype == np.uint8:
         return pixels
     low, high = limits
-    above = np.clip(pixels.astype(np.float64), low, high) - low
-    scaled: NDArray[np.uint8] = np.rint(above * (255 / ((high - low) or 1))).astype(np.uint8)
+    level = np.clip(pixels, low, high, dtype=np.float64)
+    level -= low  # in place from here: one image of the largest size takes half a gigabyte
+    level *= 255 / ((high - low) or 1)
+    scaled: NDArray[np.uint8] = np.rint(level, out=level).astype(np.uint8)
     return 255 - scaled if negative else scaled
 
 

@@ -48,11 +48,12 @@ def _by_libtiff(page: TiffPage, data: bytes, rows: int, line: int) -> bytes:
 
 def _of_bits(stored: NDArray[np.uint8], bits: int, count: int) -> NDArray[Any]:
     """Rows ``[rows, count]`` of samples of 1 to 15 bits, the first in the highest ones."""
-    singles = np.unpackbits(stored, axis=1, count=count * bits).reshape(len(stored), count, bits)
     kind = np.uint8 if bits < 8 else np.uint16
-    samples = np.zeros(singles.shape[:2], kind)
-    for k in range(bits):
-        samples = samples << kind(1) | singles[..., k]
+    samples = np.zeros((len(stored), count), kind)
+    for row, line in zip(samples, stored, strict=True):  # row by row, as a byte for each bit takes much memory
+        singles = np.unpackbits(line, count=count * bits).reshape(count, bits)
+        for k in range(bits):
+            row |= singles[:, k] * kind(1 << (bits - 1 - k))
     return samples
 
 

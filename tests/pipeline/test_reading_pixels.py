@@ -232,6 +232,14 @@ def test_the_setting_admits_what_pillow_alone_would_not(tmp_path: Path, monkeypa
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
+@pytest.mark.parametrize(("kind", "held"), [("PNG 8", 1), ("PNG 16", 3), ("TIFF float", 5)])
+def test_the_memory_for_deep_pixels_is_counted(tmp_path: Path, kind: str, held: int) -> None:
+    path = tmp_path / "x.tif"
+    path.write_bytes(KINDS[kind][0])
+    with own_pixel_cap():
+        assert read_header(path, 10**6).bytes_held == held
+
+
 def read(root: Path, **files: bytes) -> tuple[Reading, dict[str, Array]]:
     """A data set of 8-bit pictures and these; returns the reading and the pixels by name."""
     folder(root)

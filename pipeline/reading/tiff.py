@@ -35,6 +35,8 @@ WHOLE_BITS, FLOAT_BITS = (1, 2, 4, 8, 10, 12, 14, 16), (32, 64)
 EXTRA_SAMPLES, SMALLEST_VALUE, LARGEST_VALUE = 338, 340, 341
 LARGEST_WHOLE_VALUE, INK_SET = 281, 332
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2  # meanings of an extra sample
+SIZES = ("imagewidth", "imagelength", "imagedepth", "samplesperpixel", "rowsperstrip", "tilewidth", "tilelength")
+NUMBERS = (*SIZES, "compression", "fillorder", "photometric", "planarconfig", "predictor", "sampleformat")
 LARGEST_TILE = 1 << 24  # pixels; a tile is unpacked whole, whatever the size of the image
 
 
@@ -44,6 +46,8 @@ def first_page(file: BinaryIO) -> Iterator[TiffPage]:
     try:
         with TiffFile(file) as tiff:
             page = tiff.pages.first
+            if not all(isinstance(getattr(page, name), int) for name in NUMBERS):  # bytes, times a height, fill memory
+                raise BadFile("truncated", "the TIFF has tags of a wrong type; it is damaged")
             if len(tiff.pages) > 1 or page.imagedepth > 1:
                 count = max(len(tiff.pages), page.imagedepth)
                 raise BadFile("multipage", f"multi-page TIFF of {count} pages; save each as its own file")

@@ -1,6 +1,7 @@
 """Decoded values equal what was written, for every kind of file; what is not read is refused by its own name."""
 
 import resource
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,14 @@ def test_what_is_not_read_is_refused_by_its_name(tmp_path: Path, reason: str) ->
     with pytest.raises(BadFile, match=reason) as caught:
         picture_of(tmp_path, REFUSED[reason])
     assert "damaged" not in str(caught.value)
+
+
+def test_a_size_of_a_wrong_type_fills_no_memory(tmp_path: Path) -> None:
+    data = bytearray(bare_tiff(ANY, 8, 1, 1, t257=[65535]))
+    entry = data.index(struct.pack("<HHI", 256, 3, 1))
+    data[entry + 2] = 1  # BYTE, which parsers hand on as bytes: times the height, that is a long text
+    with pytest.raises(BadFile, match="wrong type"):
+        picture_of(tmp_path, bytes(data))
 
 
 def test_a_large_image_is_refused_with_the_setting_that_admits_it(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from classifiers.decision_rule import LIKELIEST, DecisionRule
 from classifiers.fitting import predict
 from pipeline.errors import InputError, JobError
 from pipeline.reading import pack
-from pipeline.reading.decode import Pixels, to_eight_bits
+from pipeline.reading.layers import Picture
 from pipeline.reading.problems import BadFile
+from pipeline.reading.scaling import Scale, outside, to_eight_bits
 from pipeline.store import RunFolder, load_tensors, read_json
 
 
@@ -41,31 +42,38 @@ class KeptClassifier:
         found = self.card.get("decision")
         return DecisionRule(self.classes.index(found["good"]), found["threshold"]) if found else LIKELIEST
 
-    def prepared(self, pixels: Pixels) -> Tensor:
-        """A decoded image, uint8 or uint16 `[H, W]` or `[H, W, 3]` RGB -> uint8 `[C, S, S]`, made as the run's were.
+    @property
+    def scale(self) -> Scale:
+        """How the run's images of more than 8 bits were scaled."""
+        limits = self.preprocessing.get("range_of_float")  # absent from cards of earlier versions
+        return Scale(self.preprocessing["white_of_16_bit"], tuple(limits) if limits else None)
 
-        16-bit pixels above the white level of the run's images become white; `brighter` tells.
+    def prepared(self, picture: Picture) -> Tensor:
+        """A decoded image -> uint8 `[C, S, S]`, made as the run's were.
+
+        Deep pixels beyond the range of the run's images are clipped to it; `beyond` tells.
 
         Raises:
-            BadFile: it has 16 bits, and the run had no such images, so that the white level is unknown.
+            BadFile: it has 16 bits or floating-point numbers, and the run had no such images, so that the range is
+                unknown.
         """
         size, channels = self.preprocessing["image_size"], self.preprocessing["channels"]
-        white = self.preprocessing["white_of_16_bit"]
-        if pixels.dtype == np.uint16:
-            if white is None:
-                raise BadFile("depth", "it has 16 bits and the run's images have 8; save it as they are")
-            pixels = np.minimum(pixels, white)
-        return pack([to_eight_bits(pixels, white or 255)], size, channels, self.preprocessing["aspect"])[0]
+        limits = self.scale.range_of(picture.pixels)
+        if limits is None:
+            kind = "16 bits" if picture.pixels.dtype == np.uint16 else "floating-point numbers"
+            raise BadFile("depth", f"it has {kind} and the run's images have not; save it as they are")
+        grey_levels = to_eight_bits(picture.pixels, limits, negative=picture.negative)
+        return pack([grey_levels], size, channels, self.preprocessing["aspect"])[0]
 
-    def brighter(self, pixels: Pixels) -> str:
-        """Which part of a 16-bit image was clipped, being above the run's white level; empty where nothing was."""
-        white = self.preprocessing["white_of_16_bit"]
-        if pixels.dtype != np.uint16 or white is None or int(pixels.max()) <= white:
+    def beyond(self, picture: Picture) -> str:
+        """Which part of a deep image was clipped, being beyond the run's range; empty where nothing was."""
+        limits = self.scale.range_of(picture.pixels)
+        if limits is None or not (count := outside(picture.pixels, limits)):
             return ""
-        return (
-            f"{100 * float((pixels > white).mean()):.2g} % of its pixel values are above {white}, the white level of "
-            "the run's 16-bit images, and were taken for white"
-        )
+        share = f"{100 * count / picture.pixels.size:.2g} % of its pixel values are"
+        if picture.pixels.dtype == np.uint16 and not picture.negative:
+            return f"{share} above {limits[1]:g}, the white level of the run's 16-bit images, and were taken for white"
+        return f"{share} outside {limits[0]:.6g} to {limits[1]:.6g}, the range of the run's images, and were clipped"
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities float32 `[N, K]` of uint8 `[N, C, S, S]`."""

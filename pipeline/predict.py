@@ -113,8 +113,8 @@ def _read(classifier: KeptClassifier, image: NewImage) -> tuple[Tensor | None, s
     """The image as the classifier sees it, if it can be read, and what is wrong with it; None: of another format."""
     try:
         item = open_entry(image.root, Entry(image.name, ""), int(classifier.preprocessing["max_megapixels"] * 1e6))
-        pixels = decode_entry(image.root, item, BACKGROUND).pixels
-        return classifier.prepared(pixels), classifier.brighter(pixels)
+        picture = decode_entry(image.root, item, BACKGROUND).picture
+        return classifier.prepared(picture), classifier.beyond(picture)
     except ForeignFormat:
         return None
     except BadFile as bad:

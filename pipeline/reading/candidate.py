@@ -4,10 +4,11 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.reading.decode import Pixels, decode
+from pipeline.reading.decode import decode
 from pipeline.reading.file_listing import check_file
 from pipeline.reading.header import Header, read_header
 from pipeline.reading.instances import Instance, Mask, parts_of_mask, union
+from pipeline.reading.layers import Picture, Pixels
 from pipeline.reading.layouts import Entry
 from pipeline.reading.mask_pixels import NO_NAMES, MaskNames, fitted, read_marks
 from pipeline.reading.problems import BadFile, ForeignFormat
@@ -24,14 +25,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A candidate's pixels (uint8 or uint16), mode, sha256 of its file, mask of 0 and 255, and instances.
+    """A candidate's picture, sha256 of its file, mask of 0 and 255, and instances.
 
     `resized` says that a mask of another size was brought to the image's.
     """
 
     entry: Entry
-    pixels: Pixels
-    mode: str
+    picture: Picture
     sha256: str
     mask: Mask | None
     instances: tuple[Instance, ...]
@@ -61,8 +61,8 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], nam
     An instance has the class that ``names`` gives to its value in the mask, else the image's.
     """
     entry, data = item.entry, _bytes(root / item.entry.path)
-    pixels, mode = decode(data, item.header, background)
-    height, width = pixels.shape[:2]
+    picture = decode(data, item.header, background)
+    height, width = picture.pixels.shape[:2]
     if entry.size not in (None, (width, height)):
         said = " x ".join(map(str, entry.size or ()))
         raise BadFile("annotation_size", f"the image is {width} x {height}, its annotation is of {said}")
@@ -75,12 +75,13 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], nam
     known = bool(masks) or entry.instances is not None
     mask = union(instances, height, width) if known else None
     resized = any(one.shape[:2] != (height, width) for one in masks)
-    return Decoded(entry, pixels, mode, hashlib.sha256(data).hexdigest(), mask, instances, resized)
+    return Decoded(entry, picture, hashlib.sha256(data).hexdigest(), mask, instances, resized)
 
 
 def _decode_mask(root: Path, name: str, header: Header) -> Pixels:
     try:
-        return decode(_bytes(root / name), header, (0, 0, 0))[0]
+        picture = decode(_bytes(root / name), header, (0, 0, 0), reveal=False)
+        return picture.pixels.max() - picture.pixels if picture.negative else picture.pixels
     except BadFile as bad:
         raise BadFile("mask_unreadable", f"its mask {name}: {bad}") from bad
 

@@ -1,53 +1,113 @@
-"""Bytes to pixels: OpenCV decodes, alpha is composited, EXIF rotation applied, 16 bits kept for a common scale."""
+"""Bytes to pixels: the decoder that is right for each kind, then alpha composited and EXIF rotation applied."""
 
 import io
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.reading.header import Header
+from pipeline.reading.header import Header, unread_kind
+from pipeline.reading.layers import Layers, Picture, Pixels, Range
 from pipeline.reading.problems import BadFile
 
-Pixels = NDArray[Any]  # uint8 or uint16, checked on decoding
 GREY_TOLERANCE = 4  # grey levels between channels: JPEG chroma rounding leaves up to this much on a grey picture
 BACKGROUND = (255, 255, 255)  # RGB, behind what is transparent
+GREY_WITH_ALPHA = 4  # colour type of PNG
 
 
-def decode(data: bytes, header: Header, background: tuple[int, int, int] = BACKGROUND) -> tuple[Pixels, str]:
-    """Decode one image; returns pixels ``[H, W]`` (grey) or ``[H, W, 3]`` (RGB), uint8 or uint16, and its mode.
+def decode(
+    data: bytes, header: Header, background: tuple[int, int, int] = BACKGROUND, *, reveal: bool = True
+) -> Picture:
+    """Decode one image, upright.
 
-    Transparent pixels show ``background`` (RGB, 0..255). The mode is Pillow's name of what the file holds, with
-    ``";16"`` behind 16-bit ones. Raises BadFile (truncated, undecodable, depth).
+    Transparent pixels show ``background`` (RGB, 0..255). An alpha of 0 everywhere is a fourth byte that a program left
+    empty: with ``reveal``, the colours are shown without it. Raises BadFile (truncated, undecodable, depth, too_large).
     """
-    strict = _strict(data, header.format)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise BadFile("undecodable", f"OpenCV cannot decode this {header.format}")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise BadFile("depth", f"pixels of type {pixels.dtype}; save it as 8- or 16-bit")
-    lossy_alpha = header.format == "TIFF" or pixels.ndim == 2  # OpenCV premultiplies there, or drops a grey's alpha
-    if strict.has_transparency_data and pixels.dtype == np.uint8 and lossy_alpha:
-        pixels = cv2.cvtColor(np.asarray(strict.convert("RGBA")), cv2.COLOR_RGBA2BGRA)
-    elif header.format != "TIFF":  # both decoders turn a TIFF upright by themselves
-        pixels = _upright(pixels, header.orientation)
-    if pixels.ndim == 3:
-        pixels = _composite(pixels, background) if pixels.shape[2] == 4 else pixels
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    mode = header.mode if pixels.dtype == np.uint8 or ";16" in header.mode else f"{header.mode};16"
-    return _without_colour(pixels), mode
+    layers = _layers(data, header)
+    colour, alpha = layers.colour, layers.alpha
+    if colour.shape[:2] != (header.height, header.width) and not layers.upright:
+        raise BadFile("truncated", "it changed while it was read")
+    if colour.dtype == np.float32 and not np.isfinite(colour).all():
+        count = int(np.count_nonzero(~np.isfinite(colour)))
+        raise BadFile("depth", f"{count} of its pixel values are no numbers (NaN or infinite); replace them")
+    revealed = reveal and alpha is not None and not alpha.any()
+    if alpha is not None and not revealed:
+        colour = _composite(colour, alpha, background, premultiplied=layers.premultiplied)
+    pixels = _without_colour(colour if layers.upright else _upright(colour, header.orientation))
+    return Picture(pixels, _mode(layers, header), layers.declared, layers.negative, revealed)
 
 
-def _strict(data: bytes, kind: str) -> Image.Image:
-    """Decode with Pillow, which reports missing data where OpenCV fills the gap with grey."""
+def _layers(data: bytes, header: Header) -> Layers:
+    if header.format == "PNG":
+        return _png(data)
+    if header.format == "TIFF":
+        from pipeline.reading.tiff import decode_tiff  # not above: other sets are read before that is loaded
+
+        layers = decode_tiff(data)
+        if layers is not None:
+            return layers
+    return _by_pillow(_opened(data, header.format), upright=header.format == "TIFF")  # Pillow turns these by itself
+
+
+def _opened(data: bytes, kind: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=(kind,))
         image.load()
     except Exception as error:  # as in header.py: parsers of damaged files raise nearly anything
-        raise BadFile("truncated", f"the {kind} data ends early or is damaged") from error
+        raise unread_kind(data, kind, error) from error
     return image
+
+
+def _by_pillow(image: Image.Image, *, upright: bool = False) -> Layers:
+    if image.has_transparency_data:
+        layers = np.asarray(image.convert("RGBA"))
+        return Layers(layers[..., :3], layers[..., 3], upright=upright)
+    return Layers(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), upright=upright)
+
+
+def _png(data: bytes) -> Layers:
+    """Pillow, except for 16 bits in colour, which it cuts to 8, and a transparent grey, which it takes for another."""
+    image = _opened(data, "PNG")  # reports missing data where OpenCV fills the gap with black
+    bits, colour_type = data[24], data[25]
+    if colour_type == 0:
+        grey = np.asarray(image) if bits == 16 else np.asarray(image.convert("L"))
+        key = png_chunk(data, b"tRNS")
+        if len(key) == 2:
+            transparent = int.from_bytes(key, "big") * (255 // (2**bits - 1) if bits < 8 else 1)
+            full = 255 if bits <= 8 else 65535
+            return Layers(grey, np.where(grey == transparent, 0, full).astype(grey.dtype), declared=_significant(data))
+        return Layers(grey, declared=_significant(data))
+    if bits < 16:
+        return _by_pillow(image)
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
+        raise BadFile("truncated", "the PNG is damaged")
+    alpha = samples[..., 3] if samples.shape[2] == 4 else None
+    colour = samples[..., 0] if colour_type == GREY_WITH_ALPHA else samples[..., 2::-1]
+    return Layers(colour, alpha, declared=_significant(data))
+
+
+def png_chunk(data: bytes, name: bytes) -> bytes:
+    """The body of a chunk before the pixels; empty where there is none."""
+    at = 8
+    while at + 8 <= len(data) and (found := data[at + 4 : at + 8]) not in (b"IDAT", b"IEND"):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if found == name:
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+    return b""
+
+
+def _significant(data: bytes) -> Range | None:
+    """The range of 16 bits by the chunk sBIT, for writers that leave the bits at the lower end."""
+    bits = max(png_chunk(data, b"sBIT")[:3], default=0)
+    return (0, 2**bits - 1) if data[24] == 16 and 8 <= bits < 16 else None
+
+
+def _mode(layers: Layers, header: Header) -> str:
+    if layers.colour.dtype != np.uint16 or ";16" in header.mode:
+        return header.mode
+    return "LA;16" if layers.colour.ndim == 2 and layers.alpha is not None else f"{header.mode};16"
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -61,35 +121,24 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _composite(pixels: Pixels, background: tuple[int, int, int]) -> Pixels:
-    """Composite BGRA over a background: c = alpha f + (1 - alpha) b (Porter & Duff, "over")."""
-    full = np.iinfo(pixels.dtype).max
-    alpha = pixels[..., 3:].astype(np.float32) / full
-    behind = np.asarray(background[::-1], np.float32) * (full / 255)
-    blended: Pixels = np.rint(alpha * pixels[..., :3] + (1 - alpha) * behind).astype(pixels.dtype)
-    return blended
+def _composite(colour: Pixels, alpha: Pixels, background: tuple[int, int, int], *, premultiplied: bool) -> Pixels:
+    """Composite over a background: c = alpha f + (1 - alpha) b (Porter & Duff, "over"); RGB of the same type."""
+    whole = colour.dtype != np.float32
+    full = np.iinfo(colour.dtype).max if whole else 1  # floating-point alpha is 0..1
+    share = alpha[..., None].astype(np.float32) / full
+    front = np.dstack([colour] * 3) if colour.ndim == 2 else colour
+    behind = np.asarray(background, np.float32) * (full / 255)
+    blended = (front if premultiplied else share * front) + (1 - share) * behind
+    return np.clip(np.rint(blended), 0, full).astype(colour.dtype) if whole else blended.astype(np.float32)
 
 
 def _without_colour(pixels: Pixels) -> Pixels:
     if pixels.ndim == 2:
         return np.ascontiguousarray(pixels)
-    tolerance = GREY_TOLERANCE * (257 if pixels.dtype == np.uint16 else 1)
-    red, green, blue = (pixels[..., k].astype(np.int32) for k in range(3))
-    spread = max(int(np.abs(red - green).max()), int(np.abs(green - blue).max()), int(np.abs(red - blue).max()))
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if spread <= tolerance else pixels
-
-
-def white_level(largest: int) -> int:
-    """The full scale of 16-bit cameras whose brightest pixel is ``largest``: 10-, 12- and 14-bit data fill only part.
-
-    Returns 2^k - 1 with k in 8..16, for a whole data set, so that relative brightness survives and nothing clips.
-    """
-    return (1 << min(16, max(8, int(largest).bit_length()))) - 1
-
-
-def to_eight_bits(pixels: Pixels, white: int) -> NDArray[np.uint8]:
-    """Scale uint16 pixels so that ``white`` becomes 255; uint8 pixels pass unchanged."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    scaled: NDArray[np.uint8] = np.rint(pixels.astype(np.float64) * (255 / white)).astype(np.uint8)
-    return scaled
+    whole = pixels.dtype != np.float32
+    tolerance = GREY_TOLERANCE * (257 if pixels.dtype == np.uint16 else 1) if whole else 0
+    red, green, blue = (pixels[..., k].astype(np.int32 if whole else np.float64) for k in range(3))
+    pairs = ((red, green), (green, blue), (red, blue))
+    if max(np.abs(np.subtract(one, other)).max() for one, other in pairs) > tolerance:
+        return np.ascontiguousarray(pixels)
+    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY) if whole else np.array(pixels[..., 0])

@@ -11,7 +11,7 @@ SHARE = 0.8  # of the memory that is free: the rest of the run needs some too
 
 
 def require_memory(path: Path, pixels: Sequence[int], available: int | None = None) -> None:
-    """Raise InputError with both figures when images of so many ``pixels`` cannot be held decoded."""
+    """Raise InputError with both figures when images of so many ``pixels`` of 8 bits cannot be held decoded."""
     free = available_memory() if available is None else available
     needed = BYTES_PER_PIXEL * sum(pixels)
     if needed > SHARE * free:

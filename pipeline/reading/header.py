@@ -1,5 +1,6 @@
 """What a file says it is, read from its first bytes and its header before anything is decoded."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,16 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", 
 FOREIGN = (b"GIF8", b"8BPS", b"%PDF", b"\x00\x00\x00\x0cJXL ", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a", b"#?RADIANCE")
 SMALLEST_SIDE = 16  # pixels; half the smallest image size the networks accept
 LONGEST_ASPECT = 20
-SLACK = 16 << 20  # bytes of metadata allowed beyond 8 bytes a pixel (16-bit, four channels, uncompressed)
+SLACK = 16 << 20  # bytes of metadata allowed beyond 16 bytes a pixel (32-bit, four channels, uncompressed)
 UNSUPPORTED_MODES = frozenset({"F", "I", "LAB", "HSV"})
 ORIENTATION = 0x0112  # EXIF tag
+LONGEST_START = 1 << 20  # bytes in which a JPEG's frame header is looked for, behind its metadata
+JPEG_LS = 0xF7  # the marker before its frame header
+FRAMES = {*range(0xC0, 0xD0), JPEG_LS} - {0xC4, 0xC8, 0xCC}  # markers of a JPEG's frame header
+CODINGS = {JPEG_LS: "JPEG-LS"} | {
+    **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class Header:
     width: int
     height: int
     orientation: int
+
+    @property
+    def bytes_held(self) -> int:
+        """Of one channel of one pixel: 8 bits and, where deeper, the decoded ones until all images are read."""
+        return 3 if ";16" in self.mode else 5 if "F" in self.mode else 1
 
 
 def sniff(start: bytes) -> str:
@@ -66,12 +79,50 @@ def read_header(path: Path, max_pixels: int) -> Header:
             header = _parse(file, kind, max_pixels)
     except OSError as error:
         raise BadFile("unreadable", str(error.strerror or error)) from error
-    if size > 8 * header.width * header.height + SLACK:
+    if size > 16 * header.width * header.height + SLACK:
         raise BadFile("too_large", f"{size / 2**20:.0f} MiB for {header.width} x {header.height} pixels")
     return header
 
 
+def unread_kind(data: bytes, kind: str, error: Exception) -> BadFile:
+    """Why Pillow raised ``error``: a kind that is not read, by its name (depth, undecodable), or damage (truncated).
+
+    ``data`` is the file or its start.
+    """
+    if kind == "JPEG" and (found := _jpeg_frame(data)):
+        marker, bits, channels = found
+        if marker in CODINGS:
+            return BadFile("undecodable", f"{CODINGS[marker]}, which is not read; save it as PNG")
+        if bits != 8:
+            return BadFile("depth", f"{bits}-bit JPEG, which is not read; save it as 16-bit PNG or TIFF")
+        if channels not in (1, 3, 4):
+            return BadFile("depth", f"JPEG of {channels} channels; save it as grey or colour")
+    if kind == "BMP" and str(error).startswith("Unsupported BMP"):
+        return BadFile("undecodable", f"{str(error).lower().replace('bmp', 'BMP')}; save it as 24-bit BMP or PNG")
+    return BadFile("truncated", f"the {kind} ends early or is damaged")
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
+    """Marker, bits and number of channels by a JPEG's frame header."""
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in FRAMES:
+            return data[at + 1], data[at + 4], data[at + 9]
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _parse_tiff(file: BinaryIO, max_pixels: int) -> Header:
+    from pipeline.reading.tiff import first_page, mode_of, orientation_of  # not above: other sets do without
+
+    with first_page(file) as page:
+        _check_size(page.imagewidth, page.imagelength, max_pixels)
+        return Header("TIFF", mode_of(page), page.imagewidth, page.imagelength, orientation_of(page))
+
+
 def _parse(file: BinaryIO, kind: str, max_pixels: int) -> Header:
+    if kind == "TIFF":
+        return _parse_tiff(file, max_pixels)
     try:
         with Image.open(file, formats=(kind,)) as image:
             width, height = image.size
@@ -85,26 +136,33 @@ def _parse(file: BinaryIO, kind: str, max_pixels: int) -> Header:
             return Header(kind, image.mode, width, height, orientation if orientation in range(1, 9) else 1)
     except BadFile:
         raise
-    except Image.DecompressionBombError as error:
-        raise BadFile("too_large", "the header declares more pixels than any image of a line has") from error
     except Exception as error:  # Pillow's parsers raise nearly anything (struct.error, SyntaxError, ...) on damage
-        raise BadFile("truncated", f"the {kind} header is damaged") from error
+        file.seek(0)
+        raise unread_kind(file.read(LONGEST_START), kind, error) from error
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        limit = f"{max_pixels / 1e6:g} megapixels"
-        raise BadFile("too_large", f"{width} x {height} pixels, more than {limit}")
+        limit = f"data.max_megapixels = {max_pixels / 1e6:g}"
+        raise BadFile("too_large", f"{width} x {height} pixels, more than {limit}; raise that, or cut it into parts")
     if min(width, height) < SMALLEST_SIDE:
         raise BadFile("too_small", f"{width} x {height} pixels; the smallest usable side is {SMALLEST_SIDE}")
     if max(width, height) > LONGEST_ASPECT * min(width, height):
-        raise BadFile("aspect", f"{width} x {height} pixels, beyond {LONGEST_ASPECT}:1; crop it")
+        raise BadFile("aspect", f"{width} x {height} pixels, beyond {LONGEST_ASPECT}:1; cut it into parts")
 
 
 @contextmanager
 def own_pixel_cap() -> Iterator[None]:
-    """Silence Pillow's warning about large images for the duration: ``max_pixels`` is the cap here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
+    """Lift Pillow's cap on pixels for the duration, as ``max_pixels`` is the cap here, and silence the parsers.
+
+    What they have to say of a file is said as BadFile.
+    """
+    pillows, tifffiles = Image.MAX_IMAGE_PIXELS, logging.getLogger("tifffile")
+    was_disabled = tifffiles.disabled
+    Image.MAX_IMAGE_PIXELS, tifffiles.disabled = None, True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, tifffiles.disabled = pillows, was_disabled

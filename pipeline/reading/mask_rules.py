@@ -88,5 +88,5 @@ def _with_class(item: Decoded) -> Decoded:
 
 
 def _pixels(instance: Instance, item: Decoded) -> float:
-    mask = mask_of(instance, *item.pixels.shape[:2])
+    mask = mask_of(instance, *item.picture.pixels.shape[:2])
     return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))

@@ -11,7 +11,7 @@ KINDS: dict[str, str] = {
     "too_small": "the image is below the smallest usable side",
     "aspect": "the image is longer than 20 times its width",
     "multipage": "the file holds several pages or frames",
-    "depth": "the pixel format has no fixed range to scale from",
+    "depth": "pixels of this depth or with these channels are not read",
     "link_outside": "the link leaves the data set",
     "link_loop": "the link leads back to itself or to nothing",
     "missing": "the file does not exist",

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.reading.account import FileUse, account, account_notes
 from pipeline.reading.candidate import Decoded, decode_entry, open_entry
-from pipeline.reading.decode import to_eight_bits, white_level
 from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.file_listing import Listing, list_beside, list_files, printable
 from pipeline.reading.grouping import groups_by_path, groups_of_versions
@@ -26,6 +25,7 @@ from pipeline.reading.layouts import Layout, Tree, find_layout, flat
 from pipeline.reading.mask_rules import about_masks, classes_by_mask, upright_masks
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
+from pipeline.reading.scaling import Scale, common_scale, to_eight_bits
 
 if TYPE_CHECKING:
     from pipeline.log import Progress
@@ -47,8 +47,8 @@ class Reading:
     name for what belongs together, or ""). ``images`` are uint8 ``[H, W]`` or ``[H, W, 3]`` RGB at native size and
     ``masks`` uint8 ``[H, W]`` of 0 and 255, both in the frame's order, as are ``instances``: the single defects of
     each image.
-    ``ignored`` counts files of other formats and hidden files. ``white`` is the 16-bit level that became 255; None
-    where no image has 16 bits. ``account`` says what became of every file of the folder. With ``groups_by_name`` the
+    ``ignored`` counts files of other formats and hidden files. ``scale`` is how images of more than 8 bits became
+    these. ``account`` says what became of every file of the folder. With ``groups_by_name`` the
     groups are versions of one picture by their names, and other images may show one thing too.
     """
 
@@ -62,9 +62,14 @@ class Reading:
     instances: list[tuple[Instance, ...]]
     notes: list[str] = field(default_factory=list)
     ignored: int = 0
-    white: int | None = None
     account: list[FileUse] = field(default_factory=list)
     groups_by_name: bool = False
+    scale: Scale = field(default_factory=Scale)
+
+    @property
+    def white(self) -> int | None:
+        """The 16-bit level that became 255; None where no image has 16 bits."""
+        return self.scale.white
 
 
 def load(
@@ -97,7 +102,8 @@ def load(
         problems = problems + bad
         if not opened:
             raise InputError(_nothing_readable(path, problems))
-        require_memory(path, [item.header.width * item.header.height for item in opened])
+        headers = [item.header for item in opened]
+        require_memory(path, [header.width * header.height * header.bytes_held for header in headers])
         decoded, bad, _ = _each(
             opened,
             lambda item: item.entry.path,
@@ -112,8 +118,9 @@ def load(
         decoded, about_classes = classes_by_mask(decoded)
         about += about_classes
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
-    white, scaled = _common_scale(decoded)
-    images = [to_eight_bits(item.pixels, white or 255) for item in decoded]
+    names, pictures = [printable(item.entry.path) for item in decoded], [item.picture for item in decoded]
+    scale, scaled = common_scale(names, pictures)
+    images = [_eight_bits(item, scale) for item in decoded]
     frame = _frame(decoded, images)
     about_groups, groups_by_name = _group(frame, group_pattern)
     uses = account(root, listing, found, [item.entry for item in decoded], problems)
@@ -130,9 +137,9 @@ def load(
         instances=[item.instances for item in decoded],
         notes=[*notes, *describe(decoded, images), *about_masks(decoded)],
         ignored=ignored,
-        white=white,
         account=uses,
         groups_by_name=groups_by_name,
+        scale=scale,
     )
 
 
@@ -220,13 +227,10 @@ def _each(
     return results, problems, len(outcomes) - len(problems) - len(results)
 
 
-def _common_scale(decoded: list[Decoded]) -> tuple[int | None, list[str]]:
-    """One white level for all 16-bit images, so that they keep their relative brightness."""
-    deep = [item for item in decoded if item.pixels.dtype == np.uint16]
-    if not deep:
-        return None, []
-    white = white_level(max(int(item.pixels.max()) for item in deep))
-    return white, [f"{len(deep)} 16-bit image(s) were scaled by 255/{white} to 8 bits; nothing was clipped."]
+def _eight_bits(item: Decoded, scale: Scale) -> NDArray[np.uint8]:
+    limits = scale.range_of(item.picture.pixels)
+    assert limits is not None  # noqa: S101 (the scale is of these very images)
+    return to_eight_bits(item.picture.pixels, limits, negative=item.picture.negative)
 
 
 def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFrame:
@@ -238,7 +242,7 @@ def _frame(decoded: list[Decoded], images: list[NDArray[np.uint8]]) -> pd.DataFr
             item.sha256,
             image.shape[1],
             image.shape[0],
-            item.mode,
+            item.picture.mode,
             next(iter(e.masks), ""),
             e.group,
         )

@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.reading.candidate import Decoded
+from pipeline.reading.file_listing import printable
 
 
 def describe(decoded: Sequence[Decoded], images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """Say what was converted: colour modes, mixed sizes, CMYK. ``images`` are the 8-bit pixels of ``decoded``."""
+    """Say what was converted: colour modes, sizes, CMYK, transparency. ``images`` are ``decoded`` in 8 bits."""
     notes = []
     grey = sum(image.ndim == 2 for image in images)
     stored_colour = sum(
-        image.ndim == 2 and not item.mode.startswith(("L", "I", "1"))
+        image.ndim == 2 and not item.picture.mode.startswith(("L", "I", "1", "F"))
         for item, image in zip(decoded, images, strict=True)
     )
     if stored_colour:
@@ -24,7 +25,13 @@ def describe(decoded: Sequence[Decoded], images: Sequence[NDArray[np.uint8]]) ->
     shapes = Counter(image.shape[:2] for image in images)
     if len(shapes) > 1:
         notes.append(f"The images have {len(shapes)} different sizes; each is brought to the working size.")
-    cmyk = sum(item.mode.startswith("CMYK") for item in decoded)
+    cmyk = sum(item.picture.mode.startswith("CMYK") for item in decoded)
     if cmyk:
         notes.append(f"{cmyk} CMYK image(s) were converted to RGB.")
+    revealed = [item for item in decoded if item.picture.revealed]
+    if revealed:
+        notes.append(
+            f"{len(revealed)} image(s), such as {printable(revealed[0].entry.path)!r}, are wholly transparent "
+            "(alpha is 0 everywhere); their colours were used."
+        )
     return notes

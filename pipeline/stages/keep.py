@@ -79,6 +79,7 @@ def _card(config: Config, prepared: Prepared, one: Kept, metrics: Mapping[str, A
             "framing": prepared.framing,
             "aspect": config.data.aspect,
             "white_of_16_bit": prepared.white,
+            "range_of_float": prepared.float_range,
             "background": BACKGROUND,
             "max_megapixels": config.data.max_megapixels,
             "resize": "area averaging where an image shrinks, bilinear where it grows",

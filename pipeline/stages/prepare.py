@@ -146,6 +146,7 @@ def prepare(run: RunFolder, config: Config, source: Path) -> Prepared:
                 *_missing_descriptions(written, rows),
             ],
             white=reading.white,
+            float_range=None if reading.scale.float_range is None else list(reading.scale.float_range),
         )
 
     # The folder may have been moved since: only names are trusted, never paths.

@@ -18,7 +18,8 @@ from pipeline.store import load_tensors
 class Prepared:
     """The data set as the networks see it. `pack` is the file of `load_pack`; `counts` is split -> class -> images.
 
-    `white` is the 16-bit level that became 255, and None where no image has 16 bits.
+    `white` is the 16-bit level that became 255, and None where no image has 16 bits. `float_range` are the two values
+    that became 0 and 255 of floating-point images, and None where there are none.
     """
 
     digest: str
@@ -30,6 +31,7 @@ class Prepared:
     counts: dict[str, dict[str, int]]
     notes: list[str]
     white: int | None = None
+    float_range: list[float] | None = None
 
     @property
     def n_train(self) -> int:

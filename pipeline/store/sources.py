@@ -34,6 +34,7 @@ LIBRARIES = {
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "statsmodels": "statsmodels",
+    "tifffile": "tifffile",
     "torch": "torch",
     "torchvision": "torchvision",
 }

@@ -20,6 +20,7 @@ from pipeline.job import run_job
 from pipeline.kept_classifier import KeptClassifier, load_classifier
 from pipeline.manifest import read_manifest
 from pipeline.predict import classify, find_images
+from pipeline.reading.layers import Picture
 from pipeline.reading.problems import BadFile
 from pipeline.stages import fits, keep
 from pipeline.stages.records import load_pack
@@ -249,13 +250,26 @@ def with_preprocessing(run: RunFolder, **changed: Any) -> KeptClassifier:
 def test_sixteen_bits_are_scaled_as_in_training(copied: RunFolder) -> None:
     deep = (tiny.texture("grain", 5).astype(np.uint16) * 16 + 8).clip(0, 4095)
     with pytest.raises(BadFile, match="16 bits"):
-        load_classifier(copied).prepared(deep)
+        load_classifier(copied).prepared(Picture(deep, "I;16"))
     classifier = with_preprocessing(copied, white_of_16_bit=4095)
-    assert classifier.prepared(deep).squeeze(0).numpy() == pytest.approx(deep * (255 / 4095), abs=0.51)
-    assert classifier.brighter(deep) == ""
-    assert int(classifier.prepared(np.full((32, 32), 60_000, np.uint16)).min()) == 255  # brighter than white: white
+    assert classifier.prepared(Picture(deep, "I;16"))[0].numpy() == pytest.approx(deep * (255 / 4095), abs=0.51)
+    assert classifier.beyond(Picture(deep, "I;16")) == ""
+    negative = classifier.prepared(Picture(deep, "I;16", negative=True))[0].numpy()
+    assert negative == pytest.approx(255 - deep * (255 / 4095), abs=0.51)
+    bright = Picture(np.full((32, 32), 60_000, np.uint16), "I;16")
+    assert int(classifier.prepared(bright).min()) == 255  # brighter than white: white
     shallow = tiny.texture("grain", 5)
-    assert np.array_equal(classifier.prepared(shallow)[0].numpy(), shallow)
+    assert np.array_equal(classifier.prepared(Picture(shallow, "L"))[0].numpy(), shallow)
+
+
+def test_floating_point_is_scaled_as_in_training(copied: RunFolder) -> None:
+    heights = Picture(np.linspace(-1, 3, 32 * 32, dtype=np.float32).reshape(32, 32), "F")
+    with pytest.raises(BadFile, match="floating-point"):
+        load_classifier(copied).prepared(heights)
+    classifier = with_preprocessing(copied, range_of_float=[-1, 1])
+    expected = np.clip((heights.pixels + 1) * (255 / 2), 0, 255)
+    assert classifier.prepared(heights)[0].numpy() == pytest.approx(expected, abs=0.51)
+    assert classifier.beyond(heights).startswith("50 % of its pixel values are outside -1 to 1")
 
 
 def deep_png(file: Path, pixels: np.ndarray) -> None:
@@ -332,7 +346,7 @@ def test_the_onnx_file_says_what_torch_says(ganaug: Ganaug, finished: Finished, 
     assert (given.name, given.type, given.shape) == ("images", "tensor(uint8)", ["batch", 1, 32, 32])
     classifier = load_classifier(finished.run, arm)
     for count in (1, 5):
-        images = torch.stack([classifier.prepared(tiny.texture("lines", seed)) for seed in range(count)])
+        images = torch.stack([classifier.prepared(Picture(tiny.texture("lines", seed), "L")) for seed in range(count)])
         (found,) = session.run(["probabilities"], {"images": images.numpy()})
         assert found == pytest.approx(classifier.probabilities(images).numpy(), abs=1e-4)
     facts = session.get_modelmeta().custom_metadata_map

@@ -67,7 +67,7 @@ BAD = {
     "too_large": png_declaring(50_000, 50_000),
     "too_small": encoded(Image.new("L", (1, 1)), "PNG"),
     "aspect": encoded(Image.new("L", (421, 20)), "PNG"),
-    "depth": encoded(Image.fromarray(np.ones((40, 60), np.float32)), "TIFF"),
+    "depth": encoded(Image.fromarray(np.ones((40, 60), np.int32)), "TIFF"),
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.annotations.files import BadAnnotation
-from pipeline.reading.annotations.matching import Images, folder_class, is_image, split_in
+from pipeline.reading.annotations.matching import Images, folder_class, split_in
 from pipeline.reading.annotations.shapes import CLIPPED, FLAT, OUTSIDE, area, clipped
 from pipeline.reading.header import own_pixel_cap, read_header
 from pipeline.reading.instances import Instance
@@ -117,7 +117,7 @@ def assemble(
         left_out |= {entry.path: NO_SPLIT for entry in entries if not entry.split}
         entries = [entry for entry in entries if entry.split]
     used = tuple(_spelt(tree, file) for file in files)
-    left_out = _left_out(tree, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
+    left_out = _left_out(images, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
     classes = {entry.label for entry in entries} | (folders if by_folder else set())
     check_class_names(classes | named | set(declared), str(tree.root))
     notes += [WORDS[key].format(count, good) for key, count in sorted(counts.items()) if count]
@@ -257,11 +257,12 @@ def _entry(path: str, sheet: Sheet, instances: list[Instance], good: str, counts
     return Entry(path, sheet.tag or largest, split, instances=tuple(instances), size=sheet.size)
 
 
-def _left_out(tree: Tree, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
+def _left_out(images: Images, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
     """Files of the data set that are read neither as an image, a mask nor an annotation, with the reason."""
     used = found.paths | {name for entry in entries for name in (entry.path, *entry.masks)}
     used |= set(files)
-    bare = {path: BARE if is_image(path) else OTHER for path in tree.paths if path not in used}
+    bare = {path: OTHER for path in images.tree.paths if path not in used}
+    bare |= {path: BARE for path in images.paths if path not in used}
     return bare | dict.fromkeys(found.foreign, FOREIGN)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.annotations.files import BadAnnotation
-from pipeline.reading.annotations.matching import Images, folder_class, split_in
+from pipeline.reading.annotations.matching import Images, folder_class, is_image, split_in
 from pipeline.reading.annotations.shapes import CLIPPED, FLAT, OUTSIDE, area, clipped
 from pipeline.reading.header import own_pixel_cap, read_header
 from pipeline.reading.instances import Instance
@@ -21,7 +21,7 @@ BARE = "no annotation is of it"
 NO_SPLIT = "it is in none of the splits"
 LOOSE = "it lies beside the class folders"
 FOREIGN = "it is of a format that is not read"
-OTHER = "it is neither an image nor an annotation that is read"
+MASK = "it lies in a folder of masks, which are not read beside annotations"
 
 WORDS = {
     CLIPPED: "{} defect(s) reach beyond their image and were clipped to it.",
@@ -258,10 +258,10 @@ def _entry(path: str, sheet: Sheet, instances: list[Instance], good: str, counts
 
 
 def _left_out(images: Images, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
-    """Files of the data set that are read neither as an image, a mask nor an annotation, with the reason."""
+    """Files named as images that are read neither as an image, a mask nor an annotation, with the reason."""
     used = found.paths | {name for entry in entries for name in (entry.path, *entry.masks)}
     used |= set(files)
-    bare = {path: OTHER for path in images.tree.paths if path not in used}
+    bare = {path: MASK for path in images.tree.paths if is_image(path) and path not in used}
     bare |= {path: BARE for path in images.paths if path not in used}
     return bare | dict.fromkeys(found.foreign, FOREIGN)
 

@@ -134,14 +134,15 @@ def test_splits_are_in_folders_or_in_the_files_names(tmp_path: Path) -> None:
     write(official, {"annotations/person_keypoints_val2017.json": written({"1.png": marks})})
     found = layout(official)
     assert {entry.path: entry.split for entry in found.entries} == {"train2017/1.png": "train", "val2017/1.png": "val"}
-    assert "annotations/person_keypoints_val2017.json" in found.left_out
+    assert found.annotations == ("annotations/instances_train2017.json", "annotations/instances_val2017.json")
 
 
-def test_every_file_is_accounted_for(tmp_path: Path) -> None:
-    pictures(tmp_path, "a.png", "unlisted.png")
+def test_every_picture_is_accounted_for(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.png", "unlisted.png", "masks/a.png")
     write(tmp_path, {"annotations.json": written({"a.png": [Marked("dent", (0, 0, 9, 9))]}), "README.txt": "hello"})
     found = layout(tmp_path)
-    assert set(found.left_out) == {"unlisted.png", "README.txt"}
+    assert set(found.left_out) == {"unlisted.png", "masks/a.png"}
+    assert "folder of masks" in found.left_out["masks/a.png"]
     assert any("1 image(s) are left out, such as 'unlisted.png'" in note for note in found.notes)
 
 

@@ -1,5 +1,6 @@
 """LabelMe: shapes of points in a JSON file beside each image."""
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -34,6 +35,14 @@ TRIANGLE = [[1, 2], [21, 2], [1, 22]]
 
 def shape(label: str, points: Any, kind: str | None = "polygon", group: int | None = None) -> dict[str, Any]:
     return {"label": label, "points": points, "shape_type": kind, "group_id": group, "flags": {}}
+
+
+def painted(label: str, mask: np.ndarray, left: int, top: int) -> dict[str, Any]:
+    """A mask of 0 and 1 of a part of the image: its first and last pixel, and a PNG in base64."""
+    ok, data = cv2.imencode(".png", mask)
+    assert ok
+    last = [left + mask.shape[1] - 1, top + mask.shape[0] - 1]
+    return shape(label, [[left, top], last], "mask") | {"mask": base64.b64encode(data.tobytes()).decode()}
 
 
 def file(*shapes: Any, image: str = "a.png", size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:
@@ -86,18 +95,20 @@ def test_every_kind_of_shape(tmp_path: Path) -> None:
         shape("line", [[5, 5], [25, 5]], "line"),
         shape("strip", [[5, 5], [25, 15], [9, 30]], "linestrip"),
         shape("point", [[7, 8]], "point"),
-        shape("mask", [[2, 3], [12, 13]], "mask"),
+        painted("mask", np.eye(11, dtype=np.uint8), 2, 3),
     ]
     found = layout(write(pictures(tmp_path, "a.png"), {"a.json": file(*shapes)}))
     read = {one.label: one for one in only(found)}
     assert read["polygon"].polygons == (((1, 2), (21, 2), (1, 22)),)
     assert read["rectangle"].box == (10, 10, 20, 10) and read["four"].box == (1, 1, 4, 8)
     assert read["line"].box == (5, 4.5, 20, 1) and read["strip"].box == (5, 5, 20, 25)
-    assert read["point"].box == (6.5, 7.5, 1, 1) and read["mask"].box == (2, 3, 10, 10)
+    assert read["point"].box == (6.5, 7.5, 1, 1) and read["mask"].box == (2, 3, 11, 11)
+    mask = mask_of(read["mask"], HEIGHT, WIDTH)
+    assert mask is not None and np.array_equal(mask[3:14, 2:13], np.eye(11) * 255) and mask.sum() == 11 * 255
     circle = mask_of(read["circle"], HEIGHT, WIDTH)
     assert circle is not None and np.count_nonzero(circle) == pytest.approx(math.pi * 25, rel=0.05)
     assert read["circle"].box == pytest.approx((25, 15, 10, 10))
-    assert any("4 line(s), point(s) or painted mask(s)" in note for note in found.notes)
+    assert any("3 line(s) or point(s)" in note for note in found.notes)
 
 
 def test_polygons_of_a_group_are_one_defect(tmp_path: Path) -> None:
@@ -157,6 +168,12 @@ BAD = {
     "kind that is no text": file(shape("dent", TRIANGLE, "x") | {"shape_type": [1]}),
     "rectangle": file(shape("dent", TRIANGLE, "rectangle")),
     "circle": file(shape("dent", TRIANGLE, "circle")),
+    "mask of another size": file(painted("dent", np.eye(5, dtype=np.uint8), 2, 3) | {"points": [[2, 3], [9, 9]]}),
+    "mask beyond": file(painted("dent", np.eye(5, dtype=np.uint8), WIDTH - 3, 3)),
+    "mask in colour": file(painted("dent", np.ones((5, 5, 3), np.uint8), 2, 3)),
+    "mask without pixels": file(shape("dent", [[2, 3], [6, 7]], "mask")),
+    "mask that is no PNG": file(shape("dent", [[2, 3], [6, 7]], "mask") | {"mask": "iVBORw0KGgo="}),
+    "mask that is no text": file(shape("dent", [[2, 3], [6, 7]], "mask") | {"mask": "\u00fc"}),
     "shape": file(7),
 }
 
@@ -183,5 +200,6 @@ def test_two_files_of_one_image_put_it_aside(tmp_path: Path) -> None:
 def test_damage_never_ends_in_anything_else(tmp_path: Path) -> None:
     shapes = [shape("dent", TRIANGLE, group=1), shape("hole", [[30, 20], [33, 24]], "circle")]
     shapes += [shape("dent", [[30, 20], [10, 10]], "rectangle"), shape("hole", [[5, 5], [25, 5]], "line")]
+    shapes += [painted("dent", np.eye(11, dtype=np.uint8), 2, 3)]
     write(pictures(tmp_path, "a.png", "b.png"), {"a.json": file(*shapes), "b.json": file(*shapes, image="b.png")})
     survives_mutation(tmp_path, ["a.json", "b.json"])

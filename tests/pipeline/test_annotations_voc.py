@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.reading import load
+from pipeline.reading.instances import mask_of
 from tests.pipeline.annotated import (
     HEIGHT,
     WIDTH,
@@ -65,6 +67,7 @@ def test_what_is_written_is_read(tmp_path: Path, marks: list[Marked]) -> None:
 @given(marked(("box",)))
 def test_boxes_between_pixels_are_read_too(tmp_path: Path, mark: Marked) -> None:
     [instance] = only(layout(write(pictures(tmp_path, "a.png"), {"a.xml": written(mark)})))
+    assert instance.is_box
     assert instance.box == pytest.approx(mark.box, abs=1e-9)
 
 
@@ -80,6 +83,26 @@ def test_boxes_of_tools_that_count_from_zero_are_clipped_and_said(tmp_path: Path
     found = layout(write(pictures(tmp_path, "a.png"), {"a.xml": written(Marked("dent", (-1, -1, 10, 10)))}))
     assert only(found)[0].box == (0, 0, 9, 9)
     assert found.notes == ["1 defect(s) reach beyond their image and were clipped to it."]
+
+
+def test_the_pixels_of_an_object_have_its_number(tmp_path: Path) -> None:
+    numbers = np.zeros((HEIGHT, WIDTH), np.uint8)
+    numbers[5:9, 4:8], numbers[20, 20], numbers[0] = 1, 2, 255
+    picture = Image.fromarray(numbers)
+    picture.putpalette(bytes(range(256)) * 3)
+    pictures(tmp_path, "JPEGImages/a.png", "JPEGImages/b.png")
+    (tmp_path / "SegmentationObject").mkdir()
+    picture.save(tmp_path / "SegmentationObject/a.png")
+    write(tmp_path, {"Annotations/a.xml": written(DENT, SCRATCH, DENT), "Annotations/b.xml": written(DENT)})
+    found = layout(tmp_path)
+    first, second, third = entries(found)["JPEGImages/a.png"].instances or ()
+    for instance, number in ((first, 1), (second, 2)):
+        assert np.array_equal(mask_of(instance, HEIGHT, WIDTH), (numbers == number) * 255)
+    assert third.is_box and [one.box for one in (first, second)] == [DENT.box, SCRATCH.box]
+    assert "SegmentationObject/a.png" in found.annotations and not found.left_out
+    assert entries(found)["JPEGImages/a.png"].label == "dent"
+    picture.crop((0, 0, 9, 9)).save(tmp_path / "SegmentationObject/a.png")
+    assert problem_kinds(layout(tmp_path)) == {"JPEGImages/a.png": "annotation"}
 
 
 def test_splits_are_those_of_image_sets(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_splits_are_those_of_the_yaml_file(tmp_path: Path) -> None:
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: nowhere")})
     assert any("names has no folder here (1 time(s))" in note for note in layout(tmp_path).notes)
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: images/a")})
+    assert any("holds the images of an earlier one alone" in note for note in layout(tmp_path).notes)
+    write(tmp_path, {"dataset.yaml": text.replace("test:", "test: [images/d, images]")})
     with pytest.raises(InputError, match=r"'images/a/a\.png' is in train and in test"):
         layout(tmp_path)
 

@@ -21,7 +21,7 @@ BARE = "no annotation is of it"
 NO_SPLIT = "it is in none of the splits"
 LOOSE = "it lies beside the class folders"
 FOREIGN = "it is of a format that is not read"
-OTHER = "it is neither an image nor an annotation that is read"
+MASK = "it lies in a folder of masks, which are not read beside annotations"
 
 WORDS = {
     CLIPPED: "{} defect(s) reach beyond their image and were clipped to it.",
@@ -117,7 +117,7 @@ def assemble(
         left_out |= {entry.path: NO_SPLIT for entry in entries if not entry.split}
         entries = [entry for entry in entries if entry.split]
     used = tuple(_spelt(tree, file) for file in files)
-    left_out = _left_out(tree, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
+    left_out = _left_out(images, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
     classes = {entry.label for entry in entries} | (folders if by_folder else set())
     check_class_names(classes | named | set(declared), str(tree.root))
     notes += [WORDS[key].format(count, good) for key, count in sorted(counts.items()) if count]
@@ -257,11 +257,12 @@ def _entry(path: str, sheet: Sheet, instances: list[Instance], good: str, counts
     return Entry(path, sheet.tag or largest, split, instances=tuple(instances), size=sheet.size)
 
 
-def _left_out(tree: Tree, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
-    """Files of the data set that are read neither as an image, a mask nor an annotation, with the reason."""
+def _left_out(images: Images, entries: list[Entry], found: _Found, files: tuple[str, ...]) -> dict[str, str]:
+    """Files named as images that are read neither as an image, a mask nor an annotation, with the reason."""
     used = found.paths | {name for entry in entries for name in (entry.path, *entry.masks)}
     used |= set(files)
-    bare = {path: BARE if is_image(path) else OTHER for path in tree.paths if path not in used}
+    bare = {path: MASK for path in images.tree.paths if is_image(path) and path not in used}
+    bare |= {path: BARE for path in images.paths if path not in used}
     return bare | dict.fromkeys(found.foreign, FOREIGN)
 
 

@@ -29,7 +29,7 @@ class BadAnnotation(Exception):
 def contains(path: Path, *patterns: bytes) -> bool:
     """Whether all of `patterns` are found in the file, which is how formats are recognised, broken files too."""
     try:
-        data = _bytes(path).replace(b"\0", b"")  # UTF-16
+        data = read_bytes(path).replace(b"\0", b"")  # UTF-16
     except BadAnnotation:
         return False
     return all(re.search(pattern, data) for pattern in patterns)
@@ -38,7 +38,7 @@ def contains(path: Path, *patterns: bytes) -> bool:
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises BadAnnotation."""
     try:
-        return json.loads(_bytes(path))
+        return json.loads(read_bytes(path))
     except json.JSONDecodeError as error:
         raise BadAnnotation(f"it is no JSON (line {error.lineno}: {error.msg})") from None
     except UnicodeDecodeError:
@@ -69,7 +69,7 @@ def read_xml(path: Path) -> Element:
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(_bytes(path), True)
+        parser.Parse(read_bytes(path), True)
     except expat.ExpatError as error:
         raise BadAnnotation(
             f"it is no well-formed XML (line {error.lineno}: {expat.ErrorString(error.code)})"
@@ -90,10 +90,20 @@ def read_yaml(path: Path) -> Any:
         raise BadAnnotation("it is no well-formed YAML") from None
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of at most LARGEST bytes. Raises BadAnnotation."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise BadAnnotation(f"it is larger than {LARGEST >> 20} MiB; export it in parts")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadAnnotation(f"it cannot be opened ({error.strerror})") from None
+
+
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8. Raises BadAnnotation."""
     try:
-        return _bytes(path).decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadAnnotation("it is not UTF-8 text") from None
 
@@ -104,12 +114,3 @@ def required(read: Callable[[Path], T], path: Path) -> T:
         return read(path)
     except BadAnnotation as bad:
         raise InputError(f"{path} cannot be read: {bad}; mend it or export it anew.") from None
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadAnnotation(f"it is larger than {LARGEST >> 20} MiB; export it in parts")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadAnnotation(f"it cannot be opened ({error.strerror})") from None

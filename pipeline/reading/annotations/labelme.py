@@ -1,24 +1,28 @@
 """LabelMe: one JSON file beside each image, with shapes of points."""
 
+import base64
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
 from pipeline.reading.annotations.files import BadAnnotation, contains, read_json
+from pipeline.reading.annotations.painted import values_of_png
 from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, polygons
-from pipeline.reading.instances import Instance, Polygon
+from pipeline.reading.instances import Instance, Polygon, of_mask
 from pipeline.reading.layouts.tree import Layout, Tree
 
-BOXED = "{} line(s), point(s) or painted mask(s) of LabelMe are read as the box around them."
+BOXED = "{} line(s) or point(s) of LabelMe are read as the box around them."
 GROUPED = "{} defect(s) are several polygons of one group_id."
-THIN = ("line", "linestrip", "point", "points", "mask")
+THIN = ("line", "linestrip", "point", "points")
 
 
 def labelme(tree: Tree) -> Layout | None:
-    """Shapes of every JSON file that has some: polygons, rectangles, circles; of lines, points and masks the box.
+    """Shapes of every JSON file that has some: polygons, rectangles, circles, masks; of lines and points the box.
 
     Polygons of one class with the same group_id are one defect. A file is of the image that `imagePath` names, else of
     the one with its own stem.
@@ -50,10 +54,10 @@ def _sheet(source: Tree, file: str, remarks: Counter[str]) -> Sheet:
 
 
 def _marks(shapes: list[Any], remarks: Counter[str]) -> Callable[[int, int], Sequence[Instance]]:
-    def marks(_width: int, _height: int) -> Sequence[Instance]:
+    def marks(width: int, height: int) -> Sequence[Instance]:
         groups: dict[tuple[str, str], list[Instance]] = defaultdict(list)
         for k, shape in enumerate(shapes):
-            label, group, instance = _shape(shape, remarks)
+            label, group, instance = _shape(shape, (width, height), remarks)
             joined = instance.polygons and group is not None
             groups[label, f"group {group}" if joined else f"alone {k}"].append(instance)
         several = sum(len(parts) > 1 for parts in groups.values())
@@ -66,7 +70,7 @@ def _marks(shapes: list[Any], remarks: Counter[str]) -> Callable[[int, int], Seq
     return marks
 
 
-def _shape(shape: Any, remarks: Counter[str]) -> tuple[str, Any, Instance]:
+def _shape(shape: Any, size: tuple[int, int], remarks: Counter[str]) -> tuple[str, Any, Instance]:
     if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
         raise BadAnnotation("a shape has no label")
     label, kind = shape["label"].strip(), shape.get("shape_type") or "polygon"
@@ -80,6 +84,8 @@ def _shape(shape: Any, remarks: Counter[str]) -> tuple[str, Any, Instance]:
         if len(corners) not in (2, 4):
             raise BadAnnotation(f"a rectangle of {label!r} has {len(corners)} points, not 2 or 4")
         return label, None, box(label, *between(label, corners).box)
+    if kind == "mask":
+        return label, None, _painted(label, corners, shape.get("mask"), size)
     if kind == "circle":
         if len(corners) != 2:
             raise BadAnnotation(f"a circle of {label!r} has {len(corners)} points, not its centre and one on the rim")
@@ -87,6 +93,23 @@ def _shape(shape: Any, remarks: Counter[str]) -> tuple[str, Any, Instance]:
         radius = math.dist((x, y), rim)
         return label, None, ellipse(label, x, y, radius, radius)
     raise BadAnnotation(f"shape_type {str(kind)[:40]!r} is unknown")
+
+
+def _painted(label: str, corners: Polygon, data: Any, size: tuple[int, int]) -> Instance:
+    """A mask in base64 of the part of the image between two pixels, both included."""
+    ends = [int(end) for corner in corners for end in corner if end == int(end)]
+    if len(corners) != 2 or len(ends) != 4 or not isinstance(data, str):
+        raise BadAnnotation(f"a mask of {label!r} has no pixels, or does not lie between two of the image")
+    left, top, right, bottom = ends
+    if not (0 <= left <= right < size[0] and 0 <= top <= bottom < size[1]):
+        raise BadAnnotation(f"a mask of {label!r} reaches beyond the image")
+    try:
+        png = base64.b64decode(data, validate=True)
+    except ValueError:
+        raise BadAnnotation(f"a mask of {label!r} is no base64") from None
+    whole = np.zeros(size[::-1], np.uint8)
+    whole[top : bottom + 1, left : right + 1] = values_of_png(png, (right - left + 1, bottom - top + 1))
+    return of_mask(label, whole) if whole.any() else Instance(label, (0, 0, 0, 0))
 
 
 def _points(points: Any) -> Polygon:

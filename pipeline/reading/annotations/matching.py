@@ -18,11 +18,12 @@ KINDS_OF_FILE = IMAGES | MASKS | ANNOTATIONS
 
 
 class Images:
-    """The images of a data set, to be found by path, by the end of a path, or by stem."""
+    """The images of a data set, those in folders of masks apart, to be found by path, by its end, or by stem."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.paths = [path for path in tree.paths if is_image(path)]
+        every = [path for path in tree.paths if is_image(path)]
+        self.paths = [path for path in every if not _among(path, MASKS)] or every
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
@@ -35,7 +36,7 @@ class Images:
         """The image called `name`, a path or a path without its suffix, by an annotation in folder `near`; or None.
 
         A path that leads there is taken; else the image that has the most of the name's end, is of the same `split`,
-        lies in a folder of images rather than of masks, and nearest to the annotation. Raises BadAnnotation where
+        lies in a folder of images, and nearest to the annotation. Raises BadAnnotation where
         several do, and InputError where none does and the name leads out of the data set.
         """
         plain = name.replace("\\", "/")
@@ -56,7 +57,7 @@ class Images:
                 )
             return None
         ranks = {
-            path: (_tail(path, parts), _same_split(path, split), _among_images(path), _head(path, near))
+            path: (_tail(path, parts), _same_split(path, split), _among(path, IMAGES), _head(path, near))
             for path in same
         }
         best = [path for path in same if ranks[path] == max(ranks.values())]
@@ -103,8 +104,8 @@ def _head(path: str, near: str) -> int:
     return next((k for k, (a, b) in enumerate(folders) if a != b), len(folders))
 
 
-def _among_images(path: str) -> bool:
-    return any(part.lower() in IMAGES for part in path.split("/")[:-1])
+def _among(path: str, folders: set[str]) -> bool:
+    return any(part.lower() in folders for part in path.split("/")[:-1])
 
 
 def _same_split(path: str, split: str) -> bool:

@@ -1,21 +1,30 @@
-"""Pascal VOC: one XML file an image, found by its stem."""
+"""Pascal VOC: one XML file an image, found by its stem; masks in SegmentationObject where there are any."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, contains, read_text, read_xml, required
+from pipeline.reading.annotations.files import BadAnnotation, contains, read_bytes, read_text, read_xml, required
 from pipeline.reading.annotations.matching import split_name
+from pipeline.reading.annotations.painted import values_of_png
 from pipeline.reading.annotations.shapes import box, declared_size, number
-from pipeline.reading.instances import Instance
+from pipeline.reading.instances import Instance, of_mask
 from pipeline.reading.layouts.tree import Layout, Tree
+
+UNDECIDED = 255  # in masks
 
 
 def voc(tree: Tree) -> Layout | None:
     """Boxes of every XML file with the root element `annotation`; splits of `ImageSets/Main`.
+
+    The pixels of an object are those that have its number in SegmentationObject.
 
     VOC counts pixels from 1 and both ends belong to the box: left = xmin - 1, width = xmax - xmin + 1. Tools that count
     from 0 write boxes that begin at 0; these begin one pixel outside the image and are clipped to it, which is said.
@@ -25,14 +34,25 @@ def voc(tree: Tree) -> Layout | None:
     if not files:
         return None
     splits, lists = _splits(source)
-    return assemble(tree, "voc", [_sheet(source, file, splits) for file in files], [*files, *lists])
+    known = set(source.paths)
+    masks = {file: mask for file in files if (mask := _mask_file(file)) in known}
+    sheets = [_sheet(source, file, splits, masks.get(file)) for file in files]
+    return assemble(tree, "voc", sheets, [*files, *lists, *masks.values()])
+
+
+def _mask_file(file: str) -> str:
+    """Where VOC keeps the mask of an XML file; nowhere if this is not in Annotations."""
+    if "Annotations" not in PurePosixPath(file).parts[:-1]:
+        return ""
+    parts = ["SegmentationObject" if part == "Annotations" else part for part in PurePosixPath(file).parts]
+    return PurePosixPath(*parts).with_suffix(".png").as_posix()
 
 
 def _is_voc(source: Tree, path: str) -> bool:
     return contains(source.root / path, rb"<annotation[\s>]")
 
 
-def _sheet(source: Tree, file: str, splits: dict[str, str]) -> Sheet:
+def _sheet(source: Tree, file: str, splits: dict[str, str], mask: str | None) -> Sheet:
     stem = str(PurePosixPath(file).with_suffix(""))
     names: tuple[str, ...] = (stem,)
     try:
@@ -42,11 +62,26 @@ def _sheet(source: Tree, file: str, splits: dict[str, str]) -> Sheet:
         size = declared_size(root.findtext("size/width"), root.findtext("size/height"))
     except BadAnnotation as bad:
         return broken(file, names, bad)
-    return Sheet(file, names, _marks(root), size, splits.get(PurePosixPath(file).stem, ""))
+    place = source.root / mask if mask else None
+    return Sheet(file, names, _marks(root, place), size, splits.get(PurePosixPath(file).stem, ""))
 
 
-def _marks(root: Element) -> Callable[[int, int], Sequence[Instance]]:
-    return lambda _width, _height: [_box(found) for found in root.iter("object")]
+def _marks(root: Element, mask: Path | None) -> Callable[[int, int], Sequence[Instance]]:
+    def marks(width: int, height: int) -> Sequence[Instance]:
+        found = [_box(one) for one in root.iter("object")]
+        if mask is None:
+            return found
+        numbers = values_of_png(read_bytes(mask), (width, height))
+        return [
+            _painted(one, (numbers == number) & (numbers != UNDECIDED)) for number, one in enumerate(found, start=1)
+        ]
+
+    return marks
+
+
+def _painted(instance: Instance, pixels: NDArray[np.bool_]) -> Instance:
+    """The defect with its pixels, if it has any; there are numbers for 254."""
+    return replace(instance, rle=of_mask(instance.label, pixels.astype(np.uint8)).rle) if pixels.any() else instance
 
 
 def _box(found: Element) -> Instance:

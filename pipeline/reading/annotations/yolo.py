@@ -19,6 +19,7 @@ LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*")
 NAMES_FILES = ("classes.txt", "obj.names")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}  # keys of data.yaml
 ABSENT = "A split that the YAML file names has no folder here ({} time(s))."
+AGAIN = "A split that the YAML file names holds the images of an earlier one alone and is left out ({} time(s))."
 UNNAMED = "No file names the classes ({} time(s)): they are called class_0, class_1, ..."
 FARTHEST = 2.0  # a share of the image beyond it is a number of pixels
 
@@ -169,6 +170,9 @@ def _splits(
             members = _members(value.strip(), place, images)
             if not members:
                 remarks[ABSENT] += 1
+            elif all(found.get(path, split) != split for path in members):
+                remarks[AGAIN] += 1  # Ultralytics asks for val where there is none
+                continue
             for path in members:
                 if found.setdefault(path, split) != split:
                     raise InputError(f"{file}: {path!r} is in {found[path]} and in {split}; keep one.")

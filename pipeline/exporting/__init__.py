@@ -59,13 +59,15 @@ FORMATS: dict[str, Format] = {
             "turned": TURNED,
         },
     ),
-    "coco": Format(write_coco, {"no split": TO_TRAIN, "unmarked": UNMARKED, "turned": TURNED}),
+    "coco": Format(
+        write_coco,
+        {"no split": TO_TRAIN, "unmarked": f"{UNMARKED}; only folder and label name the class", "turned": TURNED},
+    ),
     "yolo": Format(
         write_yolo,
         {
             "no split": TO_TRAIN,
-            "unmarked": f"{UNMARKED}; they have no label file",
-            "good by another name": "are good by a name that has no place here",
+            "unmarked": f"{UNMARKED}; they have no label file, and only their folder names the class",
             "holes": "have defects with holes, which outlines fill",
             "in parts": "have defects in several parts, which one outline joins",
             "over the edge": "have defects that reach beyond the image, which are cut off there",
@@ -80,7 +82,8 @@ FORMATS: dict[str, Format] = {
         write_voc,
         {
             "no split": TO_TRAIN,
-            "unmarked": UNMARKED,
+            "unmarked": f"{UNMARKED}; only label in their XML names the class",
+            "good by another name": "are good by a name that has no place here",
             "not JPEG": "are not JPEG and keep their ending; torchvision's loaders look for NAME.jpg",
             "polygons": "have outlines, which became pixels",
             "overlaps": "have defects that overlap, of which the later one covers the other in the PNG",
@@ -104,7 +107,9 @@ FORMATS: dict[str, Format] = {
         },
         {"training defects": "are defects for training, and MVTec AD trains on good images alone"},
     ),
-    "labelme": Format(write_labelme, {"unmarked": UNMARKED, "turned": TURNED}),
+    "labelme": Format(
+        write_labelme, {"unmarked": f"{UNMARKED}; only folder and label name the class", "turned": TURNED}
+    ),
 }
 
 

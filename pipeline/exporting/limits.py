@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from pipeline.exporting.names import safe
 from pipeline.exporting.outlines import outlines_of
 from pipeline.exporting.parts import Part
@@ -10,7 +12,7 @@ from pipeline.reading.names import is_good
 
 def _overlaps(part: Part) -> bool:
     masks = [mask for one in part.instances if (mask := part.mask_of(one)) is not None]
-    return len(masks) > 1 and bool((sum((mask > 0).astype(int) for mask in masks) > 1).any())
+    return int(sum(map(np.count_nonzero, masks))) > int(np.count_nonzero(np.maximum.reduce(masks, initial=0)))
 
 
 def _has_holes(part: Part) -> bool:

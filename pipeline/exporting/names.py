@@ -23,12 +23,14 @@ SUFFIXES = {
 }
 
 
-def safe(name: str) -> str:
+def safe(name: str, *, one_word: bool = False) -> str:
     """`name` as one component of a path: what a system would refuse is percent-encoded (`urllib.parse.unquote`).
 
-    Longer names than LONGEST are cut and get a part of their digest.
+    With `one_word` blanks are, too. Longer names than LONGEST are cut and get a part of their digest.
     """
-    text = "".join(_encoded(c) if _refused(c) else c for c in LOOKS_ESCAPED.sub("%25", name))
+    text = "".join(
+        _encoded(c) if _refused(c) or (one_word and c.isspace()) else c for c in LOOKS_ESCAPED.sub("%25", name)
+    )
     if RESERVED.match(text) or text[:1] == "." or text[:1].isspace():
         text = _encoded(text[0]) + text[1:]
     if text[-1:] == "." or text[-1:].isspace():
@@ -40,19 +42,23 @@ def safe(name: str) -> str:
 
 
 def place(
-    parts: Sequence[Part], folder_of: Callable[[Part], str], endings: Mapping[str, tuple[str, ...]] = SUFFIXES
+    parts: Sequence[Part],
+    folder_of: Callable[[Part], str],
+    *,
+    endings: Mapping[str, tuple[str, ...]] = SUFFIXES,
+    one_word: bool = False,
 ) -> list[Part]:
     """The parts with the path that each gets in the export, in `folder_of(part)`; `nearest_real` is named likewise.
 
     Stems are distinct within a folder, compared without case and Unicode form, as some disks and most formats do; the
-    ending is one of `endings` for the file's content.
+    ending is one of `endings` for the file's content. With `one_word` no stem has blanks.
     """
     counts: dict[str, int] = {}
     taken: set[str] = set()
     placed = []
     for part in parts:
         stem, suffix = _stem_and_suffix(part, endings[part.kind])
-        first = f"{folder_of(part)}/{safe(stem)}".removeprefix("/")
+        first = f"{folder_of(part)}/{safe(stem, one_word=one_word)}".removeprefix("/")
         name, n = first, counts.get(_folded(first), 1)
         while _folded(name) in taken:
             n += 1

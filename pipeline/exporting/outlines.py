@@ -14,13 +14,9 @@ def outlines_of(mask: Mask) -> tuple[list[Polygon], bool]:
     rounding puts them there.
     """
     doubled = np.repeat(np.repeat((mask > 0).astype(np.uint8), 2, axis=0), 2, axis=1)
-    found, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    outer = [one for one, links in zip(found, _links(hierarchy), strict=True) if links[3] < 0]
-    return [_corners((contour[:, 0, :] + 1) // 2) for contour in outer], len(outer) < len(found)
-
-
-def _links(hierarchy: np.ndarray | None) -> np.ndarray:
-    return np.zeros((0, 4), np.int32) if hierarchy is None else hierarchy[0]
+    outer, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    every, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return [_corners((contour[:, 0, :] + 1) // 2) for contour in outer], len(every) > len(outer)
 
 
 def _corners(path: np.ndarray) -> Polygon:

@@ -19,6 +19,16 @@ from pipeline.reading.labels_csv import read_rows
 from pipeline.store import RunFolder
 
 Row = Mapping[str, str]
+# Of what reading says: what a run does to images and splits, and the rows of the other source. Neither holds here.
+OF_A_RUN = (
+    "working size",
+    "become colour",
+    "read as grey",
+    "converted to RGB",
+    "to 8 bits",
+    "split anew",
+    "row(s) were",
+)
 
 
 @dataclass
@@ -51,7 +61,7 @@ def read_source(path: Path, config: Config) -> Source:
             source=source,
         )
         found.parts += _parts(reading, source, rows, marked, int(config.data.max_megapixels * 1e6))
-        found.notes += [note for note in reading.notes if "row(s) were left out" not in note]  # they are read in turn
+        found.notes += [note for note in reading.notes if not any(words in note for words in OF_A_RUN)]
         found.problems += reading.problems
     return found
 

@@ -25,7 +25,8 @@ def write_voc(parts: Sequence[Part], target: Target) -> None:
     Pixel n of SegmentationObject is the n-th object of the XML, pixel n of SegmentationClass the n-th class of
     labelmap.txt; where defects overlap the later one covers.
     """
-    placed = place(parts, lambda part: "JPEGImages", SUFFIXES | {"JPEG": (".jpg",)})  # as loaders of VOC look for
+    endings = SUFFIXES | {"JPEG": (".jpg",)}  # which loaders of VOC look for
+    placed = place(parts, lambda part: "JPEGImages", endings=endings, one_word=True)  # lists have words
     classes = {name: number for number, name in enumerate(defect_classes(placed), start=1)}
     segmented = {part.path for part in placed if part.pixels is not None}
     for part in placed:
@@ -65,16 +66,16 @@ def _annotation(part: Part, segmented: bool) -> bytes:
     for name, value in ({"label": part.label} | part.lineage).items():
         _add(lineage, name, str(value))
     for instance in part.instances:
-        left, top, width, height = instance.box
+        left, top, across, down = instance.box
         one = _add(root, "object")
         _add(one, "name", instance.label)
         _add(one, "pose", "Unspecified")
         _add(one, "truncated", "0")
         _add(one, "difficult", "0")
         box = _add(one, "bndbox")
-        ends = {"xmin": left + 1, "ymin": top + 1, "xmax": left + width, "ymax": top + height}
-        for name, value in ends.items():
-            _add(box, name, str(int(value)) if value == int(value) else repr(value))
+        ends = {"xmin": left + 1, "ymin": top + 1, "xmax": left + across, "ymax": top + down}
+        for name, end in ends.items():
+            _add(box, name, str(int(end)) if end == int(end) else repr(end))
     ElementTree.indent(root)
     data: bytes = ElementTree.tostring(root, encoding="utf-8")
     return data + b"\n"

@@ -61,13 +61,14 @@ FORMATS: dict[str, Format] = {
     ),
     "coco": Format(
         write_coco,
-        {"no split": TO_TRAIN, "unmarked": f"{UNMARKED}; only folder and label name the class", "turned": TURNED},
+        {"no split": TO_TRAIN, "unmarked": f"{UNMARKED}; only the key label names the class", "turned": TURNED},
     ),
     "yolo": Format(
         write_yolo,
         {
             "no split": TO_TRAIN,
-            "unmarked": f"{UNMARKED}; they have no label file, and only their folder names the class",
+            "unmarked": f"{UNMARKED}; they have no label file, and lineage.csv alone names the class",
+            "good by another name": "are good by a name that stands in lineage.csv alone",
             "holes": "have defects with holes, which outlines fill",
             "in parts": "have defects in several parts, which one outline joins",
             "over the edge": "have defects that reach beyond the image, which are cut off there",
@@ -83,7 +84,7 @@ FORMATS: dict[str, Format] = {
         {
             "no split": TO_TRAIN,
             "unmarked": f"{UNMARKED}; only label in their XML names the class",
-            "good by another name": "are good by a name that has no place here",
+            "good by another name": "are good by a name that stands in lineage.csv alone",
             "not JPEG": "are not JPEG and keep their ending; torchvision's loaders look for NAME.jpg",
             "polygons": "have outlines, which became pixels",
             "overlaps": "have defects that overlap, of which the later one covers the other in the PNG",
@@ -107,9 +108,7 @@ FORMATS: dict[str, Format] = {
         },
         {"training defects": "are defects for training, and MVTec AD trains on good images alone"},
     ),
-    "labelme": Format(
-        write_labelme, {"unmarked": f"{UNMARKED}; only folder and label name the class", "turned": TURNED}
-    ),
+    "labelme": Format(write_labelme, {"unmarked": f"{UNMARKED}; only the key label names the class", "turned": TURNED}),
 }
 
 

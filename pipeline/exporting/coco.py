@@ -1,11 +1,11 @@
-"""COCO: SPLIT/CLASS/NAME and annotations/instances_SPLIT.json."""
+"""COCO: SPLIT/NAME and annotations/instances_SPLIT.json."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from pipeline.exporting.names import place, safe
+from pipeline.exporting.names import place
 from pipeline.exporting.parts import Part, by_split, defect_classes, facts
 from pipeline.exporting.writing import Target
 from pipeline.reading.instances import Instance
@@ -19,7 +19,7 @@ def write_coco(parts: Sequence[Part], target: Target) -> None:
     Boxes and polygons are exact, masks are compressed run lengths; a box alone has an empty `segmentation`. What else
     is known stands as further keys at the image.
     """
-    placed = place(parts, lambda part: f"{part.split_or_train}/{safe(part.label)}")
+    placed = place(parts, lambda part: part.split_or_train)
     for part in placed:
         target.image(part)
     whole = document(placed, lambda part: part.path.partition("/")[2])

@@ -1,4 +1,4 @@
-"""LabelMe: NAME and NAME.json beside it, in SPLIT/CLASS, or in CLASS where there is no split."""
+"""LabelMe: NAME and NAME.json beside it, in a folder for each split where there are any."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.exporting.names import place, safe
+from pipeline.exporting.names import place
 from pipeline.exporting.parts import Part, facts
 from pipeline.exporting.writing import Target
 from pipeline.reading.instances import Instance, Mask
@@ -21,7 +21,7 @@ def write_labelme(parts: Sequence[Part], target: Target) -> None:
 
     `flags` says whether the image is synthetic, `lineage` holds what else is known.
     """
-    for part in place(parts, lambda part: f"{part.split}/{safe(part.label)}".removeprefix("/")):
+    for part in place(parts, lambda part: part.split):
         target.image(part)
         target.json(f"{part.path.rpartition('.')[0]}.json", _document(part))
 

@@ -1,10 +1,10 @@
-"""YOLO as Ultralytics reads it: images/SPLIT/CLASS/NAME, labels/SPLIT/CLASS/NAME.txt, data.yaml; lineage.csv."""
+"""YOLO as Ultralytics reads it: images/SPLIT/NAME, labels/SPLIT/NAME.txt, data.yaml; lineage.csv beside."""
 
 from collections.abc import Sequence
 
 import yaml
 
-from pipeline.exporting.names import place, safe
+from pipeline.exporting.names import place
 from pipeline.exporting.outlines import joined, outlines_of
 from pipeline.exporting.parts import Part, by_split, defect_classes
 from pipeline.exporting.tables import write_table
@@ -19,7 +19,7 @@ def write_yolo(parts: Sequence[Part], target: Target) -> None:
     one outline, so holes are filled and several parts are joined by lines of no width; what lies beyond the image is
     cut off. A good image has an empty file, an unmarked one of a class of defects none.
     """
-    placed = place(parts, lambda part: f"images/{part.split_or_train}/{_class_folder(part.label)}")
+    placed = place(parts, lambda part: f"images/{part.split_or_train}")
     classes = {name: number for number, name in enumerate(defect_classes(placed))}
     outlined = not any(one.is_box for part in placed for one in part.instances)
     for part in placed:
@@ -29,11 +29,6 @@ def write_yolo(parts: Sequence[Part], target: Target) -> None:
             target.text(_label_file(part), "".join(f"{line}\n" for line in lines if line))
     write_table(target, "lineage.csv", placed)
     target.text("data.yaml", _data(by_split(placed), classes))
-
-
-def _class_folder(name: str) -> str:
-    """Ultralytics finds labels by the last folder of a path that is called images."""
-    return f"{safe(name)}-class" if name == "images" else safe(name)
 
 
 def _label_file(part: Part) -> str:

@@ -406,15 +406,13 @@ def test_yolo_writes_boxes_where_some_defect_is_a_box_alone(tmp_path: Path) -> N
     assert "boxes alone, so all are written as boxes" in notes and "1 image(s) have defects that reach beyond" in notes
     assert "1 image(s) of a class of defects carry no mark" in notes and "no split val" in notes
     export(Source(tmp_path / "set", parts), "yolo", tmp_path / "out")
-    lines = [
-        line.split() for line in (tmp_path / "out" / "labels" / "train" / "dent" / "a.txt").read_text().splitlines()
-    ]
+    lines = [line.split() for line in (tmp_path / "out" / "labels" / "train" / "a.txt").read_text().splitlines()]
     wanted = [BOX.box, OUTLINE.box, RLE.box, (0, 30, 5, 10)]
     assert [int(line[0]) for line in lines] == [0, 1, 0, 0]
     for (_, *ends), box in zip(lines, wanted, strict=True):
         x, y, width, height = np.array(ends, float) * (50, 40, 50, 40)
         assert (x - width / 2, y - height / 2, width, height) == pytest.approx(box, abs=1e-9)
-    assert not (tmp_path / "out" / "labels" / "train" / "dent" / "b.txt").exists()  # no good image
+    assert not (tmp_path / "out" / "labels" / "train" / "b.txt").exists()  # no good image
     data = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
     assert data["train"] == data["val"] == "images/train"
 
@@ -510,7 +508,7 @@ def test_labelme_by_its_own_rules(tmp_path: Path) -> None:
     some = (BOX, OUTLINE, PAIR, RLE)
     one = part(tmp_path / "set" / "a.png", "a.png", some, split="val", source="synthetic", lineage={"seed": 7})
     export(Source(tmp_path / "set", [one]), "labelme", tmp_path / "out")
-    card = json.loads((tmp_path / "out" / "val" / "dent" / "a.json").read_text())
+    card = json.loads((tmp_path / "out" / "val" / "a.json").read_text())
     assert card["imagePath"] == "a.png" and card["imageData"] is None and card["flags"] == {"synthetic": True}
     assert (card["imageWidth"], card["imageHeight"], card["lineage"]["seed"]) == (50, 40, 7)
     box, outline, first, second, mask = card["shapes"]

@@ -571,3 +571,43 @@ def test_damaged_instances_are_told(tmp_path: Path, damage: str) -> None:
     (tmp_path / "one" / "instances.json").write_text(damage)
     with pytest.raises(InputError, match=r"instances\.json is not a COCO file"):
         read_source(tmp_path / "one", load_config(None, None))
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "voc"])
+def test_boxes_and_pixels_by_supervision(exported: Any, form: str) -> None:
+    from supervision import DetectionDataset
+
+    out, reading = exported(form)
+    original = {}
+    for original_path, (file, _) in lineage_of(out, form).items():
+        original[file] = original_path
+    splits = ("train", "val", "test")
+    if form == "coco":
+        sets = [
+            DetectionDataset.from_coco(str(out / s), str(out / "annotations" / f"instances_{s}.json"), force_masks=True)
+            for s in splits
+        ]
+    elif form == "yolo":
+        sets = [
+            DetectionDataset.from_yolo(
+                str(out / "images" / s), str(out / "labels" / s), str(out / "data.yaml"), force_masks=True
+            )
+            for s in splits
+        ]
+    else:
+        sets = [DetectionDataset.from_pascal_voc(str(out / "JPEGImages"), str(out / "Annotations"))]
+    seen = 0
+    for found in sets:
+        for path, _, detections in found:
+            at = reading.frame.index[reading.frame["path"] == original[Path(path)]][0]
+            wanted = reading.instances[at]
+            assert [found.classes[k] for k in detections.class_id] == [one.label for one in wanted]
+            assert len(detections) == len(wanted)
+            for box, one in zip(detections.xyxy, wanted, strict=True):
+                left, top, width, height = one.box
+                slack = 1 if form == "voc" else 1e-4  # it does not take the last pixel in; float32
+                assert np.abs(box - [left, top, left + width, top + height]).max() <= slack
+            if form == "coco" and wanted:
+                assert np.array_equal(detections.mask.any(axis=0), reading.masks[at] > 0)
+            seen += len(wanted)
+    assert seen == 24

@@ -69,6 +69,7 @@ FORMATS: dict[str, Format] = {
             "no split": TO_TRAIN,
             "unmarked": f"{UNMARKED}; they have no label file, and lineage.csv alone names the class",
             "good by another name": "are good by a name that stands in lineage.csv alone",
+            "not its largest defect": "are of another class than their largest defect, as lineage.csv alone says",
             "holes": "have defects with holes, which outlines fill",
             "in parts": "have defects in several parts, which one outline joins",
             "over the edge": "have defects that reach beyond the image, which are cut off there",
@@ -145,7 +146,9 @@ def export(source: Source, form: str, out: Path, *, allow: bool = False) -> None
                 FORMATS[form].write(source.parts, Target(fresh, bar))
             replace_folder(fresh, out)
         except OSError as error:
-            raise JobError(f"{out} was not written ({error.strerror or error}); mend this and try again.") from error
+            raise JobError(
+                f"{out} was not written, nothing is left of it ({error}); mend this and try again."
+            ) from error
 
 
 def _require_new(out: Path, root: Path) -> None:

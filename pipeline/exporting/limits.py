@@ -1,12 +1,14 @@
 """What formats cannot say, counted in the images at hand: told on the terminal, never dropped in silence."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from pipeline.exporting.names import safe
 from pipeline.exporting.outlines import outlines_of
 from pipeline.exporting.parts import Part
+from pipeline.reading.instances import Instance
 from pipeline.reading.names import is_good
 
 
@@ -34,11 +36,23 @@ def _leaves_the_image(part: Part) -> bool:
     )
 
 
+def _size(part: Part, instance: Instance) -> float:
+    mask = part.mask_of(instance)
+    return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))
+
+
+def _not_its_largest(part: Part) -> bool:
+    """Whether the image is of another class than its largest defect, by which readers tell it."""
+    others = {one.label for one in part.instances} != {part.label}
+    return bool(part.instances) and others and max(part.instances, key=partial(_size, part)).label != part.label
+
+
 # What an image may have that some format has no place for.
 ASPECTS: dict[str, Callable[[Part], bool]] = {
     "no split": lambda part: not part.split,
     "unmarked": lambda part: part.is_unmarked,
     "other classes": lambda part: any(one.label != part.label for one in part.instances),
+    "not its largest defect": _not_its_largest,
     "boxes alone": lambda part: any(one.is_box for one in part.instances),
     "polygons": lambda part: any(one.polygons for one in part.instances),
     "overlaps": _overlaps,

@@ -9,6 +9,7 @@ import re
 import shutil
 import unicodedata
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -241,6 +242,28 @@ def test_an_image_that_changes_meanwhile_stops_the_export(tmp_path: Path) -> Non
     with pytest.raises(JobError, match=r"a\.png has changed"):
         export(Source(tmp_path / "set", [one]), "coco", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
+@pytest.mark.parametrize("case", ["disk full", "no room", "gone"])
+def test_what_cannot_be_written_leaves_nothing(
+    ganaug: Ganaug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    source = tiny.write_dataset(tmp_path / "set", {"grain": 3, "lines": 3})
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device", "x.png")
+
+    if case == "disk full":
+        monkeypatch.setattr("pipeline.exporting.writing.Target.data", refuse)
+    elif case == "no room":
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    else:
+        (tmp_path / "file").write_text("mine")
+    out = tmp_path / ("file/out" if case == "gone" else "out")
+    status, _, err = ganaug("export", source, "--format", "csv", "--out", out)
+    told = {"disk full": (1, "No space left"), "no room": (2, "MB free"), "gone": (2, "cannot be written")}[case]
+    assert status == told[0] and told[1] in err and len(err.splitlines()) == 1
+    assert not out.exists() and not list(tmp_path.glob(".tmp-*"))
 
 
 # names
@@ -533,6 +556,8 @@ def test_what_has_no_place_is_counted(tmp_path: Path) -> None:
         part(root / "b.png", "b.png", (BOX,), kind="TIFF"),
         part(root / "c.png", "c.png", split="val"),
         part(root / "d.png", "d.png", label="free"),
+        part(root / "e.png", "e.png", (BOX, OUTLINE), label="pit"),
+        part(root / "f.png", "f.png", (OUTLINE, Instance("dent", (1.0, 1.0, 3.0, 3.0)))),
     ]
     said = {form: " ".join(notes_on_export(parts, form)) for form in FORMATS}
     for form in FORMATS:
@@ -542,10 +567,11 @@ def test_what_has_no_place_is_counted(tmp_path: Path) -> None:
     for form in ("coco", "yolo", "voc", "labelme"):
         assert "1 image(s) of a class of defects carry no mark" in said[form]
     assert "1 image(s) have 16 bits" in said["yolo"] and "1 image(s) are TIFF" in said["yolo"]
+    assert "1 image(s) are of another class than their largest defect" in said["yolo"]
     assert "1 image(s) have defects with holes" in said["yolo"]
-    assert "1 image(s) have defects that overlap" in said["voc"] and "4 image(s) are not JPEG" in said["voc"]
-    assert "1 image(s) hold boxes" in said["mvtec"] and "1 image(s) are good by another name" in said["mvtec"]
-    assert "1 image(s) show defects of other classes" in said["folder"]
+    assert "1 image(s) have defects that overlap" in said["voc"] and "6 image(s) are not JPEG" in said["voc"]
+    assert "3 image(s) hold boxes" in said["mvtec"] and "1 image(s) are good by another name" in said["mvtec"]
+    assert "3 image(s) show defects of other classes" in said["folder"]
 
 
 @pytest.mark.parametrize("form", ["folder", "csv"])

@@ -13,6 +13,7 @@ import typer
 from pipeline.class_commands import classes
 from pipeline.classifier_commands import export_classifier_command, predict_command
 from pipeline.errors import InputError
+from pipeline.export_command import export_command
 from pipeline.latent_commands import latent
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def families(as_json: AsJson = False) -> None:
 
 app.command("predict")(predict_command)
 app.command("export-classifier")(export_classifier_command)
+app.command("export")(export_command)
 
 
 @app.command("score")

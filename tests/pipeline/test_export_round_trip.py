@@ -1,0 +1,106 @@
+"""What was exported, read by our own reader: classes, splits, boxes and pixels as they were."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.config import load_config
+from pipeline.exporting import export
+from pipeline.exporting.sources import Source, read_source
+from pipeline.reading import Reading, load
+from pipeline.reading.instances import of_mask
+from tests.pipeline.test_export import BOX, OUTLINE, PAIR, RLE, marked_set, part
+
+pytest.importorskip("pipeline.reading.annotations")
+
+ANNOTATED = ["coco", "yolo", "voc", "labelme"]
+Known = dict[str, tuple[str, str, list[tuple[str, tuple[float, ...]]]]]
+
+
+def known(reading: Reading) -> Known:
+    """Digest of the file -> class, split, and class and box of each defect."""
+    return {
+        row.sha256: (row.label, row.split, sorted((one.label, tuple(np.round(one.box, 6))) for one in some))
+        for row, some in zip(reading.frame.itertuples(), reading.instances, strict=True)
+    }
+
+
+def masks(reading: Reading) -> dict[str, np.ndarray]:
+    """Digest of the file -> its mask, where it has one with anything on it."""
+    pairs = zip(reading.frame["sha256"], reading.masks, strict=True)
+    return {name: mask for name, mask in pairs if mask is not None and mask.any()}
+
+
+def exported(source: Path, form: str, out: Path) -> Reading:
+    export(read_source(source, load_config(None, None)), form, out, allow=True)
+    return load(out)
+
+
+@pytest.mark.parametrize("form", [*ANNOTATED, "folder", "csv"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_classes_splits_and_boxes_come_back(tmp_path: Path, form: str, suffix: str) -> None:
+    source = marked_set(tmp_path / "set", suffix)
+    again = exported(source, form, tmp_path / "out")
+    assert not again.problems
+    assert known(again) == known(load(source))
+
+
+@pytest.mark.parametrize("form", [*ANNOTATED, "folder", "csv", "mvtec"])
+def test_pixels_come_back(tmp_path: Path, form: str) -> None:
+    source = marked_set(tmp_path / "set")
+    wanted = masks(load(source))
+    if form == "yolo":  # an outline has no holes
+        wanted = {name: filled(mask) for name, mask in wanted.items()}
+    found = masks(exported(source, form, tmp_path / "out"))
+    assert found.keys() == wanted.keys() and len(found) == 12
+    for name, mask in wanted.items():
+        assert np.array_equal(found[name], mask)
+
+
+def filled(mask: np.ndarray) -> np.ndarray:
+    outer, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), outer, -1, 255, cv2.FILLED))
+
+
+@pytest.mark.parametrize("form", ANNOTATED)
+def test_boxes_with_fractions_come_back(tmp_path: Path, form: str) -> None:
+    labels = {"a": "dent", "b": "good"}
+    parts = [
+        part(tmp_path / "set" / f"{name}.png", f"{name}.png", (BOX,) if name == "a" else (), label=label, split="train")
+        for name, label in labels.items()
+    ]
+    export(Source(tmp_path / "set", parts), form, tmp_path / "out")
+    found = known(load(tmp_path / "out"))
+    assert found == {one.sha256: (one.label, "train", [(i.label, i.box) for i in one.instances]) for one in parts}
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme"])
+def test_instances_come_back_as_they_are(tmp_path: Path, form: str) -> None:
+    some = (BOX, OUTLINE, PAIR, RLE, of_mask("pit", np.flipud(np.fliplr(np.asarray(part_mask())))))
+    one = part(tmp_path / "set" / "a.png", "a.png", some, label="pit", split="test")
+    good = part(tmp_path / "set" / "b.png", "b.png", label="good", split="train")
+    export(Source(tmp_path / "set", [one, good]), form, tmp_path / "out")
+    reading = load(tmp_path / "out")
+    at = reading.frame.index[reading.frame["sha256"] == one.sha256][0]
+    assert set(reading.instances[at]) == set(some)
+
+
+def part_mask() -> Any:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[1:4, 2:9] = 255
+    return mask
+
+
+def test_yolo_without_a_split_comes_back(tmp_path: Path) -> None:
+    """data.yaml names the training images as val too then, as Ultralytics' own sample sets do."""
+    labels = {"a": "dent", "b": "good"}
+    parts = [
+        part(tmp_path / "set" / f"{name}.png", f"{name}.png", (RLE,) if name == "a" else (), label=label)
+        for name, label in labels.items()
+    ]
+    export(Source(tmp_path / "set", parts), "yolo", tmp_path / "out")
+    reading = load(tmp_path / "out")
+    assert set(reading.frame["split"]) == {"train"} and sorted(reading.frame["label"]) == ["dent", "good"]

@@ -10,11 +10,9 @@ from PIL import ImageMode
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.exporting.parts import Part, run_lengths
-from pipeline.exporting.run_instances import read_instances
 from pipeline.exporting.tables import LINEAGE
 from pipeline.reading import Problem, Reading, load
 from pipeline.reading.header import own_pixel_cap, read_header
-from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_rows
 from pipeline.store import RunFolder
 
@@ -50,7 +48,6 @@ def read_source(path: Path, config: Config) -> Source:
     dataset = _dataset_of(path)
     table = dataset / "manifest.csv" if dataset.is_dir() else dataset
     rows = _rows(table)
-    marked = read_instances(table.parent / "instances.json") if rows else {}
     sources = sorted({row.get("source") or "real" for row in rows.values()}) or ["real"]
     found = Source(table.parent.resolve() if rows else dataset.resolve())
     for source in sources:
@@ -59,8 +56,10 @@ def read_source(path: Path, config: Config) -> Source:
             max_megapixels=config.data.max_megapixels,
             group_pattern=config.data.group_pattern if source == "real" else None,
             source=source,
+            layout=config.data.layout if source == "real" else "auto",
+            annotations=config.data.annotations if source == "real" else None,
         )
-        found.parts += _parts(reading, source, rows, marked, int(config.data.max_megapixels * 1e6))
+        found.parts += _parts(reading, source, rows, int(config.data.max_megapixels * 1e6))
         found.notes += [note for note in reading.notes if not any(words in note for words in OF_A_RUN)]
         found.problems += reading.problems
     return found
@@ -79,12 +78,10 @@ def _rows(table: Path) -> dict[str, Row]:
     """The rows of a manifest by path; none where the data set has no manifest."""
     if table.suffix.lower() != ".csv" or not table.is_file():
         return {}
-    return {str(Path(row["path"]).as_posix()): row for _, row in read_rows(table)}
+    return {str(Path(row["path"]).as_posix()): row for _, row in read_rows(table)[0]}
 
 
-def _parts(
-    reading: Reading, source: str, rows: Mapping[str, Row], marked: Mapping[str, tuple[Instance, ...]], max_pixels: int
-) -> list[Part]:
+def _parts(reading: Reading, source: str, rows: Mapping[str, Row], max_pixels: int) -> list[Part]:
     parts = []
     with own_pixel_cap():
         for i, row in enumerate(reading.frame.to_dict("records")):
@@ -104,7 +101,7 @@ def _parts(
                     deep=";16" in row["mode"],
                     turned=header.orientation != 1,
                     group=row["group"],
-                    instances=marked.get(row["path"], reading.instances[i]),
+                    instances=reading.instances[i],
                     pixels=None if mask is None else run_lengths(mask),
                     lineage=_lineage(rows.get(row["path"], {})),
                 )

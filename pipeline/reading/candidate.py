@@ -56,7 +56,8 @@ def _mask_header(root: Path, name: str, max_pixels: int) -> Header:
 
 
 def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], names: MaskNames = NO_NAMES) -> Decoded:
-    """Decode a candidate and its masks; of these every connected part is an instance. Raises BadFile.
+    """Decode a candidate and its masks; where no annotation says what the instances are, every connected part of these
+    is one. Raises BadFile.
 
     An instance has the class that ``names`` gives to its value in the mask, else the image's.
     """
@@ -71,9 +72,10 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], nam
     marked = [_marks(mask, names, name) for mask, name in zip(fitting, entry.masks, strict=True)]
     parts = (part for marks in marked for label, mask in marks.items() for part in parts_of_mask(label, mask))
     own = (replace(part, label=part.label or entry.label) for part in parts)
-    instances = (*(entry.instances or ()), *own)
+    found = tuple(own)
+    instances = found if entry.instances is None else entry.instances
     known = bool(masks) or entry.instances is not None
-    mask = union(instances, height, width) if known else None
+    mask = union((*instances, *found), height, width) if known else None
     resized = any(one.shape[:2] != (height, width) for one in masks)
     return Decoded(entry, picture, hashlib.sha256(data).hexdigest(), mask, instances, resized)
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.reading.annotations.coco import read_instances
+from pipeline.reading.coco_file import NAME
 from pipeline.reading.csv_text import Row, read_rows
 from pipeline.reading.layouts import SPLIT_NAMES, Entry, Layout
 from pipeline.reading.listed_paths import ListedPaths
@@ -46,12 +48,18 @@ def read_table(path: Path, *, source: str = "real") -> Layout:
     left_out = {row["path"]: f"a {other} image" for line, row in rows if row.get("source", "") == other}
     if left_out:
         notes.append(f"{len(rows) - len(chosen)} {other} row(s) were left out: only {source} images are read.")
+    beside = path.with_name(NAME)
+    annotations: tuple[str, ...] = (path.name,)
+    if rows and "sha256" in rows[0][1] and beside.is_file():  # a run wrote both
+        marked = read_instances(beside)
+        found = [replace(entry, instances=marked.get(entry.path)) for entry in found]
+        annotations = (path.name, NAME)
     return Layout(
         "csv",
         found,
         check_class_names({entry.label for entry in found}, str(path)),
         [*notes, *paths.notes()],
-        annotations=(path.name,),
+        annotations=annotations,
         left_out=left_out,
     )
 

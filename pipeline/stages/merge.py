@@ -19,9 +19,9 @@ from pipeline.errors import JobError
 from pipeline.log import progress
 from pipeline.manifest import COLUMNS, write_manifest
 from pipeline.reading import Instance, pack_masks, redrawn
+from pipeline.reading.coco_file import NAME, write_instances
 from pipeline.reading.framing import Aspect
 from pipeline.reading.instances import parts_of_mask
-from pipeline.reading.instances_file import write_instances
 from pipeline.stages.arms import synthetic_parts
 from pipeline.stages.conditioning_inputs import marked
 from pipeline.stages.prepare import framed, read
@@ -57,7 +57,7 @@ def merge(
     write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
     if any(instances.values()):
         images = [(row["path"], row["width"], row["height"], instances[row["path"]]) for row in [*real, *synthetic]]
-        write_instances(fresh / "instances.json", images)
+        write_instances(fresh / NAME, images)
     replace_folder(fresh, run.dataset)
     return len(synthetic)
 

@@ -20,8 +20,8 @@ from pipeline.job import check_names, run_job
 from pipeline.log import read_log
 from pipeline.manifest import read_manifest
 from pipeline.reading import pack_masks
+from pipeline.reading.annotations.coco import read_instances
 from pipeline.reading.instances import union
-from pipeline.reading.instances_file import read_instances
 from pipeline.stages.conditioning_inputs import CONDITIONING_INPUTS, canny, draw, marked, training_images, usable_kind
 from pipeline.stages.prepare import prepare
 from pipeline.stages.records import SPLIT_CODES, Pack, load_pack

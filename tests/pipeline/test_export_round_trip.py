@@ -14,8 +14,6 @@ from pipeline.reading import Reading, load
 from pipeline.reading.instances import of_mask
 from tests.pipeline.test_export import BOX, OUTLINE, PAIR, RLE, marked_set, part
 
-pytest.importorskip("pipeline.reading.annotations")
-
 ANNOTATED = ["coco", "yolo", "voc", "labelme"]
 Known = dict[str, tuple[str, str, list[tuple[str, tuple[float, ...]]]]]
 
@@ -104,3 +102,13 @@ def test_yolo_without_a_split_comes_back(tmp_path: Path) -> None:
     export(Source(tmp_path / "set", parts), "yolo", tmp_path / "out")
     reading = load(tmp_path / "out")
     assert set(reading.frame["split"]) == {"train"} and sorted(reading.frame["label"]) == ["dent", "good"]
+
+
+@pytest.mark.parametrize("form", ["coco", "voc", "labelme"])
+def test_classes_of_images_without_marks_come_back(tmp_path: Path, form: str) -> None:
+    labels = ("dent", "free", "wave")
+    parts = [part(tmp_path / "set" / f"{name}.png", f"{name}.png", label=name, split="train") for name in labels]
+    parts.append(part(tmp_path / "set" / "x.png", "x.png", (RLE,), split="train"))
+    export(Source(tmp_path / "set", parts), form, tmp_path / "out")
+    frame = load(tmp_path / "out").frame
+    assert dict(zip(frame["sha256"], frame["label"], strict=True)) == {one.sha256: one.label for one in parts}

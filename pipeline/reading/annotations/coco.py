@@ -41,6 +41,23 @@ def coco(tree: Tree) -> Layout | None:
     return assemble(tree, "coco", sheets, files, declared=classes, remarks=remarks, problems=problems)
 
 
+def read_instances(path: Path) -> dict[str, tuple[Instance, ...]]:
+    """`file_name` of every image in a COCO file that states its sizes -> its instances.
+
+    Raises:
+        InputError: it is no such file, or one of its annotations is broken.
+    """
+    problems: list[Problem] = []
+    _, sheets = _read(path, path.name, Counter(), problems)
+    try:
+        found = {sheet.names[0]: tuple(sheet.marks(*(sheet.size or (0, 0)))) for sheet in sheets}
+    except BadAnnotation as bad:
+        raise InputError(f"{path}: {bad}; restore it, or remove it to have the defects found in the masks.") from None
+    if problems:
+        raise InputError(f"{path}: {problems[0].detail}; restore it, or remove it.")
+    return found
+
+
 def _is_coco(path: Path) -> bool:
     return contains(path, b'"images"', b'"annotations"', b'"categories"')
 
@@ -71,7 +88,8 @@ def _sheet(path: Path, file: str, row: Row, categories: dict[Any, str], marks: l
         size = declared_size(row.get("width"), row.get("height"))
     except BadAnnotation as bad:
         return broken(file, (name,), bad)
-    return Sheet(file, (name,), _marks(marks, categories), size, split)
+    tag = row.get("label")  # an export of ours writes it
+    return Sheet(file, (name,), _marks(marks, categories), size, split, tag if isinstance(tag, str) else "")
 
 
 def _marks(rows: list[Row], categories: dict[Any, str]) -> Callable[[int, int], Sequence[Instance]]:

@@ -50,7 +50,9 @@ def _sheet(source: Tree, file: str, remarks: Counter[str]) -> Sheet:
         return broken(file, (stem,), bad)
     named = data.get("imagePath")
     names = (stem, named) if isinstance(named, str) and named else (stem,)
-    return Sheet(file, names[::-1], _marks(data["shapes"], remarks), size)
+    lineage = data.get("lineage")  # an export of ours writes it
+    tag = str(lineage.get("label") or "") if isinstance(lineage, dict) else ""
+    return Sheet(file, names[::-1], _marks(data["shapes"], remarks), size, tag=tag)
 
 
 def _marks(shapes: list[Any], remarks: Counter[str]) -> Callable[[int, int], Sequence[Instance]]:

@@ -63,7 +63,8 @@ def _sheet(source: Tree, file: str, splits: dict[str, str], mask: str | None) ->
     except BadAnnotation as bad:
         return broken(file, names, bad)
     place = source.root / mask if mask else None
-    return Sheet(file, names, _marks(root, place), size, splits.get(PurePosixPath(file).stem, ""))
+    tag = (root.findtext("lineage/label") or "").strip()  # an export of ours writes it
+    return Sheet(file, names, _marks(root, place), size, splits.get(PurePosixPath(file).stem, ""), tag)
 
 
 def _marks(root: Element, mask: Path | None) -> Callable[[int, int], Sequence[Instance]]:

@@ -69,7 +69,8 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], nam
         raise BadFile("annotation_size", f"the image is {width} x {height}, its annotation is of {said}")
     masks = [_decode_mask(root, *named) for named in zip(entry.masks, item.mask_headers, strict=True)]
     fitting = [_fitted(mask, (height, width), name) for mask, name in zip(masks, entry.masks, strict=True)]
-    marked = [_marks(mask, names, name) for mask, name in zip(fitting, entry.masks, strict=True)]
+    lossy = [header.format == "JPEG" for header in item.mask_headers]
+    marked = [_marks(*one, names) for one in zip(fitting, entry.masks, lossy, strict=True)]
     parts = (part for marks in marked for label, mask in marks.items() for part in parts_of_mask(label, mask))
     own = (replace(part, label=part.label or entry.label) for part in parts)
     found = tuple(own)
@@ -98,9 +99,9 @@ def _fitted(mask: Pixels, shape: tuple[int, int], name: str) -> Pixels:
     return resized
 
 
-def _marks(mask: Pixels, names: MaskNames, name: str) -> dict[str, Mask]:
+def _marks(mask: Pixels, name: str, lossy: bool, names: MaskNames) -> dict[str, Mask]:
     try:
-        return read_marks(mask, names)
+        return read_marks(mask, names, lossy=lossy)
     except BadFile as bad:
         raise BadFile(bad.kind, f"its mask {name}: {bad}") from bad
 

@@ -16,6 +16,8 @@ Colour = tuple[int, int, int]
 
 CLEAR_SHARE = 0.95  # of a mask's pixels lie near its background or its brightest value; the rest may be soft edges
 MOST_LABELS = 40  # distinct values or colours; more are shades of a picture
+FEW_LABELS = 8  # so few are labels even where none but the background forms an area
+NOISE = 0.1  # of the brightest value: a value that forms no area and is as near to one that does means the same
 FLAT_SHARE = 0.8  # of a mask of labels lies in areas of one value
 SMALL_LABEL = 64  # values below are numbers of classes, above they may be shades of grey
 WEAK = 0.25  # of the brightest value: what is brighter and apart from all that is bright is a defect of its own
@@ -33,27 +35,30 @@ class MaskNames:
 NO_NAMES = MaskNames()
 
 
-def read_marks(pixels: Pixels, names: MaskNames = NO_NAMES) -> dict[str, Mask]:
+def read_marks(pixels: Pixels, names: MaskNames = NO_NAMES, *, lossy: bool = False) -> dict[str, Mask]:
     """The defect pixels of a mask by the names that ``names`` gives their values, ``""`` for all others.
 
     Masks are uint8 ``[H, W]`` of 0 and 255, none of them empty. A few flat values or colours are labels: all but the
-    background are defects. Else a defect is what is brighter than half of the mask's brightest pixel, which cuts soft
-    and JPEG's edges. Raises BadFile (mask_grey) for a picture.
+    background are defects. Else, and where a ``lossy`` format (JPEG) kept no value as it was, a defect is what is
+    brighter than half of the mask's brightest pixel, which cuts soft edges. Raises BadFile (mask_grey) for a picture.
     """
-    codes = pixels.astype(np.int64) if pixels.ndim == 2 else _codes(pixels)
+    grey = pixels.ndim == 2
+    codes = pixels if grey else _codes(pixels)
     levels, counts = np.unique(codes, return_counts=True)
-    if _are_labels(codes, levels, grey=pixels.ndim == 2):
-        named = names.values if pixels.ndim == 2 else {_code(colour): name for colour, name in names.colours.items()}
-        return _labelled(codes, levels, counts, named)
+    flat = _flat_levels(codes, levels)
+    if _are_labels(levels, flat, counts, grey=grey, lossy=lossy):
+        colours = {_code(colour): name for colour, name in names.colours.items()} if pixels.dtype == np.uint8 else {}
+        meant = _meant(levels, flat, counts, 16 if pixels.dtype == np.uint16 else 8)
+        return _labelled(codes, meant, counts, names.values if grey else colours, grey=grey)
     background = _background_colour(pixels) if pixels.ndim == 3 else np.zeros(1)
     distance = np.abs(pixels.astype(np.int32) - background.astype(np.int32))
     mask = _by_brightness(distance.max(axis=2) if pixels.ndim == 3 else distance)
     return {"": mask} if mask.any() else {}
 
 
-def to_mask(pixels: Pixels) -> Mask:
+def to_mask(pixels: Pixels, *, lossy: bool = False) -> Mask:
     """All defect pixels of a mask, uint8 ``[H, W]`` of 0 and 255. Raises BadFile (mask_grey)."""
-    return np.maximum.reduce([np.zeros(pixels.shape[:2], np.uint8), *read_marks(pixels).values()])
+    return np.maximum.reduce([np.zeros(pixels.shape[:2], np.uint8), *read_marks(pixels, lossy=lossy).values()])
 
 
 def fitted(mask: Pixels, shape: tuple[int, int]) -> Pixels | None:
@@ -65,51 +70,72 @@ def fitted(mask: Pixels, shape: tuple[int, int]) -> Pixels | None:
     return np.asarray(cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
-def _codes(pixels: Pixels) -> NDArray[np.int64]:
-    """One number a colour."""
-    red, green, blue = (pixels[..., k].astype(np.int64) for k in range(3))
-    return (red << 32) | (green << 16) | blue
+def _codes(pixels: Pixels) -> Pixels:
+    """One number a colour: red, green and blue behind each other, uint32, or uint64 of 16-bit channels."""
+    bits, kind = (8, np.dtype(np.uint32)) if pixels.dtype == np.uint8 else (16, np.dtype(np.uint64))
+    codes = np.zeros(pixels.shape[:2], kind)
+    for channel in range(3):
+        codes = (codes << kind.type(bits)) | pixels[..., channel].astype(kind)
+    return codes
 
 
 def _code(colour: Colour) -> int:
-    return (colour[0] << 32) | (colour[1] << 16) | colour[2]
+    return (colour[0] << 16) | (colour[1] << 8) | colour[2]
 
 
-def _are_labels(codes: NDArray[np.int64], levels: NDArray[np.int64], *, grey: bool) -> bool:
-    """Whether the values are labels; soft edges between two values are none, as they form no areas."""
+def _flat_levels(codes: Pixels, levels: Pixels) -> dict[int, int]:
+    """Value -> how many of its pixels lie in squares of 2 x 2; empty where there are too many values for labels."""
+    if len(levels) > MOST_LABELS:
+        return {}
+    square = np.ones((2, 2), np.uint8)
+    areas = ((int(level), (codes == level).astype(np.uint8)) for level in levels)
+    return {level: int(np.count_nonzero(cv2.morphologyEx(area, cv2.MORPH_OPEN, square))) for level, area in areas}
+
+
+def _are_labels(levels: Pixels, flat: Mapping[int, int], counts: NDArray[np.int64], *, grey: bool, lossy: bool) -> bool:
+    """Whether the values are labels: few, most of the mask in areas of one value, no soft edges between two."""
     if len(levels) <= 2:
         return True
-    if len(levels) > MOST_LABELS:
+    if lossy or not flat or sum(flat.values()) < FLAT_SHARE * counts.sum():
         return False
-    flat = {int(level): _flat(codes == level) for level in levels}
-    if sum(flat.values()) < FLAT_SHARE * codes.size:
-        return False
-    between = levels[1:-1]
-    areas = [2 * flat[int(level)] >= np.count_nonzero(codes == level) for level in between]
-    return (grey and int(levels[-1]) < SMALL_LABEL) or any(areas)
+    small = grey and int(levels[-1]) < SMALL_LABEL
+    areas = [2 * flat[int(level)] >= count for level, count in zip(levels, counts, strict=True)]
+    return small or len(levels) <= FEW_LABELS or any(areas[1:-1])
 
 
-def _flat(area: NDArray[np.bool_]) -> int:
-    """How many pixels of an area lie in squares of 2 x 2."""
-    return int(np.count_nonzero(cv2.morphologyEx(area.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))))
+def _meant(levels: Pixels, flat: Mapping[int, int], counts: NDArray[np.int64], bits: int) -> dict[int, int]:
+    """Value -> the value that it means: itself, or that of an area which it differs from as noise does."""
+    meant = {int(level): int(level) for level in levels}
+    parts = np.array([[int(level) >> (k * bits) & ((1 << bits) - 1) for k in range(3)] for level in levels])
+    noise = NOISE * parts.max()
+    if len(levels) <= 2 or parts.max() < SMALL_LABEL:
+        return meant
+    areas: list[int] = []
+    for k in np.argsort(-counts, kind="stable").tolist():  # the largest area first
+        distance = np.abs(parts[areas] - parts[k]).max(axis=1) if areas else np.array([np.inf])
+        is_area = 2 * flat[int(levels[k])] >= counts[k]
+        if distance.min() <= (noise if not is_area else noise / 4 if len(levels) > FEW_LABELS else 0):
+            meant[int(levels[k])] = int(levels[areas[int(distance.argmin())]])
+        elif is_area:
+            areas.append(k)
+    return meant
 
 
 def _labelled(
-    codes: NDArray[np.int64], levels: NDArray[np.int64], counts: NDArray[np.int64], named: Mapping[int, str]
+    codes: Pixels, meant: Mapping[int, int], counts: NDArray[np.int64], named: Mapping[int, str], *, grey: bool
 ) -> dict[str, Mask]:
     """Black is the background where there is any, or the darkest grey; else the colour of most pixels."""
-    told = [level for level in levels.tolist() if named.get(level) == ""]
-    grey = int(levels[-1]) < 1 << 16
-    if told:
-        background = told
-    elif len(levels) == 1:
+    levels = list(meant)
+    darkest = meant[levels[0]]
+    background = [level for level in levels if named.get(level) == ""]
+    if not background and len(levels) == 1:
         background = [0]
-    else:
-        background = [int(levels[0] if grey or levels[0] == 0 else levels[np.argmax(counts)])]
+    elif not background:
+        background = [darkest if grey or darkest == 0 else meant[levels[int(np.argmax(counts))]]]
     marks: dict[str, Mask] = {}
-    for level in levels.tolist():
-        if level not in background:
-            name, area = named.get(level, ""), np.where(codes == level, 255, 0).astype(np.uint8)
+    for level, value in meant.items():
+        if value not in background:
+            name, area = named.get(value, ""), np.where(codes == level, 255, 0).astype(np.uint8)
             marks[name] = np.maximum(marks[name], area) if name in marks else area
     return marks
 
@@ -121,7 +147,7 @@ def _background_colour(pixels: Pixels) -> NDArray[np.int64]:
         return np.zeros(3, np.int64)
     rough = _codes(pixels // (full // 15))
     values, counts = np.unique(rough, return_counts=True)
-    return np.median(pixels[rough == values[np.argmax(counts)]], axis=0).astype(np.int64)
+    return np.asarray(np.median(pixels[rough == values[np.argmax(counts)]], axis=0), np.int64)
 
 
 def _by_brightness(grey: NDArray[np.int32]) -> Mask:

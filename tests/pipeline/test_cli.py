@@ -66,6 +66,15 @@ def test_inspect_reads_and_changes_nothing(ganaug: Ganaug, textures_folder: Path
     assert tiny.contents(textures_folder) == before
 
 
+def test_inspect_reads_as_it_is_told(ganaug: Ganaug, textures_folder: Path) -> None:
+    status, out, _ = ganaug("inspect", str(textures_folder), "--layout", "class_folders")
+    assert status == 0 and "read as  class_folders" in out
+    status, _, err = ganaug("inspect", str(textures_folder), "--layout", "mvtec")
+    assert status == 2 and "is not of the layout mvtec" in err
+    status, _, err = ganaug("inspect", str(textures_folder), "--layout", "folders")
+    assert status == 2 and "data.layout" in err and "class_folders" in err
+
+
 def test_inspect_ends_with_status_2_where_a_run_would_stop(ganaug: Ganaug, tmp_path: Path) -> None:
     tiny.write_dataset(tmp_path / "data", {"grain": 4, "lines": 4})
     shutil.copy(next((tmp_path / "data" / "grain").iterdir()), tmp_path / "data" / "lines" / "same.png")

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.reading import Reading, load
+from pipeline.reading.layouts.class_lists import palette_colour
 from pipeline.reading.mask_pixels import MaskNames, fitted, read_marks, to_mask
 from pipeline.reading.problems import BadFile
 from tests.pipeline.samples import save, texture
@@ -60,18 +62,46 @@ def test_thin_marks_of_small_labels_count() -> None:
     assert np.array_equal(to_mask(pixels) > 0, pixels > 0)
 
 
+def test_thin_marks_of_few_values_count() -> None:
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[5, 3:60], pixels[ONE] = (0, 60, 0), (255, 0, 0)
+    assert np.array_equal(to_mask(pixels) > 0, pixels.any(axis=2))
+    assert np.array_equal(to_mask(pixels.max(axis=2)) > 0, pixels.any(axis=2))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_a_little_noise_is_no_defect(seed: int, levels: int) -> None:
+    mask = boxes({255: ONE}) | boxes({255: OTHER})
+    noise = np.random.default_rng(seed).integers(1, levels + 1, mask.shape) * (
+        np.random.default_rng(seed + 1).random(mask.shape) < 0.02
+    )
+    noisy = np.where(mask, 255 - noise, noise).astype(np.uint8)
+    assert np.array_equal(to_mask(noisy), mask)
+
+
 def test_soft_edges_are_cut_at_half() -> None:
     line = cv2.line(np.zeros((SIDE, SIDE), np.uint8), (5, 9), (58, 41), 255, 3, cv2.LINE_AA)
     assert len(np.unique(line)) > 3
     assert np.array_equal(to_mask(line) > 0, line > 127)
 
 
-@pytest.mark.parametrize("quality", [40, 75, 95])
-def test_jpeg_edges_do_not_grow_or_lose_a_defect(quality: int) -> None:
-    mask = boxes({255: ONE}) | boxes({255: OTHER})
-    stored = cv2.imdecode(cv2.imencode(".jpg", mask, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
-    assert len(np.unique(stored)) > 3
-    assert np.count_nonzero((to_mask(stored) > 0) != (mask > 0)) <= 0.01 * mask.size
+@given(st.integers(40, 100), st.integers(3, 30), st.integers(3, 30), st.integers(0, 30))
+def test_jpeg_edges_do_not_grow_or_lose_a_defect(quality: int, height: int, width: int, left: int) -> None:
+    mask = boxes({255: (slice(20, 20 + height), slice(left, left + width))})
+    data = cv2.imencode(".jpg", mask, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    found = to_mask(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), lossy=True) > 0
+    near = cv2.dilate(mask, np.ones((7, 7), np.uint8)) > 0
+    assert not (found & ~near).any()
+    assert np.count_nonzero(found & (mask > 0)) >= 0.75 * np.count_nonzero(mask)
+
+
+@pytest.mark.parametrize("quality", [75, 95])
+def test_a_colour_stored_as_jpeg_is_found(quality: int) -> None:
+    mask = np.kron(boxes({255: ONE}), np.ones((4, 4), np.uint8))
+    drawn = np.dstack([np.zeros_like(mask)] * 2 + [mask])
+    data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    found = to_mask(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), lossy=True)
+    assert np.count_nonzero(found != mask) <= 0.005 * mask.size
 
 
 def test_a_weaker_part_apart_is_not_lost() -> None:
@@ -175,3 +205,16 @@ def test_a_label_map_names_colours(tmp_path: Path) -> None:
     )
     (marks,) = load(tmp_path).instances
     assert sorted(one.label for one in marks) == ["defect", "rust"]
+
+
+def test_a_class_list_names_the_indices_of_a_palette(tmp_path: Path) -> None:
+    indexed = Image.fromarray(boxes({1: ONE, 2: OTHER}), "L").convert("P")
+    indexed.putdata(boxes({1: ONE, 2: OTHER}).ravel().tolist())
+    indexed.putpalette([end for value in range(256) for end in palette_colour(value)])
+    assert [palette_colour(value) for value in (1, 2, 3, 8)] == [(128, 0, 0), (0, 128, 0), (128, 128, 0), (64, 0, 0)]
+    save(tmp_path / "images" / "a.jpg", texture(1, SIDE, SIDE))
+    (tmp_path / "SegmentationClassPNG").mkdir()
+    indexed.save(tmp_path / "SegmentationClassPNG" / "a.png")
+    (tmp_path / "class_names.txt").write_text("__ignore__\n_background_\ndent\npit\n", "utf-8")
+    (marks,) = load(tmp_path).instances
+    assert sorted((one.label, one.box) for one in marks) == [("dent", (12, 10, 28, 10)), ("pit", (8, 40, 22, 10))]

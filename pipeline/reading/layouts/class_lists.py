@@ -1,4 +1,4 @@
-"""Class lists beside masks: classes.txt gives the names of their values, labelmap.txt those of their colours."""
+"""Class lists beside masks: classes.txt names their values (in VOC's palette, too), labelmap.txt their colours."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -23,11 +23,19 @@ def mask_names(tree: Tree) -> tuple[MaskNames, tuple[str, ...]]:
     colours = next((found[name] for name in COLOURS if name in found), None)
     if values is None and colours is None:
         return NO_NAMES, ()
-    names = MaskNames(
-        _values(tree.root / values) if values else {},
-        _colours(tree.root / colours) if colours else {},
-    )
-    return names, tuple(file for file in (values, colours) if file)
+    by_value = _values(tree.root / values) if values else {}
+    by_colour = _colours(tree.root / colours) if colours else {}
+    by_colour = {palette_colour(value): name for value, name in by_value.items() if value >= 0} | by_colour
+    return MaskNames(by_value, by_colour), tuple(file for file in (values, colours) if file)
+
+
+def palette_colour(value: int) -> tuple[int, int, int]:
+    """The colour of a value in Pascal VOC's palette, in which indexed masks are stored: bit by bit, highest first."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (value >> (3 * bit + channel) & 1) << (7 - bit)
+    return channels[0], channels[1], channels[2]
 
 
 def _values(file: Path) -> dict[int, str]:

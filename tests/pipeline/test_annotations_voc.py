@@ -250,7 +250,7 @@ def test_annotations_kept_elsewhere(tmp_path: Path, ganaug: Ganaug) -> None:
     assert [len(instances) for instances in reading.instances] == [1, 2, 0, 0]
     assert "1 annotation(s) are of images that are not in this data set." in reading.notes
     status, out, _ = ganaug("inspect", images, "--annotations", place)
-    assert "(4 images" in out and "read as  voc" in out and status in (0, 2)
+    assert "voc" in out and "4 images" in out and status in (0, 2)
     with pytest.raises(InputError, match=r"data\.annotations: .*nowhere does not exist"):
         load(images, annotations=tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no annotations as coco"):

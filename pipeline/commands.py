@@ -43,6 +43,7 @@ def inspect_command(
     pairs: Annotated[
         Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="New file for a page with pictures, which opens offline.")] = None,
     overrides: Overrides = None,
 ) -> None:
     """Show what is in DATASET and what is wrong with it; status 2 if a run would stop. Changes nothing in it."""
@@ -50,22 +51,45 @@ def inspect_command(
     from pipeline.reading import render
 
     config = load_config(None, overrides)
-    found = inspect_dataset(dataset, config, pairs)
+    found = inspect_dataset(dataset, config, pairs, html)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
     if found["errors"]:
         raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
 
 
-def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) -> dict[str, Any]:
-    """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
+def inspect_dataset(
+    dataset: Path, config: "Config", pairs: Path | None = None, html: Path | None = None
+) -> dict[str, Any]:
+    """What `ganaug inspect` reports, JSON-able; pictures of likely pairs go to the folder `pairs`, a page to `html`.
+
+    Raises InputError, before anything is read, where `html` exists or lies in the data set.
+    """
     from pipeline.reading import duplicates_of, inspect, load, write_pairs
 
+    if html is not None:
+        _require_new_file(html, dataset)
     data = config.data
     reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern)
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
-    return inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
+    found = inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
+    if html is not None:
+        from pipeline.inspect_page import render_page
+        from pipeline.store.atomic_files import write_atomically
+
+        write_atomically(html, render_page(found, reading, duplicates).encode())
+    return found
+
+
+def _require_new_file(html: Path, dataset: Path) -> None:
+    root = (dataset.parent if dataset.is_file() else dataset).resolve()
+    if html.resolve().is_relative_to(root):
+        raise InputError(f"--html {html} is inside the data set; give a file elsewhere.")
+    if html.exists() or html.is_symlink():
+        raise InputError(f"--html {html} exists already; give the name of a new file.")
+    if not html.resolve().parent.is_dir():
+        raise InputError(f"--html {html}: its folder does not exist; make it, or give another file.")
 
 
 @app.command()

@@ -73,7 +73,12 @@ def inspect_dataset(
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
-    found = inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
+    found = inspect(
+        reading,
+        max_bad_fraction=data.max_bad_fraction,
+        duplicates=duplicates,
+        test_fraction=data.test_fraction,
+    )
     if html is not None:
         from pipeline.inspect_page import render_page
         from pipeline.store.atomic_files import write_atomically

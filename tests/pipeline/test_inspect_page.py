@@ -33,6 +33,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self.text += " "
+
+    def handle_endtag(self, tag: str) -> None:
+        self.text += " "
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -151,7 +155,7 @@ def test_a_large_data_set_makes_a_page_of_bounded_size(tmp_path: Path) -> None:
         for i in range(2):
             save(root / f"class{k:03}" / f"{i}.bmp", rng.integers(0, 256, (120, 120, 3), np.uint8))
     for k in range(LISTED + 9):
-        (root / "class000" / f"{k}.png").write_bytes(b"")
+        (root / "class000" / f"bad{k}.png").write_bytes(b"")
     for k in range(PAIRS + 3):
         shutil.copy(root / f"class{k:03}" / "0.bmp", root / f"class{k:03}" / "again.bmp")
     html = html_of(root)

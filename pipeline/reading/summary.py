@@ -23,7 +23,7 @@ def inspect(
     near_duplicate_correlation: float = THRESHOLD,
     max_bad_fraction: float = 0.1,
     duplicates: Duplicates | None = None,
-    test_fraction: float = 0.2,
+    test_fraction: float = 0.3,
 ) -> dict[str, Any]:
     """Describe a data set as a record for ``json.dumps``; ``errors`` would stop a run, ``warnings`` would not.
 
@@ -126,8 +126,10 @@ def _imbalance(reading: Reading) -> list[str]:
     if counts[largest] < IMBALANCE * counts[smallest]:
         return []
     return [
-        f"Class {largest!r} has {counts[largest]} images and {smallest!r} {counts[smallest]}: a classifier that never "
-        "says the rare one is nearly always right. Go by balanced accuracy or costs, and collect more of the rare one."
+        (
+            f"Class {largest!r} has {counts[largest]} images and {smallest!r} {counts[smallest]}: a classifier that "
+            "never says the rare one is nearly always right. Go by balanced accuracy or costs, and collect more of the rare one."
+        )
     ]
 
 
@@ -146,8 +148,10 @@ def _few_test_images(reading: Reading, duplicates: Duplicates, test_fraction: fl
     if independent >= FEW_TEST:
         return []
     return [
-        f"{held} {independent} independent image(s), too few for a verdict: below {FEW_TEST} hardly any difference can "
-        f"be told from chance. {mend}"
+        (
+            f"{held} {independent} independent image(s), too few for a verdict: below {FEW_TEST} hardly any difference "
+            f"can be told from chance. {mend}"
+        )
     ]
 
 

@@ -175,12 +175,13 @@ def _candidates_of_rows(
             yield int(start + i), int(begin + j), float(values[i, j]), True
         if (values >= REENCODED).any():
             nearest = _largest(values)
-            near.append((begin + nearest, *(np.take_along_axis(of, nearest, 1) for of in (values, likely))))
+            near.append((begin + nearest, *_taken(nearest, values, likely)))
     if not near:
         return
     columns, values, likely = (np.hstack(parts) for parts in zip(*near, strict=True))
     nearest = _largest(values)
-    columns, values, likely = (np.take_along_axis(of, nearest, 1) for of in (columns, values, likely))
+    columns = np.take_along_axis(columns, nearest, 1)
+    values, likely = _taken(nearest, values, likely)
     for i, k in np.argwhere((values >= REENCODED) & ~likely):
         yield int(start + i), int(columns[i, k]), float(values[i, k]), False
 
@@ -195,6 +196,10 @@ def _correlation(one: Floats, other: Floats) -> float:
     """As `correlate` of two, in double precision: what is reported does not depend on how the products were blocked."""
     precise = one.astype(np.float64)
     return max(float((precise * symmetry(other)).sum()) for symmetry in SYMMETRIES)
+
+
+def _taken(columns: NDArray[np.int64], values: Floats, likely: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    return np.take_along_axis(values, columns, 1), np.take_along_axis(likely, columns, 1)
 
 
 def _stored_again(images: Sequence[Pixels], small: Floats, white: Floats, i: int, j: int) -> bool:

@@ -128,7 +128,8 @@ def _imbalance(reading: Reading) -> list[str]:
     return [
         (
             f"Class {largest!r} has {counts[largest]} images and {smallest!r} {counts[smallest]}: a classifier that "
-            "never says the rare one is nearly always right. Go by balanced accuracy or costs, and collect more of the rare one."
+            "never says the rare one is nearly always right. Go by balanced accuracy or "
+            "costs, and collect more of the rare one."
         )
     ]
 

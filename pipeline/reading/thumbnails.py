@@ -86,10 +86,10 @@ def _parts(images: Floats) -> list[Floats]:
     """
     half = SIDE // 2
     upper, lower = images[:, :half], images[:, ::-1][:, :half]
-    found = []
+    found: list[Floats] = []
     for band in (upper + lower, upper - lower):
         left, right = band[..., :half], band[..., ::-1][..., :half]
-        found += [((left + right) / 2).reshape(len(images), -1), ((left - right) / 2).reshape(len(images), -1)]
+        found += [part.reshape(len(images), -1) * np.float32(0.5) for part in (left + right, left - right)]
     return found
 
 

@@ -6,18 +6,18 @@ Commands import what they need when they run: torch alone takes seconds, which `
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.class_commands import classes
 from pipeline.classifier_commands import export_classifier_command, predict_command
-from pipeline.errors import InputError
 from pipeline.export_command import export_command
+from pipeline.inspect_command import inspect_command
 from pipeline.latent_commands import latent
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    pass
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
@@ -35,66 +35,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 @app.callback()
 def main(debug: Debug = False) -> None:
     """Augment a defect image set with conditional GANs, and say whether that helped."""
-
-
-@app.command("inspect")
-def inspect_command(
-    dataset: Path,
-    as_json: AsJson = False,
-    pairs: Annotated[
-        Path | None, typer.Option(help="New folder for pictures of the pairs that look alike, side by side.")
-    ] = None,
-    rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Make a few training steps, and say how long a run takes here.")
-    ] = False,
-    layout: Annotated[
-        str | None, typer.Option(help="How to read the folder, as data.layout; auto recognises it.")
-    ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="Folder or file of annotations that are kept elsewhere (data.annotations).")
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Show what is in DATASET, what is wrong with it and what a run could find out; status 2 if a run would stop.
-
-    Changes nothing in it.
-    """
-    from pipeline.config import load_config
-    from pipeline.reading import render
-
-    chosen = [f"data.layout={layout}"] if layout else []
-    chosen += [f"data.annotations={annotations}"] if annotations else []
-    config = load_config(None, [*(overrides or []), *chosen])
-    found = inspect_dataset(dataset, config, pairs)
-    if rehearse and not found["errors"]:
-        from pipeline.rehearsal import rehearse as rehearsed
-
-        measured = rehearsed(dataset, config)
-        found["forecast"] = {"said": [], **found["forecast"], **asdict(measured)}
-        found["forecast"]["said"].append(measured.said)
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
-    if found["errors"]:
-        raise InputError(f"{dataset}: a run would stop for {len(found['errors'])} reason(s), see errors above.")
-
-
-def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) -> dict[str, Any]:
-    """What `ganaug inspect` reports, JSON-able; pictures of the likely pairs go to the folder `pairs`."""
-    from pipeline.forecast import forecast
-    from pipeline.reading import duplicates_of, inspect, load, write_pairs
-
-    data = config.data
-    reading = load(
-        dataset,
-        max_megapixels=data.max_megapixels,
-        group_pattern=data.group_pattern,
-        layout=data.layout,
-        annotations=data.annotations,
-    )
-    duplicates = duplicates_of(reading, data.near_duplicate_correlation)
-    if pairs is not None:
-        write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)
-    found = inspect(reading, max_bad_fraction=data.max_bad_fraction, duplicates=duplicates)
-    return found | {"forecast": forecast(reading, duplicates.groups, config)}
 
 
 @app.command()
@@ -115,6 +55,7 @@ def families(as_json: AsJson = False) -> None:
         )
 
 
+app.command("inspect")(inspect_command)
 app.command("predict")(predict_command)
 app.command("export-classifier")(export_classifier_command)
 app.command("export")(export_command)

@@ -143,7 +143,8 @@ def _alike(images: Sequence[Pixels], threshold: float, identical: set[tuple[int,
     for i, j, correlation, likely in _candidates(white, required, first):
         certain = correlation >= REENCODED and _stored_again(images, small, white, i, j)
         if certain or likely:
-            pairs.append(Pair(i, j, round(correlation, 4), identical=False, certain=certain))
+            exact = round(_correlation(white[i], white[j]), 4)
+            pairs.append(Pair(i, j, exact, identical=False, certain=certain))
     return pairs, usual if threshold < 1 else 0.0
 
 
@@ -151,21 +152,54 @@ def _candidates(white: Floats, required: Floats, first: NDArray[np.bool_]) -> It
     """Pairs i < j, their correlation, and whether it is what both require; else j is among the nearest of i."""
     with progress_of("compare", len(white)) as bar:
         for start in range(0, len(white), BLOCK):
-            one = slice(start, start + BLOCK)
-            others = range(start, len(white), BLOCK)
-            values = np.hstack([correlate(white[one], white[other : other + BLOCK]) for other in others])
-            values[~first[one]] = -1
-            values[:, ~first[start:]] = -1
-            values[np.tril_indices(len(values), m=values.shape[1])] = -1
-            likely = values >= np.maximum(required[one, None], required[None, start:])
-            count = min(NEAREST, values.shape[1])
-            nearest = np.argpartition(-values, count - 1, axis=1)[:, :count]
-            looked = likely.copy()
-            np.put_along_axis(looked, nearest, np.take_along_axis(values, nearest, 1) >= REENCODED, axis=1)
-            for i, j in np.argwhere(looked | likely):
-                yield int(start + i), int(start + j), float(values[i, j]), bool(likely[i, j])
+            yield from _candidates_of_rows(white, required, first, start)
             if bar is not None:
-                bar.advance(len(values))
+                bar.advance(min(BLOCK, len(white) - start))
+
+
+def _candidates_of_rows(
+    white: Floats, required: Floats, first: NDArray[np.bool_], start: int
+) -> Iterator[tuple[int, int, float, bool]]:
+    """The same for the i of one block; never holds more than a block of correlations."""
+    one = slice(start, start + BLOCK)
+    near: list[tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]] = []  # of each block: columns, values, likely
+    for begin in range(start, len(white), BLOCK):
+        other = slice(begin, begin + BLOCK)
+        values = correlate(white[one], white[other])
+        values[~first[one]] = -1
+        values[:, ~first[other]] = -1
+        if begin == start:
+            values[np.tril_indices(len(values))] = -1
+        likely = values >= np.maximum(required[one, None], required[None, other])
+        for i, j in np.argwhere(likely):
+            yield int(start + i), int(begin + j), float(values[i, j]), True
+        if (values >= REENCODED).any():
+            nearest = _largest(values)
+            near.append((begin + nearest, *_taken(nearest, values, likely)))
+    if not near:
+        return
+    columns, values, likely = (np.hstack(parts) for parts in zip(*near, strict=True))
+    nearest = _largest(values)
+    columns = np.take_along_axis(columns, nearest, 1)
+    values, likely = _taken(nearest, values, likely)
+    for i, k in np.argwhere((values >= REENCODED) & ~likely):
+        yield int(start + i), int(columns[i, k]), float(values[i, k]), False
+
+
+def _largest(values: Floats) -> NDArray[np.int64]:
+    """Columns of the `NEAREST` largest values of each row, in no order."""
+    count = min(NEAREST, values.shape[1])
+    return np.argpartition(-values, count - 1, axis=1)[:, :count]
+
+
+def _correlation(one: Floats, other: Floats) -> float:
+    """As `correlate` of two, in double precision: what is reported does not depend on how the products were blocked."""
+    precise = one.astype(np.float64)
+    return max(float((precise * symmetry(other)).sum()) for symmetry in SYMMETRIES)
+
+
+def _taken(columns: NDArray[np.int64], values: Floats, likely: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    return np.take_along_axis(values, columns, 1), np.take_along_axis(likely, columns, 1)
 
 
 def _stored_again(images: Sequence[Pixels], small: Floats, white: Floats, i: int, j: int) -> bool:

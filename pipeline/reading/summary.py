@@ -12,6 +12,9 @@ from pipeline.reading.faults import faults
 from pipeline.reading.framing import channels_of, choose_framing, has_defect
 from pipeline.reading.reader import Reading
 
+FEW_IMAGES = 10  # of a class, below which a generator has hardly anything to learn from
+IMBALANCE = 20  # times as many images in the largest class as in the smallest
+FEW_TEST = 20  # independent test images in all, below which no difference can be told from chance
 SHOWN = 10  # entries of a list in the text form; the record holds all
 
 
@@ -21,10 +24,12 @@ def inspect(
     near_duplicate_correlation: float = THRESHOLD,
     max_bad_fraction: float = 0.1,
     duplicates: Duplicates | None = None,
+    test_fraction: float = 0.3,
 ) -> dict[str, Any]:
     """Describe a data set as a record for ``json.dumps``; ``errors`` would stop a run, ``warnings`` would not.
 
-    ``duplicates`` are those of the reading (`duplicates_of`), found anew if not given.
+    ``duplicates`` are those of the reading (`duplicates_of`), found anew if not given. ``test_fraction`` of the images
+    will be drawn as test images where the data set gives none.
     """
     frame = reading.frame
     duplicates = duplicates or duplicates_of(reading, near_duplicate_correlation)
@@ -56,7 +61,7 @@ def inspect(
         "groups": int(duplicates.groups.max()) + 1,
         "largest_group": int(np.bincount(duplicates.groups).max()),
         "notes": [*reading.notes, *likely_notes(frame, duplicates)],
-        "warnings": _warnings(reading, duplicates, across_classes),
+        "warnings": _warnings(reading, duplicates, across_classes, test_fraction),
         "errors": errors,
     }
 
@@ -83,7 +88,7 @@ def _sizes(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _warnings(reading: Reading, duplicates: Duplicates, across_classes: list[Pair]) -> list[str]:
+def _warnings(reading: Reading, duplicates: Duplicates, across_classes: list[Pair], test_fraction: float) -> list[str]:
     found = []
     for name in reading.classes:
         rows = np.flatnonzero((reading.frame["label"] == name).to_numpy())
@@ -101,7 +106,57 @@ def _warnings(reading: Reading, duplicates: Duplicates, across_classes: list[Pai
         found.append(f"{len(near)} pair(s) of images look alike and are in two classes: {_both(reading, near[0])}.")
     if reading.problems:
         found.append(f"{len(reading.problems)} file(s) are quarantined and take no part.")
-    return found
+    return [*found, *_few_images(reading), *_imbalance(reading), *_few_test_images(reading, duplicates, test_fraction)]
+
+
+def _counts(reading: Reading) -> dict[str, int]:
+    counts = Counter(reading.frame["label"].tolist())
+    return {name: counts[name] for name in reading.classes if counts[name]}
+
+
+def _few_images(reading: Reading) -> list[str]:
+    few = {name: count for name, count in _counts(reading).items() if 1 < count < FEW_IMAGES}
+    return [
+        f"Class {name!r} has {count} images, too few for a generator to learn from or for a figure of its own; "
+        f"{FEW_IMAGES} are the least, see docs/data.md."
+        for name, count in few.items()
+    ]
+
+
+def _imbalance(reading: Reading) -> list[str]:
+    counts = _counts(reading)
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    if counts[largest] < IMBALANCE * counts[smallest]:
+        return []
+    return [
+        (
+            f"Class {largest!r} has {counts[largest]} images and {smallest!r} {counts[smallest]}: a classifier that "
+            "never says the rare one is nearly always right. Go by balanced accuracy or "
+            "costs, and collect more of the rare one."
+        )
+    ]
+
+
+def _few_test_images(reading: Reading, duplicates: Duplicates, test_fraction: float) -> list[str]:
+    """Of the given test split, else of the one that will be drawn; images of one group count once."""
+    tested = (reading.frame["split"] == "test").to_numpy()
+    if tested.any():
+        independent, held = len(np.unique(duplicates.groups[tested])), "The test split holds"
+        mend = "Move more images there, or give no split and one is drawn."
+    else:
+        independent, held = (
+            round(test_fraction * len(np.unique(duplicates.groups))),
+            "The test split that is drawn holds about",
+        )
+        mend = "Collect more images, or raise data.test_fraction."
+    if independent >= FEW_TEST:
+        return []
+    return [
+        (
+            f"{held} {independent} independent image(s), too few for a verdict: below {FEW_TEST} hardly any difference "
+            f"can be told from chance. {mend}"
+        )
+    ]
 
 
 def _record(reading: Reading, pair: Pair) -> dict[str, Any]:

@@ -64,13 +64,33 @@ def whitened(small: Floats) -> Floats:
 
 
 def correlate(one: Floats, other: Floats) -> Floats:
-    """Best dot product over the eight symmetries; ``[A, 32, 32]``, ``[B, 32, 32]`` -> float32 ``[A, B]``."""
-    flat = one.reshape(len(one), -1)
+    """Best dot product over the eight symmetries; ``[A, 32, 32]``, ``[B, 32, 32]`` -> float32 ``[A, B]``.
+
+    An image is the sum of four parts, even or odd in rows and in columns. A mirror only changes signs of these, and
+    parts of different kinds are orthogonal: so four products of quarter length give the four symmetries that do not
+    exchange the axes, and four more those that do; a quarter of the work.
+    """
+    mine = _parts(one)
     best = np.full((len(one), len(other)), -1, np.float32)
-    for symmetry in SYMMETRIES:
-        turned = np.ascontiguousarray(symmetry(other)).reshape(len(other), -1)
-        np.maximum(best, flat @ turned.T, out=best)
+    for theirs in (_parts(other), _parts(other.swapaxes(-2, -1))):
+        neither, columns, rows, both = (a @ b.T for a, b in zip(mine, theirs, strict=True))
+        np.maximum(best, neither + both + np.abs(columns + rows), out=best)
+        np.maximum(best, neither - both + np.abs(columns - rows), out=best)
     return best
+
+
+def _parts(images: Floats) -> list[Floats]:
+    """What is even in both axes, odd in columns, odd in rows, odd in both; ``[N, 32, 32]`` -> each ``[N, 256]``.
+
+    Only a quarter of each part is kept, scaled so that dot products are those of the whole.
+    """
+    half = SIDE // 2
+    upper, lower = images[:, :half], images[:, ::-1][:, :half]
+    found: list[Floats] = []
+    for band in (upper + lower, upper - lower):
+        left, right = band[..., :half], band[..., ::-1][..., :half]
+        found += [part.reshape(len(images), -1) * np.float32(0.5) for part in (left + right, left - right)]
+    return found
 
 
 def effective_pixels(white: Floats) -> NDArray[np.float64]:

@@ -19,6 +19,24 @@ def png(image: Image) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
+def small(image: Image, limit: int) -> str:
+    """A uint8 [H, W] or [H, W, 3] image as a `data:` address of at most about `limit` bytes: PNG if it fits, else JPEG.
+
+    The JPEG is as good as fits; at its coarsest it is taken whatever its length.
+    """
+    exact = png(image)
+    if len(exact) <= limit:
+        return exact
+    picture, address = Pillow.fromarray(np.ascontiguousarray(image)), ""
+    for quality in (90, 80, 65, 45, 25, 10):
+        file = io.BytesIO()
+        picture.save(file, format="JPEG", quality=quality)
+        address = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        if len(address) <= limit:
+            break
+    return address
+
+
 def svg(figure: Figure) -> str:
     """A figure as an SVG `data:` address; equal figures give equal text."""
     file = io.BytesIO()

@@ -1,19 +1,17 @@
 """From the run's results to the page."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from classifiers.batch_plan import REAL_LAST, SYNTHETIC_SHARE
 from classifiers.bootstrap import spent_alpha
-from pipeline.masking import mask_secrets
 from pipeline.report import formatting, plots
 from pipeline.report.data import Estimate, ReportData
 from pipeline.report.data_urls import png
+from pipeline.report.environment import as_text, page_environment
 from pipeline.report.line import line_rows, worth_said
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -25,22 +23,13 @@ def render_report(data: ReportData) -> str:
 
     Everything that a user could have named (classes, files, notes) is escaped; secrets are masked.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
         "percent": formatting.percent,
         "points": formatting.points,
         "number": formatting.number,
         "duration": formatting.duration,
-        "spoken": formatting.spoken,
-        "name": formatting.printable,
         "arm": formatting.arm_name,
-        "masked": lambda text: mask_secrets(str(text)),
         "png": png,
     }
     environment.globals |= {
@@ -52,8 +41,7 @@ def render_report(data: ReportData) -> str:
         "spent_alpha": spent_alpha,
         "improvement_range": formatting.improvement_range,
     }
-    html = environment.get_template("template.html.j2").render(_view(data))
-    return html.encode("utf-8", "replace").decode("utf-8")
+    return as_text(environment.get_template("template.html.j2").render(_view(data)))
 
 
 def _view(data: ReportData) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.commands import inspect_dataset
 from pipeline.config import load_config
+from pipeline.inspect_command import inspect_dataset
 from pipeline.reading import duplicates_of, load, render
 from tests.pipeline.samples import folder, save, texture
 

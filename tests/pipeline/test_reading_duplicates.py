@@ -27,6 +27,7 @@ from pipeline.reading import (
     write_pairs,
 )
 from pipeline.reading.reencoding import is_copy, is_reencoding
+from pipeline.reading.thumbnails import SYMMETRIES, correlate, whitened
 from pipeline.stages.prepare import prepare
 from pipeline.store import RunFolder
 from tests.pipeline.samples import folder, save, texture
@@ -279,3 +280,27 @@ def test_inspect_says_when_a_class_is_one_group(tmp_path: Path) -> None:
     for k in range(4):
         save(tmp_path / "crack" / f"{k}.png", (texture(300) * (1 - 0.2 * k)).astype(np.uint8))
     assert any("class 'crack' form one group" in warning for warning in inspect(load(tmp_path))["warnings"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 6))
+def test_correlation_is_the_best_over_all_eight_symmetries(seed: int, many: int, others: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = (whitened(rng.integers(0, 256, (n, 32, 32)).astype(np.float32)) for n in (many, others))
+    products = [np.einsum("aij,bij->ab", one, symmetry(other)) for symmetry in SYMMETRIES]
+    assert np.allclose(correlate(one, other), np.max(products, axis=0), atol=1e-5)
+    turned = np.stack([symmetry(one[0]) for symmetry in SYMMETRIES])
+    assert np.allclose(correlate(one[:1], turned), 1, atol=1e-5)
+
+
+def test_pairs_are_found_across_blocks_of_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [texture(k, 64, 64) for k in range(40)]
+    best = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    images[37], images[33] = (cv2.imdecode(cv2.imencode(".jpg", images[k], best)[1], 0) for k in (2, 5))
+    images[33], images[21] = SAME["turned"](images[33]), SAME["darker"](images[20])
+    whole = duplicates(images)
+    monkeypatch.setattr("pipeline.reading.duplicates.BLOCK", 7)
+    parts = duplicates(images)
+    assert parts.pairs == whole.pairs and (parts.groups == whole.groups).all() and parts.usual == whole.usual
+    found = {(pair.first, pair.second): pair.certain for pair in whole.pairs}
+    assert found == {(2, 37): True, (5, 33): True, (20, 21): False}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.marked_picture import marked, shrunk
 from pipeline.reading import Duplicates, Pair, Reading
+from pipeline.reading.account import USES
 from pipeline.reading.framing import has_defect
 from pipeline.reading.thumbnails import thumbnails
 from pipeline.report.data_urls import small
@@ -29,6 +30,18 @@ LAYOUTS = {
     "class_folders": "one folder for each class",
     "split_folders": "a folder for each split, and in it one for each class",
     "mvtec": "the folders of one MVTec AD category",
+    "mvtec_loco": "the folders of one MVTec LOCO category",
+    "visa": "the folders of one VisA category",
+    "dagm": "one texture of DAGM",
+    "kolektor": "the items of KolektorSDD",
+    "severstal": "Severstal's images and run lengths",
+    "coco": "images with COCO annotations",
+    "cvat": "images with CVAT annotations",
+    "yolo": "images with YOLO labels",
+    "voc": "images with Pascal VOC annotations",
+    "labelme": "images with LabelMe annotations",
+    "image_mask_folders": "a folder of images and one of masks",
+    "mask_pairs": "images with their masks beside",
     "csv": "a CSV manifest",
     "flat": "a folder of images without classes",
 }
@@ -47,6 +60,7 @@ def render_page(record: dict[str, Any], reading: Reading, duplicates: Duplicates
         "instances": sum(map(len, reading.instances)),
         "with_mask": sum(map(has_defect, reading.masks)),
         "classes_shown": list(record["classes"].items())[:CLASSES],
+        "uses": {USES[use]: count for use, count in record["files"].items() if use in USES and count},
         "splits": [name for name in ("train", "val", "test") if name in record["splits"]],
         "samples": _samples(reading),
         "kinds_of_pairs": _kinds_of_pairs(reading, duplicates.pairs),

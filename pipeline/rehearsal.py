@@ -1,6 +1,7 @@
 """How long a run will take on this machine and what memory it needs, from a few training steps made here."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -20,7 +21,9 @@ from pipeline.stages.training_memory import GIB, planned_memory
 from pipeline.store import RunFolder
 from pipeline.workers import torch_threads, workers
 
-SHORT, LONG = 2, 8  # training steps; what both take beside the steps cancels out
+# Training steps. The first training of a process is slower and not counted; what the others take beside their steps
+# cancels out.
+WARM_UP, SHORT, LONG = 1, 2, 12
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,11 @@ def rehearse(dataset: Path, config: Config) -> Rehearsal:
 
 def seconds_a_step(job: TrainJob) -> float:
     """Seconds of a generator's training step, by two short trainings in the job's own folder."""
-    short, long = (
-        train(replace(job, options=replace(job.options, steps=steps), minutes=None)).seconds for steps in (SHORT, LONG)
-    )
-    return max(long - short, 0.0) / (LONG - SHORT)
+    took = [
+        train(replace(job, options=replace(job.options, steps=steps), minutes=None)).seconds
+        for steps in (WARM_UP, SHORT, LONG)
+    ]
+    return _a_step(took)
 
 
 def classifier_fits(config: Config, prepared: Prepared) -> dict[str, int]:
@@ -108,7 +112,7 @@ def _seconds_a_fit(config: Config, prepared: Prepared) -> float:
     recipe = recipe_for(config, prepared.n_train, policy=policies(config)[-1])
     took = []
     with torch_threads(1):
-        for steps in (SHORT, LONG):
+        for steps in (WARM_UP, SHORT, LONG):
             start = time.monotonic()
             fit(
                 pack.images[train_on],
@@ -118,7 +122,13 @@ def _seconds_a_fit(config: Config, prepared: Prepared) -> float:
                 seed=0,
             )
             took.append(time.monotonic() - start)
-    return max(took[1] - took[0], 0.0) / (LONG - SHORT) * recipe.steps
+    return _a_step(took) * recipe.steps
+
+
+def _a_step(took: Sequence[float]) -> float:
+    """Seconds a step, from those of WARM_UP, SHORT and LONG steps; on a busy machine the shorter may take longer."""
+    _, short, long = took
+    return (long - short) / (LONG - SHORT) if long > short else long / LONG
 
 
 def _duration(seconds: float) -> str:

@@ -282,6 +282,17 @@ def test_masks_beside_their_images_by_any_usual_ending(tmp_path: Path, endings: 
     assert sum(one.use == "mask" for one in reading.account) == 3 * len(endings)
 
 
+def test_the_case_of_names_tells_images_apart_and_matters_little_to_masks(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "dent/A.bmp", 70)
+    put(tmp_path, "dent/a.png", 71)
+    put(tmp_path, "hole/IMG_1.jpg", 72)
+    save(tmp_path / "hole" / "img_1_mask.png", mask())
+    found = described(load(tmp_path))
+    assert found["dent/A.bmp"][2] == found["dent/a.png"][2] == ""
+    assert found["hole/IMG_1.jpg"][2] == "hole/img_1_mask.png"
+
+
 def test_an_ending_means_nothing_without_an_image_and_a_lost_image_is_named(tmp_path: Path) -> None:
     folder(tmp_path)
     put(tmp_path, "dent/warning_label.png", 70)

@@ -27,6 +27,7 @@ USES: dict[str, str] = {
     "other": "other files",
 }
 
+IGNORED = ("other_format", "unused_annotation", "rubbish", "other")
 UNLISTED = "not listed in the manifest"
 NAMED = ("mask", UNLISTED, "outside what")  # in the reasons that the layouts do not tell themselves
 
@@ -88,8 +89,11 @@ def counted(uses: Sequence[FileUse]) -> dict[str, int]:
     return {use: counts[use] for use in USES if counts[use]}
 
 
-def account_notes(uses: Sequence[FileUse]) -> list[str]:
-    """Sentences on pictures of other formats, on masks without an image, and on annotations that are not used."""
+def account_notes(uses: Sequence[FileUse], *, count_others: bool = True) -> list[str]:
+    """Sentences on pictures of other formats, on masks without an image, and on annotations that are not used.
+
+    With ``count_others`` also on how many other files there are.
+    """
     notes = []
     formats = Counter(one.reason for one in uses if one.use == "other_format")
     if formats:
@@ -107,4 +111,7 @@ def account_notes(uses: Sequence[FileUse]) -> list[str]:
         else:
             kind, _, why = reason.partition(": ")
             notes.append(f"{len(paths)} {kind} file(s), such as {paths[0]!r}, were not used: {why}.")
+    others = sum(one.use in ("rubbish", "other") for one in uses)
+    if others and count_others:
+        notes.append(f"{others} hidden file(s) or file(s) of other formats were ignored.")
     return notes

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.reading.account import FileUse, account, account_notes
+from pipeline.reading.account import IGNORED, FileUse, account, account_notes
 from pipeline.reading.candidate import Decoded, decode_entry, open_entry
 from pipeline.reading.decode_memory import require_memory
 from pipeline.reading.file_listing import Listing, list_beside, list_files, printable
@@ -23,6 +23,7 @@ from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, Tree, find_layout, flat
 from pipeline.reading.mask_rules import about_masks, classes_by_mask, upright_masks
+from pipeline.reading.names import check_class_names
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
 from pipeline.reading.scaling import Scale, common_scale, to_eight_bits
@@ -113,10 +114,10 @@ def load(
     problems = sorted(problems + bad, key=lambda problem: problem.path)
     if not decoded:
         raise InputError(_nothing_readable(path, problems))
-    decoded, about = upright_masks(decoded)
+    classes, (decoded, about) = found.classes, upright_masks(decoded)
     if found.class_by_mask:
         decoded, about_classes = classes_by_mask(decoded)
-        about += about_classes
+        classes, about = check_class_names((item.entry.label for item in decoded), str(root)), about + about_classes
     decoded.sort(key=lambda item: (item.entry.label, item.entry.path))
     names, pictures = [printable(item.entry.path) for item in decoded], [item.picture for item in decoded]
     scale, scaled = common_scale(names, pictures)
@@ -124,12 +125,12 @@ def load(
     frame = _frame(decoded, images)
     about_groups, groups_by_name = _group(frame, group_pattern)
     uses = account(root, listing, found, [item.entry for item in decoded], problems)
-    ignored = foreign if found.name == "csv" else foreign + listing.ignored
-    notes = [*found.notes, *_ignored_note(uses, ignored), *about, *scaled, *about_groups]
+    ignored = foreign if found.name == "csv" else sum(one.use in IGNORED for one in uses)
+    notes = [*found.notes, *account_notes(uses, count_others=found.name != "csv"), *about, *scaled, *about_groups]
     return Reading(
         root=root,
         layout=found.name,
-        classes=sorted({*found.classes, *frame["label"]}) if found.class_by_mask else found.classes,
+        classes=classes,
         frame=frame,
         problems=problems,
         images=images,
@@ -150,13 +151,6 @@ def _group(frame: pd.DataFrame, pattern: str | None) -> tuple[list[str], bool]:
     paths = frame["path"].tolist()
     frame["group"], notes = groups_of_versions(paths) if pattern is None else groups_by_path(paths, pattern)
     return notes, pattern is None and bool(notes)
-
-
-def _ignored_note(uses: Sequence[FileUse], ignored: int) -> list[str]:
-    """What is said of files that are no images: the formats by name, and the count of the others."""
-    others = ignored - sum(one.use in ("other_format", "unused_annotation") for one in uses)
-    rest = [f"{others} hidden file(s) or file(s) of other formats were ignored."] if others > 0 else []
-    return [*account_notes(uses), *rest]
 
 
 def _candidates(

@@ -38,7 +38,7 @@ def test_every_file_has_one_use(tmp_path: Path) -> None:
         "dent/d.png": b"GIF89a" + bytes(20),
         "dent/broken.png": b"text",
         "dent/0.json": json.dumps({"version": "5", "shapes": [], "imagePath": "0.png"}).encode(),
-        "dent/1.xml": b"<annotation><object/></annotation>",
+        "dent/1.xml": b"<annotation></annotation>",
         "dent/notes.txt": b"seen on Monday",
         **{f"dent/{name}": b"x" for name in RUBBISH},
     }
@@ -54,7 +54,7 @@ def test_every_file_has_one_use(tmp_path: Path) -> None:
         "dent/d.png": "other_format",
         "dent/broken.png": "unreadable",
         "dent/0.json": "unused_annotation",
-        "dent/1.xml": "unused_annotation",
+        "dent/1.xml": "annotation",
         "dent/notes.txt": "other",
         **dict.fromkeys((f"dent/{name}" for name in RUBBISH), "rubbish"),
     }

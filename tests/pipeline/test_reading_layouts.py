@@ -5,11 +5,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.reading import Reading, load, read_dataset
-from pipeline.reading.layouts import LAYOUTS
+from pipeline.reading.layouts import LAYOUTS, Tree, find_layout
 from tests.pipeline.samples import folder, save, texture
 
 
@@ -280,6 +282,17 @@ def test_masks_beside_their_images_by_any_usual_ending(tmp_path: Path, endings: 
     assert sum(one.use == "mask" for one in reading.account) == 3 * len(endings)
 
 
+def test_the_case_of_names_tells_images_apart_and_matters_little_to_masks(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "dent/A.bmp", 70)
+    put(tmp_path, "dent/a.png", 71)
+    put(tmp_path, "hole/IMG_1.jpg", 72)
+    save(tmp_path / "hole" / "img_1_mask.png", mask())
+    found = described(load(tmp_path))
+    assert found["dent/A.bmp"][2] == found["dent/a.png"][2] == ""
+    assert found["hole/IMG_1.jpg"][2] == "hole/img_1_mask.png"
+
+
 def test_an_ending_means_nothing_without_an_image_and_a_lost_image_is_named(tmp_path: Path) -> None:
     folder(tmp_path)
     put(tmp_path, "dent/warning_label.png", 70)
@@ -368,6 +381,8 @@ def severstal(root: Path, table: str) -> Path:
         save(root / "train_images" / f"{i}.jpg", texture(i, 32, 64))
         save(root / "test_images" / f"t{i}.jpg", texture(10 + i, 32, 64))
     (root / "train.csv").write_text(table, "utf-8")
+    example = "ImageId,ClassId,EncodedPixels\nt0.jpg,1,1 5\n"  # an example of what a contest wants to be sent
+    (root / "sample_submission.csv").write_text(example, "utf-8")
     return root
 
 
@@ -450,3 +465,23 @@ def test_class_folders_that_differ_in_unicode_form_are_one_class(tmp_path: Path)
     reading = load(tmp_path)
     assert reading.classes == ["caf\u00e9", "hole"] and set(reading.frame["label"]) == set(reading.classes)
     assert any("Unicode's form alone" in note for note in reading.notes)
+
+
+PLACES = ["train", "test", "val", "good", "dent", "images", "masks", "labels", "Label", "ground_truth", "kos01", "Data"]
+FILES = ["0.png", "0.jpg", "0_mask.png", "0_GT.bmp", "1.png", "1_label_0.png", "1_label_1.png", "notes.txt"]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.lists(st.sampled_from(PLACES), max_size=3), st.sampled_from(FILES)), max_size=24))
+def test_any_folder_is_read_without_contradiction_or_refused_in_words(files: list[tuple[list[str], str]]) -> None:
+    paths = sorted({"/".join([*places, name]) for places, name in files})
+    folders = sorted({str(parent) for path in paths for parent in Path(path).parents} - {"."})
+    try:
+        layout = find_layout(Tree(Path("/nowhere"), paths, folders))
+    except InputError:
+        return
+    images = [entry.path for entry in layout.entries]
+    masks = {mask for entry in layout.entries for mask in entry.masks}
+    assert len(images) == len(set(images)) and set(images) | masks | set(layout.left_out) <= set(paths)
+    assert not masks & set(images) and not set(layout.left_out) & (masks | set(images))
+    assert {entry.label for entry in layout.entries} <= {*layout.classes, *([""] if layout.class_by_mask else [])}

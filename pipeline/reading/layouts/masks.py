@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from pipeline.reading.header import SUFFIXES
 from pipeline.reading.layouts.tree import Entry
+from pipeline.reading.names import one_form
 
 MASK_SUFFIX = "_mask"
 MASK_NAME = re.compile(
@@ -30,16 +31,19 @@ def masks_beside(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Image -> its masks in the same folder.
 
     A mask is ``STEM_mask``, ``STEM-label``, ``STEM_GT_1`` and the like of a picture ``STEM``, in any format and case,
-    or the only ``STEM.png`` beside ``STEM.jpg`` (or another format).
+    or the only ``STEM.png`` beside ``STEM.jpg`` (or another format), in the same case.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        if is_picture(path):
-            by_stem[stem_of(path)].append(path)
+    folded: dict[str, list[str]] = defaultdict(list)
+    for path in filter(is_picture, paths):
+        by_stem[_stem(path)].append(path)
+        folded[stem_of(path)].append(path)
     masks: dict[str, list[str]] = defaultdict(list)
     for stem, same in by_stem.items():
-        for image in by_stem.get(image_stem(stem), []) if image_stem(stem) != stem else []:
-            masks[image] += same
+        image = image_stem(stem)
+        if image != stem:
+            for found in by_stem.get(image) or folded.get(one_form(image).casefold(), []):
+                masks[found] += same
     named = {mask for found in masks.values() for mask in found}
     for same in by_stem.values():
         pngs = [path for path in same if path.lower().endswith(".png")]
@@ -61,9 +65,13 @@ def orphan_masks(paths: Sequence[str]) -> dict[str, str]:
     }
 
 
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
+
+
 def stem_of(path: str) -> str:
-    """The path without its ending, in one case: names that differ in it alone belong together."""
-    return str(PurePosixPath(path).with_suffix("")).casefold()
+    """The path without its ending, in one case and one Unicode form."""
+    return one_form(_stem(path)).casefold()
 
 
 def image_stem(stem: str) -> str:

@@ -26,10 +26,11 @@ def severstal(tree: Tree) -> Layout | None:
     Raises:
         InputError: a row of the table is damaged, or no image has the name of one.
     """
-    table = next((path for path in tree.paths if path.lower().endswith(".csv") and _is_table(tree, path)), None)
-    pictures = [path for path in tree.paths if is_picture(path)]
-    if table is None:
+    tables = [path for path in tree.paths if path.lower().endswith(".csv") and _is_table(tree, path)]
+    if not tables:
         return None
+    table = min(tables, key=lambda path: (not PurePosixPath(path).name.lower().startswith("train"), path))
+    pictures = [path for path in tree.paths if is_picture(path)]
     rows = _rows(tree, table)
     folders = {str(PurePosixPath(path).parent) for path in pictures if PurePosixPath(path).name in rows}
     own = {folder for folder in folders if folder.lower().startswith(PurePosixPath(table).stem.lower())}
@@ -54,7 +55,10 @@ def severstal(tree: Tree) -> Layout | None:
         check_class_names({entry.label for entry in entries}, str(tree.root / table)),
         notes,
         annotations=(table,),
-        left_out=dict.fromkeys(others, f"{table} says nothing of its folder: unlabelled"),
+        left_out={
+            **dict.fromkeys(others, f"{table} says nothing of its folder: unlabelled"),
+            **{path: f"a table such as {table}, which is read" for path in tables if path != table},
+        },
     )
 
 

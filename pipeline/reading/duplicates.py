@@ -235,7 +235,8 @@ def required_correlation(white: Floats, threshold: float) -> tuple[Floats, float
     usual = np.zeros(len(white), np.float32)
     if len(white) >= ENOUGH:
         chosen = np.unique(np.linspace(0, len(white) - 1, SAMPLE).astype(int))
-        values = correlate(white, white[chosen])
+        blocks = range(0, len(white), BLOCK)
+        values = np.vstack([correlate(white[start : start + BLOCK], white[chosen]) for start in blocks])
         values[chosen, np.arange(len(chosen))] = np.nan  # an image with itself
         usual = np.nanquantile(values, 1 - max(MOST, FEW / (len(white) - 1)), axis=1).astype(np.float32)
     middle = max(0.0, float(np.median(usual))) if len(usual) else 0.0

@@ -95,9 +95,12 @@ def _parts(images: Floats) -> list[Floats]:
 
 def effective_pixels(white: Floats) -> NDArray[np.float64]:
     """Over how many pixels the structure is spread: (sum x^2)^2 / sum x^4 (participation ratio); ``[N]``, 0 if flat."""
-    squares = white.reshape(len(white), -1).astype(np.float64) ** 2
-    energy, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
-    return np.divide(energy**2, fourth, out=np.zeros(len(squares)), where=fourth > 0)
+    found = np.zeros(len(white))
+    for start in range(0, len(white), BLOCK):
+        squares = white[start : start + BLOCK].reshape(-1, SIDE * SIDE).astype(np.float64) ** 2
+        energy, fourth = squares.sum(axis=1), (squares * squares).sum(axis=1)
+        np.divide(energy**2, fourth, out=found[start : start + BLOCK], where=fourth > 0)
+    return found
 
 
 def self_similarity(white: Floats) -> Floats:

@@ -10,8 +10,7 @@ from pipeline.exporting.names import place, safe
 from pipeline.exporting.parts import Part
 from pipeline.exporting.tables import write_table
 from pipeline.exporting.writing import Target
-
-INSTANCES = "instances.json"
+from pipeline.reading.coco_file import NAME
 
 
 def write_folder(parts: Sequence[Part], target: Target) -> None:
@@ -20,8 +19,10 @@ def write_folder(parts: Sequence[Part], target: Target) -> None:
 
 
 def write_with_manifest(placed: Sequence[Part], target: Target) -> None:
-    """Images where they were placed, masks in the same order below masks/, manifest.csv, and instances.json (COCO)
-    where anything is marked: a mask alone does not tell defects apart."""
+    """Images where they were placed, masks in the same order below masks/, manifest.csv, and instances.json (COCO).
+
+    That file has the images of which is known what is marked on them; a mask alone does not tell defects apart.
+    """
     masks = {}
     for part in placed:
         target.image(part)
@@ -29,5 +30,6 @@ def write_with_manifest(placed: Sequence[Part], target: Target) -> None:
             masks[part.path] = f"masks/{part.path.rpartition('.')[0]}.png"
             target.png(masks[part.path], mask)
     write_table(target, "manifest.csv", placed, masks)
-    if any(part.instances for part in placed):
-        target.json(INSTANCES, document(placed))
+    known = [part for part in placed if part.instances or part.pixels is not None]
+    if known:
+        target.json(NAME, document(known))

@@ -55,9 +55,10 @@ def merge(
     synthetic, of_synthetic = _write_synthetic(fresh, selected, choices.ratio, pack, real, taken)
     instances |= of_synthetic
     write_manifest(pd.DataFrame([*real, *synthetic], columns=COLUMNS), fresh / "manifest.csv")
-    if any(instances.values()):
-        images = [(row["path"], row["width"], row["height"], instances[row["path"]]) for row in [*real, *synthetic]]
-        write_instances(fresh / NAME, images)
+    images = [(row["path"], row["width"], row["height"], instances[row["path"]]) for row in [*real, *synthetic]]
+    known = [image for image, row in zip(images, [*real, *synthetic], strict=True) if row["mask"] or image[3]]
+    if known:
+        write_instances(fresh / NAME, known)
     replace_folder(fresh, run.dataset)
     return len(synthetic)
 

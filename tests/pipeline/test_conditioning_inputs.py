@@ -247,9 +247,9 @@ def test_an_image_that_a_mask_conditioned_is_merged_with_that_mask(tmp_path: Pat
             assert np.array_equal(cv2.imread(str(run.dataset / row.mask), cv2.IMREAD_UNCHANGED), turned)
     instances = read_instances(run.dataset / "instances.json")
     rows = read_manifest(run.manifest)
-    assert list(instances) == rows["path"].tolist()
-    for row in rows.itertuples():
+    assert list(instances) == rows["path"][rows["mask"] != ""].tolist()  # of the others nothing is known
+    for row in rows[rows["mask"] != ""].itertuples():
         marked = union(instances[row.path], row.height, row.width)
         assert {one.label for one in instances[row.path]} <= {row.label}
-        found = cv2.imread(str(run.dataset / row.mask), cv2.IMREAD_UNCHANGED) if row.mask else np.zeros((32, 32))
+        found = cv2.imread(str(run.dataset / row.mask), cv2.IMREAD_UNCHANGED)
         assert marked is not None and np.array_equal(marked, found)

@@ -110,12 +110,17 @@ def _instance(words: list[str], names: dict[int, str] | None, width: int, height
     if far is not None:
         raise BadAnnotation(f"{far:g} is no share of the image's width or height")
     if len(shares) == 4:
-        x, y, across, down = shares[0] * width, shares[1] * height, shares[2] * width, shares[3] * height
-        return box(label, x - across / 2, y - down / 2, across, down)
+        x, y, across, down = (share * side for share, side in zip(shares, (width, height) * 2, strict=True))
+        return box(label, *map(_exact, (x - across / 2, y - down / 2, across, down)))
     if len(shares) < 6 or len(shares) % 2:
         raise BadAnnotation(f"{len(shares)} numbers follow the class, neither a box (4) nor a polygon (6, 8, ...)")
     corners = zip(shares[::2], shares[1::2], strict=True)
-    return polygons(label, [tuple((x * width, y * height) for x, y in corners)])
+    return polygons(label, [tuple((_exact(x * width), _exact(y * height)) for x, y in corners)])
+
+
+def _exact(pixels: float) -> float:
+    """Without the rounding of shares, which are written with far fewer digits than these nine behind the point."""
+    return round(pixels, 9)
 
 
 def _description(

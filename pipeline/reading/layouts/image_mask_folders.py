@@ -30,7 +30,7 @@ def image_mask_folders(tree: Tree) -> Layout | None:
         return None
     images, masks = _parts(tree, among)
     paired, orphans = _paired(images, masks)
-    if not paired and not beside:
+    if not paired and not (beside and images and masks):
         return None
     if not paired:
         raise InputError(
@@ -93,7 +93,7 @@ def _parts(tree: Tree, among: set[str]) -> tuple[dict[str, Place], dict[str, Pla
     masks: dict[str, Place] = {}
     for path in filter(is_picture, tree.paths):
         folders = PurePosixPath(path).parent.parts
-        depth = next((k for k, name in enumerate(folders) if role_of(name)), None)
+        depth = max((k for k, name in enumerate(folders) if role_of(name)), default=None)  # the innermost
         if depth is not None:
             role = role_of(folders[depth])
             {"images": images, "masks": masks}.get(role, {})[path] = (*folders[:depth], *folders[depth + 1 :])

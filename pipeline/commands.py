@@ -65,9 +65,7 @@ def inspect_dataset(dataset: Path, config: "Config", pairs: Path | None = None) 
     from pipeline.reading import duplicates_of, inspect, load, write_pairs
 
     data = config.data
-    reading = load(
-        dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern, layout=data.layout
-    )
+    reading = load(dataset, max_megapixels=data.max_megapixels, group_pattern=data.group_pattern, layout=data.layout)
     duplicates = duplicates_of(reading, data.near_duplicate_correlation)
     if pairs is not None:
         write_pairs(reading, [pair for pair in duplicates.pairs if not pair.certain], pairs)

@@ -209,7 +209,7 @@ def test_images_and_masks_in_folders_with_classes(tmp_path: Path, names: tuple[s
     assert all(found is not None and np.array_equal(found, mask()) for found in reading.masks)
 
 
-@pytest.mark.parametrize("form", ["{split}/{kind}/{i}.png", "{kind}/{split}/{i}.png"])
+@pytest.mark.parametrize("form", ["{split}/{kind}/{i}.png", "{kind}/{split}/{i}.png", "images/{kind}/{split}/{i}.png"])
 def test_flat_images_and_masks_get_their_class_from_the_mask(tmp_path: Path, form: str) -> None:
     for s, split in enumerate(("train", "test")):
         for i in range(3):

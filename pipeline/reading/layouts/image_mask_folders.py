@@ -28,9 +28,11 @@ def image_mask_folders(tree: Tree) -> Layout | None:
     among, beside = _parents(tree)
     if not among and not beside:
         return None
-    images, masks = _parts(tree, among)
+    images, masks = _parts(tree, among, beside)
+    if not images or not masks:
+        return None
     paired, orphans = _paired(images, masks)
-    if not paired and not (beside and images and masks):
+    if not paired and not beside:
         return None
     if not paired:
         raise InputError(
@@ -84,7 +86,7 @@ def _parents(tree: Tree) -> tuple[set[str], set[str]]:
     return masked & own, {parent for parent in masked if children[parent] & IMAGE_FOLDERS}
 
 
-def _parts(tree: Tree, among: set[str]) -> tuple[dict[str, Place], dict[str, Place]]:
+def _parts(tree: Tree, among: set[str], beside: set[str]) -> tuple[dict[str, Place], dict[str, Place]]:
     """The pictures below folders of images, and those below folders of masks.
 
     Where masks lie among images, pictures in other folders are images as well, if these may be classes.
@@ -93,7 +95,10 @@ def _parts(tree: Tree, among: set[str]) -> tuple[dict[str, Place], dict[str, Pla
     masks: dict[str, Place] = {}
     for path in filter(is_picture, tree.paths):
         folders = PurePosixPath(path).parent.parts
-        depth = max((k for k, name in enumerate(folders) if role_of(name)), default=None)  # the innermost
+        roles = [k for k, name in enumerate(folders) if role_of(name)]
+        here = ("/".join(folders[:k]) or "." for k in roles)
+        own = (k for k, parent in zip(roles, here, strict=True) if parent in among | beside)
+        depth = next(own, next(iter(roles), None))
         if depth is not None:
             role = role_of(folders[depth])
             {"images": images, "masks": masks}.get(role, {})[path] = (*folders[:depth], *folders[depth + 1 :])
@@ -129,7 +134,7 @@ def _stem(path: str) -> str:
 
 def _entry(path: str, place: Place, masks: tuple[str, ...]) -> Entry:
     splits = [SPLIT_NAMES[name.lower()] for name in place if name.lower() in SPLIT_NAMES]
-    classes = [name for name in place if name.lower() not in SPLIT_NAMES]
+    classes = [name for name in place if name.lower() not in SPLIT_NAMES and not role_of(name)]
     return Entry(path, one_form(classes[-1]) if classes else "", splits[0] if splits else "", masks)
 
 

@@ -30,12 +30,17 @@ def annotated() -> Source:
 
 @pytest.mark.parametrize("form", sorted(set(FORMATS) - {"mvtec"}))
 def test_boxes_come_back_the_same(annotated: Source, tmp_path: Path, form: str) -> None:
-    known = {part.sha256: (part.label, boxes_of(part.instances)) for part in annotated.parts}
-    assert len(annotated.parts) == 1200 and sum(len(boxes) for _, boxes in known.values()) > 2500
+    known = {part.sha256: boxes_of(part.instances) for part in annotated.parts}
+    assert len(annotated.parts) == 1200 and sum(map(len, known.values())) > 2500
     export(annotated, form, tmp_path / "out")
     reading = load(tmp_path / "out")
-    read = zip(reading.frame["sha256"], reading.frame["label"], map(boxes_of, reading.instances), strict=True)
-    assert {sha256: (label, boxes) for sha256, label, boxes in read} == known
+    assert dict(zip(reading.frame["sha256"], map(boxes_of, reading.instances), strict=True)) == known
+    labels = dict(zip(reading.frame["sha256"], reading.frame["label"], strict=True))
+    other = {part.sha256 for part in annotated.parts if labels[part.sha256] != part.label}
+    if form == "yolo":  # it has no place for the class of an image, so that this is the one of its largest defect
+        assert len(other) < 12 and all(len({label for label, _ in known[sha256]}) > 1 for sha256 in other)
+    else:
+        assert not other
 
 
 def test_mvtec_has_no_boxes_and_keeps_the_classes(annotated: Source, tmp_path: Path) -> None:

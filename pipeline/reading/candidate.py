@@ -1,8 +1,10 @@
 """One candidate image and its mask: headers first, pixels once they are known to be harmless."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.reading.decode import decode
 from pipeline.reading.file_listing import check_file
@@ -71,12 +73,14 @@ def decode_entry(root: Path, item: Opened, background: tuple[int, int, int], nam
     fitting = [_fitted(mask, (height, width), name) for mask, name in zip(masks, entry.masks, strict=True)]
     lossy = [header.format == "JPEG" for header in item.mask_headers]
     marked = [_marks(*one, names) for one in zip(fitting, entry.masks, lossy, strict=True)]
-    parts = (part for marks in marked for label, mask in marks.items() for part in parts_of_mask(label, mask))
-    own = (replace(part, label=part.label or entry.label) for part in parts)
-    found = tuple(own)
-    instances = found if entry.instances is None else entry.instances
-    known = bool(masks) or entry.instances is not None
-    mask = union((*instances, *found), height, width) if known else None
+    areas = [(label or entry.label, area) for marks in marked for label, area in marks.items()]
+    instances = entry.instances
+    mask = None if instances is None else union(instances, height, width)
+    if masks:
+        pixels = [area for _, area in areas]
+        mask = np.maximum.reduce([np.zeros((height, width), np.uint8) if mask is None else mask, *pixels])
+    if instances is None:
+        instances = tuple(part for label, area in areas for part in parts_of_mask(label, area))
     resized = any(one.shape[:2] != (height, width) for one in masks)
     return Decoded(entry, picture, hashlib.sha256(data).hexdigest(), mask, instances, resized)
 

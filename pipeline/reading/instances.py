@@ -7,6 +7,7 @@ corner of the first pixel. A box is (left, top, width, height), as in COCO.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,26 +50,46 @@ def of_mask(label: str, mask: Mask) -> Instance:
 
 def parts_of_mask(label: str, mask: Mask) -> tuple[Instance, ...]:
     """An instance for each connected part of `mask` [H, W], corners touching."""
-    count, parts = cv2.connectedComponents((mask > 0).astype(np.uint8), connectivity=8)
-    return tuple(of_mask(label, np.where(parts == part, 255, 0).astype(np.uint8)) for part in range(1, count))
+    height, width = mask.shape
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    # All run lengths at once, column by column as COCO counts: a mask of noise has thousands of parts.
+    column_wise = parts.ravel(order="F")
+    ends = np.append(np.flatnonzero(np.diff(column_wise)) + 1, column_wise.size)
+    starts = np.append(0, ends[:-1])
+    by_part = np.argsort(column_wise[starts], kind="stable")
+    bounds = np.searchsorted(column_wise[starts][by_part], np.arange(1, count + 1))
+    found = []
+    for part, runs in enumerate(np.split(by_part, bounds)[1:count], start=1):
+        ons, offs = starts[runs], ends[runs]
+        gaps = np.append(ons, column_wise.size) - np.append(0, offs)
+        counts = np.append(np.stack([gaps[:-1], offs - ons], axis=1), gaps[-1] if gaps[-1] else [])
+        packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts.astype(int).tolist()}, height, width)
+        left, top, across, down = (float(end) for end in boxes[part, :4])
+        found.append(Instance(label, (left, top, across, down), rle=packed["counts"].decode("ascii")))
+    return tuple(found)
 
 
 def mask_of(instance: Instance, height: int, width: int) -> Mask | None:
     """The pixels of an instance, uint8 [H, W] of 0 and 255; None where only a box is known."""
-    if instance.is_box:
-        return None
-    if instance.rle:
-        packed = {"size": [height, width], "counts": instance.rle.encode("ascii")}
-    else:
-        flat = [[end for corner in polygon for end in corner] for polygon in instance.polygons]
-        packed = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
-    return np.ascontiguousarray(coco_mask.decode(packed) * np.uint8(255))
+    packed = _packed(instance, height, width)
+    return None if packed is None else np.ascontiguousarray(coco_mask.decode(packed) * np.uint8(255))
 
 
 def area(instance: Instance, height: int, width: int) -> float:
     """Pixels of an instance in an image of that shape, or of its box."""
-    mask = mask_of(instance, height, width)
-    return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))
+    packed = _packed(instance, height, width)
+    return instance.box[2] * instance.box[3] if packed is None else float(coco_mask.area(packed))
+
+
+def _packed(instance: Instance, height: int, width: int) -> dict[str, Any] | None:
+    """Run lengths as pycocotools takes them; None where only a box is known."""
+    if instance.is_box:
+        return None
+    if instance.rle:
+        return {"size": [height, width], "counts": instance.rle.encode("ascii")}
+    flat = [[end for corner in polygon for end in corner] for polygon in instance.polygons]
+    packed: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+    return packed
 
 
 def redrawn(instance: Instance, height: int, width: int, view: Callable[[Mask], Mask]) -> tuple[Instance, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.reading.candidate import Decoded
-from pipeline.reading.instances import Instance, mask_of, parts_of_mask
+from pipeline.reading.instances import area, parts_of_mask
 from pipeline.reading.layouts import DEFECT, GOOD
 from pipeline.reading.names import is_good
 
@@ -83,10 +83,5 @@ def _inverted(item: Decoded) -> Decoded:
 
 def _with_class(item: Decoded) -> Decoded:
     named = tuple(replace(one, label=one.label or DEFECT) for one in item.instances)
-    label = max(named, key=lambda one: _pixels(one, item)).label if named else GOOD
+    label = max(named, key=lambda one: area(one, *item.picture.pixels.shape[:2])).label if named else GOOD
     return replace(item, entry=replace(item.entry, label=label), instances=named)
-
-
-def _pixels(instance: Instance, item: Decoded) -> float:
-    mask = mask_of(instance, *item.picture.pixels.shape[:2])
-    return instance.box[2] * instance.box[3] if mask is None else float(np.count_nonzero(mask))

@@ -21,6 +21,7 @@ def test_a_mask_comes_back_whole_from_its_parts(seed: int, height: int, width: i
     found = union(parts, height, width)
     assert found is not None and np.array_equal(found, mask)
     pixels = [mask_of(part, height, width) for part in parts]
+    assert list(parts) == [of_mask("dent", one) for one in pixels if one is not None]  # the same run lengths and boxes
     assert sum(int(np.count_nonzero(one)) for one in pixels if one is not None) == np.count_nonzero(mask)  # no overlap
 
 

@@ -459,6 +459,13 @@ def test_data_sets_side_by_side_are_refused_with_the_folder_to_give(tmp_path: Pa
         load(tmp_path)
 
 
+def test_a_readme_does_not_make_a_folder_of_folders_a_class(tmp_path: Path) -> None:
+    folder(tmp_path / "set")
+    (tmp_path / "set" / "readme.txt").write_text("About the set.", "utf-8")
+    with pytest.raises(InputError, match="the class folders are inside it; give .*set"):
+        load(tmp_path)
+
+
 def test_class_folders_that_differ_in_unicode_form_are_one_class(tmp_path: Path) -> None:
     for split, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
         folder(tmp_path / split, classes=(name, "hole"), each=2, first_seed=100 * len(name) + 10 * len(split))

@@ -62,7 +62,7 @@ def _require_right_level(tree: Tree) -> None:
     root, tops = tree.root, tree.below()
     if not tops and _holds_classes(root.parent):
         raise InputError(f"{root} holds no class folders; if it is one class itself, give {root.parent}.")
-    own = {str(PurePosixPath(path).parent) for path in tree.paths}
+    own = {str(PurePosixPath(path).parent) for path in tree.paths if is_picture(path)}
     if len(tops) == 1 and tops[0] not in own and len(tree.below(tops[0])) > 1:
         raise InputError(f"{root} holds one folder, the class folders are inside it; give {root / tops[0]}.")
 

@@ -80,6 +80,8 @@ def test_korean_text_is_read_and_other_code_pages_are_refused(listed: Callable[[
     assert reading.classes == ["ok", "긁힘"] and any("cp949" in note for note in reading.notes)
     with pytest.raises(InputError, match="save it as CSV UTF-8"):
         listed(PLAIN.replace("scratch", "Kratzer größer").encode("latin-1"))
+    with pytest.raises(InputError, match="save it as CSV UTF-8"):
+        listed(PLAIN.replace("scratch", "傷").encode("cp932"))
 
 
 @pytest.mark.parametrize(("on_disk", "in_file"), [("NFD", "NFC"), ("NFC", "NFD")])

@@ -411,6 +411,21 @@ def test_severstals_older_table_names_image_and_class_in_one(tmp_path: Path) -> 
     assert reading.frame["label"].tolist() == ["2", "good", "good"]
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "ImageId;ClassId;EncodedPixels\n0.jpg;2;5 4\n",
+        "ImageId_ClassId;EncodedPixels\n0.jpg_2;5 4\n",
+        ",ImageId,ClassId,EncodedPixels\n0,0.jpg,2,5 4\n",
+        '"ImageId","ClassId","EncodedPixels"\n"0.JPG","2","5 4"\n',
+        "ImageId,ClassId,EncodedPixels\ntrain_images\\0.jpg,2,5 4\n",
+    ],
+)
+def test_a_table_of_run_lengths_may_be_written_otherwise(tmp_path: Path, table: str) -> None:
+    reading = load(severstal(tmp_path, table))
+    assert reading.layout == "severstal" and reading.frame["label"].tolist() == ["2", "good", "good"]
+
+
 @pytest.mark.parametrize("runs", ["1 2 3", "0 2", "1 -2", "2047 3", "one 2", "99999999999999999999 1"])
 def test_a_damaged_run_length_names_its_row(tmp_path: Path, runs: str) -> None:
     with pytest.raises(InputError, match=r"train\.csv, row 2: EncodedPixels"):

@@ -12,7 +12,7 @@ SEPARATORS = (",", ";", "\t", "|")
 COLUMNS: Mapping[str, tuple[str, ...]] = {  # a column's name and what others call it, the likeliest first
     "path": (
         *("path", "filepath", "file_path", "image_path", "img_path", "filename", "file_name", "file", "image"),
-        *("image_name", "img", "image_id", "imageid", "name"),
+        *("image_name", "img", "image_id", "imageid", "name", "id"),
     ),
     "label": (
         *("label", "class", "class_name", "classname", "label_name", "category", "target", "defect_type", "defect"),
@@ -22,6 +22,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {  # a column's name and what others ca
     "mask": ("mask", "mask_path", "maskpath", "mask_file", "maskfile"),
     "group": ("group",),
 }
+BOXES = frozenset({"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox", "x1", "y1", "x2", "y2"})
 Row = dict[str, str]
 
 
@@ -47,7 +48,21 @@ def read_rows(path: Path, needed: tuple[str, ...] = ("path", "label")) -> tuple[
         raise InputError(f"{path} is not a well-formed CSV file ({error}); check its quotes.") from error
     if renamed:
         notes.append(f"Columns of {path.name} were read under other names: {', '.join(renamed)}.")
+    notes += _unused(path, header)
     return [(number, _named(path, number, row, header)) for number, row in rows], notes
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the first line of a CSV file names the columns of a manifest, under whichever names."""
+    header, _ = _header(header_of(path))
+    return {"path", "label"} <= set(header)
+
+
+def _unused(path: Path, header: list[str]) -> list[str]:
+    """What the columns that are not read would say of an image's class or its defects."""
+    others = {name for names in (COLUMNS["label"], BOXES) for name in names}
+    unused = [name for name in header if name not in COLUMNS and name.casefold().replace(" ", "_") in others]
+    return [f"Columns of {path.name} that are not read: {', '.join(unused)}."] if unused else []
 
 
 def header_of(path: Path) -> list[str]:

@@ -251,6 +251,8 @@ def _nothing_readable(path: Path, problems: list[Problem]) -> str:
     if not problems:
         return f"{path} holds no PNG, JPEG, BMP, TIFF or WebP images; put each class's images in a folder of its own."
     first = problems[0]
+    where = " Paths count from the folder of the CSV file." if path.is_file() and first.kind == "missing" else ""
     return (
         f"{path}: none of its {len(problems)} image file(s) can be read; the first is {first.path!r} ({first.detail})."
+        f"{where}"
     )

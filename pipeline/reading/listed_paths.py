@@ -67,8 +67,8 @@ class ListedPaths:
             )
         if not best:
             raise InputError(
-                f"{where}: the path {name!r} leaves the folder of the CSV file, and no file in it is called so; put the "
-                "image there, or remove the row."
+                f"{where}: the path {name!r} leaves the folder of the CSV file, and no file in it is called so; put "
+                "the image there, or remove the row."
             )
         return self._said("by absolute paths of another place", name, best[0])
 

@@ -113,6 +113,22 @@ def test_mvtec_defects_are_classes_with_their_masks(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("good", "bad", "ending"), [("Good", "Broken", "{}_mask.PNG"), ("ok", "ko", "{}.bmp")])
+def test_a_category_may_be_written_otherwise(tmp_path: Path, good: str, bad: str, ending: str) -> None:
+    capitals = good.istitle()
+    train, test, truth = ("Train", "Test", "Ground_Truth") if capitals else ("train", "test", "ground_truth")
+    folder(tmp_path / train, classes=(good,), each=4)
+    folder(tmp_path / test, classes=(good, bad), each=2, first_seed=1000)
+    for k in range(2):
+        save(tmp_path / truth / bad / ending.format(k).lower(), mask()).rename(
+            tmp_path / truth / bad / ending.format(k)
+        )
+    reading = load(tmp_path)
+    assert reading.layout == "mvtec" and reading.classes == sorted([good, bad])
+    assert reading.frame["label"].value_counts().to_dict() == {good: 6, bad: 2}
+    assert sum(found is not None for found in reading.masks) == 2 and not reading.frame["split"].any()
+
+
 def test_the_whole_of_mvtec_asks_for_one_category(tmp_path: Path) -> None:
     for name in ("bottle", "cable"):
         mvtec(tmp_path / name)

@@ -93,7 +93,7 @@ def test_splits_are_those_of_the_yaml_file(tmp_path: Path) -> None:
         "images/b/b.png": "train",
         "images/c/c.png": "val",
     }
-    assert "images/d/d.png" in found.left_out
+    assert "images/d/d.png" in found.left_out and "list.txt" in found.annotations
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: nowhere")})
     assert any("names has no folder here (1 time(s))" in note for note in layout(tmp_path).notes)
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: images/a")})
@@ -101,6 +101,20 @@ def test_splits_are_those_of_the_yaml_file(tmp_path: Path) -> None:
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: [images/d, images]")})
     with pytest.raises(InputError, match=r"'images/a/a\.png' is in train and in test"):
         layout(tmp_path)
+
+
+def test_splits_are_those_of_cvats_lists(tmp_path: Path) -> None:
+    kinds = {"train": "obj_train_data/a", "valid": "obj_valid_data/b"}
+    pictures(tmp_path, *(f"{stem}.png" for stem in kinds.values()))
+    write(tmp_path, {f"{stem}.txt": DENT for stem in kinds.values()} | {"obj.names": "dent\n"})
+    lists = {f"{name}.txt": f"data/{stem}.png\n" for name, stem in kinds.items()}
+    rows = "".join(f"{name} = data/{name}.txt\n" for name in kinds)
+    write(tmp_path, lists | {"obj.data": f"classes = 1\n{rows}names = data/obj.names\n"})
+    found = layout(tmp_path)
+    assert splits(tmp_path) == {"obj_train_data/a.png": ("dent", "train"), "obj_valid_data/b.png": ("dent", "val")}
+    assert {"obj.data", "obj.names", "train.txt", "valid.txt"} <= set(found.annotations)
+    (tmp_path / "valid.txt").unlink()
+    assert {split for _, split in splits(tmp_path).values()} == {""}
 
 
 def test_labels_beside_the_images_without_names(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pipeline.reading.header import SUFFIXES
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
 
 # Folders that say what kind of file they hold; they are no class.
-IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data", "obj_train_data"}
+IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data"}
+IMAGES |= {"obj_train_data", "obj_valid_data", "obj_test_data"}  # of CVAT's YOLO 1.1
 MASKS = {"masks", "mask", "segmentationclass", "segmentationobject", "ground_truth", "gt"}
 ANNOTATIONS = {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
 KINDS_OF_FILE = IMAGES | MASKS | ANNOTATIONS

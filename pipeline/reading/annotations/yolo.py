@@ -136,13 +136,40 @@ def _description(
             raise InputError(f"{source.root}: {path} and {other} name the classes differently; keep one.")
         if "kpt_shape" in data:
             raise InputError(f"{file} describes key points; give labels of boxes or polygons.")
-        return _names(file, data["names"]), _splits(file, data, source, images, remarks), list(described)
+        return (
+            _names(file, data["names"]),
+            _splits(file, data, source, images, remarks),
+            [*described, *_lists(data, source)],
+        )
     lists = {path: required(read_text, source.root / path) for path in source.paths if path.endswith(NAMES_FILES)}
     if len(set(lists.values())) > 1:
         first, second = sorted(lists)[:2]
         raise InputError(f"{source.root}: {first} and {second} name the classes differently; keep one.")
     lines = [line.strip() for line in next(iter(lists.values()), "").splitlines()]
-    return (dict(enumerate(line for line in lines if line)) if lists else None), None, sorted(lists)
+    names = dict(enumerate(line for line in lines if line)) if lists else None
+    given = {path: _settings(source.root / path) for path in source.paths if path.endswith("obj.data")}
+    for path, settings in given.items():
+        said = Counter[str]()
+        splits = _splits(str(source.root / path), settings, source, images, said)
+        if splits and len(set(splits.values())) > 1:  # one list alone is of all images
+            remarks += said
+            return names, splits, [*sorted(lists), path, *_lists(settings, source)]
+    return names, None, sorted(lists)
+
+
+def _settings(path: Path) -> dict[Any, Any]:
+    """Keys and values of Darknet's obj.data, which CVAT writes."""
+    pairs = [line.partition("=") for line in required(read_text, path).splitlines()]
+    return {key.strip(): value.strip() for key, sign, value in pairs if sign}
+
+
+def _lists(data: dict[Any, Any], source: Tree) -> list[str]:
+    """The text files of `source` that a description's splits name."""
+    values = [
+        value for key in SPLITS for value in (data.get(key) if isinstance(data.get(key), list) else [data.get(key)])
+    ]
+    names = {PurePosixPath(value.replace("\\", "/")).name for value in values if isinstance(value, str)}
+    return [path for path in source.paths if path.endswith(".txt") and PurePosixPath(path).name in names]
 
 
 def _described(path: Path) -> dict[Any, Any] | None:

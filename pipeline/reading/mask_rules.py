@@ -14,6 +14,7 @@ from pipeline.reading.layouts import DEFECT, GOOD
 from pipeline.reading.names import is_good
 
 FEWEST = 3  # masks, from which a set of them can be told to be inverted
+BETWEEN_WORDS = re.compile(r"[ _.-]")
 FEW_LEVELS = 4  # of grey or of a colour, which no photograph has
 INVERTED_SHARE = 0.9  # of the masks mark more than half of their image
 
@@ -21,11 +22,16 @@ INVERTED_SHARE = 0.9  # of the masks mark more than half of their image
 def refuse_masks_as_images(decoded: Sequence[Decoded]) -> None:
     """Raise InputError where images are masks of other images by content and name, whatever their folders are called.
 
-    By content: they have FEW_LEVELS. By name: they have the stem of a photograph in another folder, or that and a word.
+    By content: they have FEW_LEVELS. By name: they have the stem of a photograph in another folder, or one of the two
+    has a word more.
     """
     flat = {item.entry.path for item in decoded if not item.entry.masks and _levels(item) <= FEW_LEVELS}
     photographs = {_stem(item.entry.path): item.entry.path for item in decoded if item.entry.path not in flat}
-    own = {path: next((photographs[stem] for stem in _stems(path) if stem in photographs), "") for path in sorted(flat)}
+    begun = {stem: path for path in photographs.values() for stem in _beginnings(_stem(path))}
+    own = {
+        path: next((photographs[stem] for stem in _stems(path) if stem in photographs), begun.get(_stem(path), ""))
+        for path in sorted(flat)
+    }
     masks = [item.entry.path for item in decoded if own.get(item.entry.path) and _levels(item) > 1]
     if len(masks) >= FEWEST:
         raise InputError(
@@ -49,8 +55,11 @@ def _stem(path: str) -> str:
 def _stems(path: str) -> list[str]:
     """The stem itself, then what is left of it without the words before or behind a blank, dot, dash or underscore."""
     stem = _stem(path)
-    ends = [(match.start(), match.end()) for match in re.finditer(r"[ _.-]", stem)]
-    return [stem, *(stem[:start] for start, _ in reversed(ends)), *(stem[end:] for _, end in ends)]
+    return [stem, *_beginnings(stem), *(stem[match.end() :] for match in BETWEEN_WORDS.finditer(stem))]
+
+
+def _beginnings(stem: str) -> list[str]:
+    return [stem[: match.start()] for match in reversed(list(BETWEEN_WORDS.finditer(stem)))]
 
 
 def upright_masks(decoded: Sequence[Decoded]) -> tuple[list[Decoded], list[str]]:

@@ -253,6 +253,25 @@ def test_masks_in_a_folder_of_each_class(tmp_path: Path, form: str) -> None:
     assert [found is not None for found in reading.masks] == [True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["{0}_images/{1} {0}_masks/{1}", "img_dir/{0}/{1} ann_dir/{0}/{1}", "{0}/{1} {0}_masks/{1}_mask"],
+)
+def test_names_of_several_words_say_what_a_folder_holds(tmp_path: Path, form: str) -> None:
+    for split in ("train", "test"):
+        image, truth = (part.format(split, "0") + ".png" for part in form.split())
+        save(tmp_path / image, texture(len(split)))
+        save(tmp_path / truth, mask())
+    reading = load(tmp_path)
+    assert reading.layout == "image_mask_folders" and reading.problems == []
+    assert reading.frame["split"].tolist() == ["test", "train"] and all(found is not None for found in reading.masks)
+
+
+def test_a_class_may_be_called_after_masks_among_other_words(tmp_path: Path) -> None:
+    folder(tmp_path, classes=("missing_label", "solder mask", "good"))
+    assert read_dataset(tmp_path).classes == ["good", "missing_label", "solder mask"]
+
+
 def test_masks_among_images_without_classes(tmp_path: Path) -> None:
     for i in range(3):
         put(tmp_path, f"{i}.png", i)

@@ -221,13 +221,15 @@ def test_a_class_list_names_the_indices_of_a_palette(tmp_path: Path) -> None:
     assert sorted((one.label, one.box) for one in marks) == [("dent", (12, 10, 28, 10)), ("pit", (8, 40, 22, 10))]
 
 
-@pytest.mark.parametrize("mask", ["crack_mask/{}.png", "Mask/{}.png", "crack/mask_{}.png", "crack/{}_L.png"])
+@pytest.mark.parametrize(
+    "mask", ["crack_mask/{}.png", "Mask/{}.png", "crack/mask_{}.png", "crack/{}_L.png", "y/{}.png"]
+)
 @pytest.mark.parametrize("colour", [255, 1, (0, 0, 255)])
 def test_masks_that_no_name_tells_are_never_images(
     tmp_path: Path, mask: str, colour: int | tuple[int, int, int]
 ) -> None:
     for k in range(4):
-        save(tmp_path / "crack" / f"{k}.png", texture(k))
+        save(tmp_path / "crack" / (f"{k}_0000.png" if mask.startswith("y/") else f"{k}.png"), texture(k))
         save(tmp_path / "good" / f"ok{k}.png", texture(10 + k))
         pixels = np.zeros((SIDE, SIDE, 3) if isinstance(colour, tuple) else (SIDE, SIDE), np.uint8)
         pixels[ONE] = colour

@@ -1,5 +1,6 @@
 """YOLO: shares of the image, names and splits of a YAML file or of folders."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,19 @@ def test_splits_are_those_of_cvats_lists(tmp_path: Path) -> None:
     assert {"obj.data", "obj.names", "train.txt", "valid.txt"} <= set(found.annotations)
     (tmp_path / "valid.txt").unlink()
     assert {split for _, split in splits(tmp_path).values()} == {""}
+
+
+@pytest.mark.parametrize("line", ["dent 0.5 0.5 0.2 0.2", "0.0 0.5 0.5 0.2 0.2", "0,0.5,0.5,0.2,0.2"])
+def test_lines_that_are_written_otherwise_are_named(tmp_path: Path, line: str) -> None:
+    write(pictures(tmp_path, "images/a.png"), {"labels/a.txt": line, "classes.txt": "dent"})
+    with pytest.raises(InputError, match=r"labels/a\.txt: line 1: the class number is"):
+        load(tmp_path)
+
+
+def test_names_may_differ_in_case_and_unicode_form(tmp_path: Path) -> None:
+    pictures(tmp_path, f"images/{unicodedata.normalize('NFD', 'Prüf')}.png", "images/B.PNG")
+    write(tmp_path, {f"labels/{unicodedata.normalize('NFC', 'Prüf')}.txt": DENT, "labels/b.TXT": DENT})
+    assert [len(entry.instances or ()) for entry in layout(tmp_path).entries] == [1, 1]
 
 
 def test_labels_beside_the_images_without_names(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
 from pipeline.reading.annotations.files import BadAnnotation, contains, read_text, read_yaml, required
-from pipeline.reading.annotations.matching import Images, split_in
+from pipeline.reading.annotations.matching import Images, folded, split_in
 from pipeline.reading.annotations.shapes import box, number, polygons
 from pipeline.reading.instances import Instance
 from pipeline.reading.layouts.tree import Layout, Tree
@@ -33,7 +33,8 @@ def yolo(tree: Tree) -> Layout | None:
     source = sources(tree)
     images = Images(tree)
     texts = _label_files(source, images)
-    if not any(LINE.fullmatch(line) for path in texts for line in _first_line(source, path)):
+    known = any(LINE.fullmatch(line) for path in texts for line in _first_line(source, path))
+    if not known and not (texts and _names_classes(source)):
         return None
     remarks = Counter[str]()
     names, splits, files = _description(source, images, remarks)
@@ -61,12 +62,20 @@ def yolo(tree: Tree) -> Layout | None:
 
 
 def _label_files(source: Tree, images: Images) -> list[str]:
-    stems = {PurePosixPath(path).stem for path in images.paths}
+    stems = {folded(PurePosixPath(path).stem) for path in images.paths}
     return [
         path
         for path in source.paths
-        if path.endswith(".txt") and PurePosixPath(path).stem in stems and PurePosixPath(path).name not in NAMES_FILES
+        if path.lower().endswith(".txt")
+        and folded(PurePosixPath(path).stem) in stems
+        and PurePosixPath(path).name not in NAMES_FILES
     ]
+
+
+def _names_classes(source: Tree) -> bool:
+    return any(
+        PurePosixPath(path).name in NAMES_FILES or _described(source.root / path) is not None for path in source.paths
+    )
 
 
 def _first_line(source: Tree, path: str) -> Iterator[str]:

@@ -14,13 +14,15 @@ IMAGE_FOLDERS = frozenset(
 )
 MASK_FOLDERS = frozenset(
     (
-        "mask", "masks", "label", "labels", "gt", "gts", "groundtruth", "annotation",
-        "annotations", "annot", "annots", "ann", "anns", "seg", "segs", "segmentation", "segmentations", "segmentationclass",
+        "mask", "masks", "label", "labels", "gt", "gts", "groundtruth", "annotation", "annotations", "annot",
+        "annots", "ann", "anns", "seg", "segs", "segmentation", "segmentations", "segmentationclass",
         "segmentationclasspng", "target", "targets",
     )
 )
 OTHER_FOLDERS = frozenset(("imagesets", "segmentationobject", "unlabeled", "unlabelled"))
-FORM_WORDS = frozenset(("png", "jpg", "jpeg", "bmp", "tif", "tiff", "dir", "binary", "bw", "color", "colour", "machine"))
+FORM_WORDS = frozenset(
+    ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "dir", "binary", "bw", "color", "colour", "machine")
+)
 # fmt: on
 
 

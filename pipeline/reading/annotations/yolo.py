@@ -174,9 +174,8 @@ def _settings(path: Path) -> dict[Any, Any]:
 
 def _lists(data: dict[Any, Any], source: Tree) -> list[str]:
     """The text files of `source` that a description's splits name."""
-    values = [
-        value for key in SPLITS for value in (data.get(key) if isinstance(data.get(key), list) else [data.get(key)])
-    ]
+    given = [data.get(key) for key in SPLITS]
+    values = [one for value in given for one in (value if isinstance(value, list) else [value])]
     names = {PurePosixPath(value.replace("\\", "/")).name for value in values if isinstance(value, str)}
     return [path for path in source.paths if path.endswith(".txt") and PurePosixPath(path).name in names]
 

@@ -509,10 +509,11 @@ def test_data_sets_side_by_side_are_refused_with_the_folder_to_give(tmp_path: Pa
         load(tmp_path)
 
 
-def test_a_readme_does_not_make_a_folder_of_folders_a_class(tmp_path: Path) -> None:
-    folder(tmp_path / "set")
+@pytest.mark.parametrize("place", ["set", "set/version 1/images of May"])
+def test_a_readme_does_not_make_a_folder_of_folders_a_class(tmp_path: Path, place: str) -> None:
+    folder(tmp_path / place)
     (tmp_path / "set" / "readme.txt").write_text("About the set.", "utf-8")
-    with pytest.raises(InputError, match=r"the class folders are inside it; give .*set"):
+    with pytest.raises(InputError, match=rf"the class folders are inside it; give .*{place}\."):
         load(tmp_path)
 
 

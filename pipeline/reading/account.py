@@ -69,7 +69,8 @@ def _leftover(root: Path, path: str, layout: str) -> FileUse:
     if is_read_format(path):
         return FileUse(path, "left_out", UNLISTED if layout == "csv" else f"outside what the layout {layout} reads")
     if kind := annotation_format(root, path):
-        return FileUse(path, "unused_annotation", f"{kind}: the layout {layout} does not use it")
+        why = "give the file itself to read it" if kind == "CSV" else f"the layout {layout} does not use it"
+        return FileUse(path, "unused_annotation", f"{kind}: {why}")
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in (".json", ".xml"):
         return FileUse(path, "unused_annotation", f"{suffix[1:].upper()}: its content is no annotation that is known")

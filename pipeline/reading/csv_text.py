@@ -12,7 +12,7 @@ SEPARATORS = (",", ";", "\t", "|")
 COLUMNS: Mapping[str, tuple[str, ...]] = {  # a column's name and what others call it, the likeliest first
     "path": (
         *("path", "filepath", "file_path", "image_path", "img_path", "filename", "file_name", "file", "image"),
-        *("image_name", "img", "image_id", "imageid", "name"),
+        *("image_name", "img", "image_id", "imageid", "name", "id"),
     ),
     "label": (
         *("label", "class", "class_name", "classname", "label_name", "category", "target", "defect_type", "defect"),
@@ -22,6 +22,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {  # a column's name and what others ca
     "mask": ("mask", "mask_path", "maskpath", "mask_file", "maskfile"),
     "group": ("group",),
 }
+BOXES = frozenset({"xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max", "bbox", "x1", "y1", "x2", "y2"})
 Row = dict[str, str]
 
 
@@ -31,9 +32,7 @@ def read_rows(path: Path, needed: tuple[str, ...] = ("path", "label")) -> tuple[
     Raises InputError where the file cannot be read as text or lacks a column that is ``needed``.
     """
     text, notes = _text(path)
-    first, _, rest = text.partition("\n") if text[:4].lower() == "sep=" else ("", "", text)
-    given = first.strip()[4:5] if first else ""
-    separator = given or ("\t" if first else _separator(rest))
+    first, separator, rest = _dialect(text)
     try:
         reader = csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True)
         written = [name.strip() for name in next(reader, [])]
@@ -49,7 +48,37 @@ def read_rows(path: Path, needed: tuple[str, ...] = ("path", "label")) -> tuple[
         raise InputError(f"{path} is not a well-formed CSV file ({error}); check its quotes.") from error
     if renamed:
         notes.append(f"Columns of {path.name} were read under other names: {', '.join(renamed)}.")
+    notes += _unused(path, header)
     return [(number, _named(path, number, row, header)) for number, row in rows], notes
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the first line of a CSV file names the columns of a manifest, under whichever names."""
+    header, _ = _header(header_of(path))
+    return {"path", "label"} <= set(header)
+
+
+def _unused(path: Path, header: list[str]) -> list[str]:
+    """What the columns that are not read would say of an image's class or its defects."""
+    others = {name for names in (COLUMNS["label"], BOXES) for name in names}
+    unused = [name for name in header if name not in COLUMNS and name.casefold().replace(" ", "_") in others]
+    return [f"Columns of {path.name} that are not read: {', '.join(unused)}."] if unused else []
+
+
+def header_of(path: Path) -> list[str]:
+    """The names in the first line of a file, as they are written; none where it cannot be read as text."""
+    try:
+        text = _text(path)[0]
+    except InputError:
+        return []
+    _, separator, rest = _dialect(text)
+    return [name.strip().strip('"') for name in (rest.splitlines() or [""])[0].split(separator)]
+
+
+def _dialect(text: str) -> tuple[bool, str, str]:
+    """Whether the first line is Excel's ``sep=``, the separator, and the text from the header on."""
+    first, _, rest = text.partition("\n") if text[:4].lower() == "sep=" else ("", "", text)
+    return bool(first), (first.strip()[4:5] or "\t") if first else _separator(rest), rest
 
 
 def _named(path: Path, number: int, row: list[str], header: list[str]) -> Row:
@@ -75,13 +104,14 @@ def _header(written: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _separator(text: str) -> str:
-    """The one that splits the header into the most columns whose names are known."""
+    """The one that splits the header into the most columns whose names are known, or else the most columns."""
     lines = text.splitlines()
     first = lines[0] if lines else ""
     known = {name for names in COLUMNS.values() for name in names}
 
-    def recognised(separator: str) -> int:
-        return sum(name.strip(' "').casefold().replace(" ", "_") in known for name in first.split(separator))
+    def recognised(separator: str) -> tuple[int, int]:
+        names = first.split(separator)
+        return sum(name.strip(' "').casefold().replace(" ", "_") in known for name in names), len(names)
 
     return max(SEPARATORS, key=recognised)
 
@@ -110,10 +140,15 @@ def _text(path: Path) -> tuple[str, list[str]]:
 
 
 def _korean(path: Path, data: bytes) -> tuple[str, list[str]]:
-    """Text of Korean Windows (cp949), where all that is not ASCII reads as Hangul; anything else is refused."""
+    """Text of Korean Windows (cp949), where all that is not ASCII reads as Hangul; anything else is refused.
+
+    Most of it has to be common syllables, those that EUC-KR has in two bytes: Japanese text reads as rare ones.
+    """
     try:
         text = data.decode("cp949")
-        if all(character.isascii() or unicodedata.name(character, "").startswith("HANGUL") for character in text):
+        foreign = [character for character in text if not character.isascii()]
+        common = sum(len(character.encode("euc_kr", errors="ignore")) == 2 for character in foreign)
+        if all(unicodedata.name(one, "").startswith("HANGUL") for one in foreign) and 2 * common > len(foreign):
             return text, [f"{path.name} was read as Korean text (cp949)."]
     except UnicodeDecodeError:
         pass

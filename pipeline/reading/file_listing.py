@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import InputError
 from pipeline.reading.problems import BadFile, Problem
 
+SYSTEM_FOLDERS = frozenset({"$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle"})
+
 
 @dataclass
 class Listing:
     """Regular files and folders relative to the root, sorted; refused files; hidden ones, and pipes and devices.
 
-    A hidden folder is one of `hidden`, whatever it holds.
+    A hidden folder, or one of an operating system or a file server, is one of `hidden`, whatever it holds.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -45,7 +47,7 @@ def list_files(root: Path) -> Listing:
             raise InputError(f"{root / folder} cannot be read ({error.strerror}); check its permissions.") from error
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith((".", "__MACOSX")):
+            if _is_hidden(entry.name):
                 listing.hidden.append(relative)
             elif entry.is_dir(follow_symlinks=False):
                 pending.append(relative)
@@ -68,9 +70,13 @@ def list_beside(root: Path, paths: Sequence[str]) -> Listing:
             continue  # the reader says of each listed file what is wrong
         for entry in files:
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            (listing.hidden if entry.name.startswith((".", "__MACOSX")) else listing.paths).append(relative)
+            (listing.hidden if _is_hidden(entry.name) else listing.paths).append(relative)
     listing.paths.sort()
     return listing
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX")) or name.lower() in SYSTEM_FOLDERS
 
 
 def _add(listing: Listing, root: Path, relative: str) -> None:

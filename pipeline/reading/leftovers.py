@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path, PurePosixPath
 
+from pipeline.reading.csv_text import is_manifest
 from pipeline.reading.header import SUFFIXES
 
 FORMATS: dict[str, str] = {
@@ -73,6 +74,8 @@ def picture_format(root: Path, path: str) -> str:
 def annotation_format(root: Path, path: str) -> str:
     """The name of the annotation format that a file's content shows; ``""`` where it is none that is known."""
     suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".csv":
+        return "CSV" if is_manifest(root / path) else ""
     if suffix not in (".json", ".xml", ".txt"):
         return ""
     start = _start(root / path)

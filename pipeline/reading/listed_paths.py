@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.reading.header import SUFFIXES
 
 MOST_FILES = 500_000  # below the manifest's folder, that are looked through for one that is not where its row says
 
@@ -23,7 +24,8 @@ class ListedPaths:
         """The path of a listed file relative to the folder, in its plain form; as listed where there is no such file.
 
         Tried in turn: as written, without blanks at the ends and with ``\\`` for ``/``, in another case or Unicode
-        form, and, of an absolute path, by its end. Raises InputError for a path that is empty or leaves the folder.
+        form, of an absolute path by its end, and of any other the file further down that ends so, without the ending of
+        an image too. Raises InputError for a path that is empty or leaves the folder, or where several files end so.
         """
         if not name or "\0" in name or ".." in PurePosixPath(name.replace("\\", "/")).parts:
             raise InputError(_leaves(where, name))
@@ -37,9 +39,9 @@ class ListedPaths:
         if self._exists(plain):
             return self._said("with blanks or backslashes", name, str(PurePosixPath(plain)))
         alike = self._alike(str(PurePosixPath(plain)))
-        if alike is None:
-            return str(PurePosixPath(plain))
-        return self._said("in another Unicode form (NFC, NFD) or case", name, alike)
+        if alike is not None:
+            return self._said("in another Unicode form (NFC, NFD) or case", name, alike)
+        return self._below(where, name, str(PurePosixPath(plain)))
 
     def notes(self) -> list[str]:
         """A sentence for each way in which files were found that are not called as they are listed."""
@@ -64,8 +66,33 @@ class ListedPaths:
                 "relative to the folder of the CSV file."
             )
         if not best:
-            raise InputError(_leaves(where, name))
+            raise InputError(
+                f"{where}: the path {name!r} leaves the folder of the CSV file, and no file in it is called so; put "
+                "the image there, or remove the row."
+            )
         return self._said("by absolute paths of another place", name, best[0])
+
+    def _below(self, where: str, name: str, plain: str) -> str:
+        """The one file further down whose path, with its ending or without, ends as listed; else as it is listed.
+
+        Where the listed folder is there, the file is missing from it, and another of its name is another image.
+        """
+        folder = PurePosixPath(plain).parent
+        if folder != PurePosixPath() and (self._root / folder).is_dir():
+            return plain
+        last, end = PurePosixPath(plain).name, f"/{_folded(plain)}"
+        whole = PurePosixPath(plain).suffix.lower() in SUFFIXES
+        names = [last] if whole else [last + suffix for suffix in sorted(SUFFIXES)]
+        files = [path for one in names for path in self._index().get(_folded(one), [])]
+        found = [path for path in files if f"/{_folded(path if whole else str(_bare(path)))}".endswith(end)]
+        if len(found) > 1:
+            raise InputError(
+                f"{where}: the path {name!r} is not there, and both {found[0]!r} and {found[1]!r} end so; write which."
+            )
+        if not found:
+            return plain
+        how = "without their folder or their ending" if not whole else "without their folder"
+        return self._said(how, name, found[0])
 
     def _alike(self, plain: str) -> str | None:
         found = [
@@ -105,6 +132,10 @@ class ListedPaths:
 
 def _is_absolute(name: str) -> bool:
     return name.startswith(("/", "\\")) or (name[:1].isalpha() and name[1:3] in (":\\", ":/"))
+
+
+def _bare(path: str) -> PurePosixPath:
+    return PurePosixPath(path).with_suffix("")
 
 
 def _folded(name: str) -> str:

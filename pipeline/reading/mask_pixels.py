@@ -155,7 +155,8 @@ def _by_brightness(grey: NDArray[np.int32]) -> Mask:
     inside = grey > brightest / 2
     clear = np.where(inside, grey >= 0.9 * brightest, grey <= 0.1 * brightest)
     if clear.mean() < CLEAR_SHARE:
-        raise BadFile("mask_grey", "it is not black and white; a picture of its own needs a stem of its own")
+        why = "it is not black and white, nor of a few values or colours"
+        raise BadFile("mask_grey", f"{why}; save a mask as PNG, give a picture of its own another stem")
     return np.where(inside | _weak_parts(grey > WEAK * brightest, inside), 255, 0).astype(np.uint8)
 
 

@@ -1,17 +1,65 @@
 """What only the masks of a whole set tell: whether they are inverted, which class an image has, what they cover."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.reading.candidate import Decoded
 from pipeline.reading.instances import area, parts_of_mask
 from pipeline.reading.layouts import DEFECT, GOOD
 from pipeline.reading.names import is_good
 
 FEWEST = 3  # masks, from which a set of them can be told to be inverted
+BETWEEN_WORDS = re.compile(r"[ _.-]")
+FEW_LEVELS = 4  # of grey or of a colour, which no photograph has
 INVERTED_SHARE = 0.9  # of the masks mark more than half of their image
+
+
+def refuse_masks_as_images(decoded: Sequence[Decoded]) -> None:
+    """Raise InputError where images are masks of other images by content and name, whatever their folders are called.
+
+    By content: they have FEW_LEVELS. By name: they have the stem of a photograph in another folder, or one of the two
+    has a word more.
+    """
+    flat = {item.entry.path for item in decoded if not item.entry.masks and _levels(item) <= FEW_LEVELS}
+    photographs = {_stem(item.entry.path): item.entry.path for item in decoded if item.entry.path not in flat}
+    begun = {stem: path for path in photographs.values() for stem in _beginnings(_stem(path))}
+    own = {
+        path: next((photographs[stem] for stem in _stems(path) if stem in photographs), begun.get(_stem(path), ""))
+        for path in sorted(flat)
+    }
+    masks = [item.entry.path for item in decoded if own.get(item.entry.path) and _levels(item) > 1]
+    if len(masks) >= FEWEST:
+        raise InputError(
+            f"{len(masks)} pictures, such as {masks[0]!r}, have a few grey levels and the names of photographs, such "
+            f"as {own[masks[0]]!r}: they are masks, not images. Put the images into a folder images and the masks "
+            "beside it into masks, or name a mask as its image with _mask behind it (see docs/data.md)."
+        )
+
+
+def _levels(item: Decoded) -> int:
+    """How many different values the picture has, counted up to FEW_LEVELS and one more."""
+    pixels = item.picture.pixels
+    few = np.unique(pixels[::8, ::8])  # enough to tell nearly every photograph
+    return FEW_LEVELS + 1 if len(few) > FEW_LEVELS else min(len(np.unique(pixels)), FEW_LEVELS + 1)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem.casefold()
+
+
+def _stems(path: str) -> list[str]:
+    """The stem itself, then what is left of it without the words before or behind a blank, dot, dash or underscore."""
+    stem = _stem(path)
+    return [stem, *_beginnings(stem), *(stem[match.end() :] for match in BETWEEN_WORDS.finditer(stem))]
+
+
+def _beginnings(stem: str) -> list[str]:
+    return [stem[: match.start()] for match in reversed(list(BETWEEN_WORDS.finditer(stem)))]
 
 
 def upright_masks(decoded: Sequence[Decoded]) -> tuple[list[Decoded], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pipeline.errors import InputError
 
 GOOD = {"good", "ok", "free", "normal", "pass", "no_defect", "defect_free", "non_defective"}
+BACKGROUND = frozenset({"background", "_background_", "__background__", "bg"})  # what is marked so is no defect
 LONGEST = 100  # characters; leaves room for the rest of a path component in UTF-8
 
 

@@ -22,7 +22,7 @@ from pipeline.reading.header import own_pixel_cap
 from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, Tree, find_layout, flat
-from pipeline.reading.mask_rules import about_masks, classes_by_mask, upright_masks
+from pipeline.reading.mask_rules import about_masks, classes_by_mask, refuse_masks_as_images, upright_masks
 from pipeline.reading.names import check_class_names
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 from pipeline.reading.remarks import describe
@@ -114,6 +114,7 @@ def load(
     problems = sorted(problems + bad, key=lambda problem: problem.path)
     if not decoded:
         raise InputError(_nothing_readable(path, problems))
+    refuse_masks_as_images(decoded)
     classes, (decoded, about) = found.classes, upright_masks(decoded)
     if found.class_by_mask:
         decoded, about_classes = classes_by_mask(decoded)
@@ -250,6 +251,8 @@ def _nothing_readable(path: Path, problems: list[Problem]) -> str:
     if not problems:
         return f"{path} holds no PNG, JPEG, BMP, TIFF or WebP images; put each class's images in a folder of its own."
     first = problems[0]
+    where = " Paths count from the folder of the CSV file." if path.is_file() and first.kind == "missing" else ""
     return (
         f"{path}: none of its {len(problems)} image file(s) can be read; the first is {first.path!r} ({first.detail})."
+        f"{where}"
     )

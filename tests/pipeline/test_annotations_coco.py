@@ -121,6 +121,26 @@ def test_the_class_of_good_parts_is_the_one_declared(tmp_path: Path) -> None:
     assert any("1 mark(s) of a class of good parts" in note for note in found.notes)
 
 
+def test_marks_of_the_background_are_no_defects_and_blanks_around_names_are_nothing(tmp_path: Path) -> None:
+    text = json.loads(written({"a.png": [], "b.png": [Marked("dent", (0, 0, 9, 9))]}))
+    text["categories"].append({"id": 7, "name": "Background"})
+    text["categories"].append({"id": 9, "name": " pit "})
+    text["annotations"].append({"id": 8, "image_id": 0, "category_id": 7, "bbox": [0, 0, 60, 40]})
+    text["annotations"].append({"id": 9, "image_id": 0, "category_id": 9, "bbox": [0, 0, 6, 4]})
+    found = layout(write(pictures(tmp_path, "a.png", "b.png"), {"annotations.json": json.dumps(text)}))
+    assert {entry.path: entry.label for entry in found.entries} == {"a.png": "pit", "b.png": "dent"}
+    assert any("1 mark(s) of a class of good parts or of the background" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("key", "row"), [("images", {"file_name": "c.png"}), ("categories", {"name": "pit"})])
+def test_an_id_given_twice_is_refused(tmp_path: Path, key: str, row: dict[str, str]) -> None:
+    text = json.loads(written({"a.png": [], "b.png": [Marked("dent", (0, 0, 9, 9))]}))
+    text[key].append({"id": 1, **row})
+    write(pictures(tmp_path, "a.png", "b.png", "c.png"), {"annotations.json": json.dumps(text)})
+    with pytest.raises(InputError, match=rf"annotations\.json: the id 1 is given twice in '{key}'"):
+        load(tmp_path)
+
+
 def test_splits_are_in_folders_or_in_the_files_names(tmp_path: Path) -> None:
     marks = [Marked("dent", (0, 0, 9, 9))]
     service = pictures(tmp_path / "service", "train/a.png", "valid/a.png", "test/b.png")

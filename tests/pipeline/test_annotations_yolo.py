@@ -1,5 +1,6 @@
 """YOLO: shares of the image, names and splits of a YAML file or of folders."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_splits_are_those_of_the_yaml_file(tmp_path: Path) -> None:
         "images/b/b.png": "train",
         "images/c/c.png": "val",
     }
-    assert "images/d/d.png" in found.left_out
+    assert "images/d/d.png" in found.left_out and "list.txt" in found.annotations
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: nowhere")})
     assert any("names has no folder here (1 time(s))" in note for note in layout(tmp_path).notes)
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: images/a")})
@@ -101,6 +102,33 @@ def test_splits_are_those_of_the_yaml_file(tmp_path: Path) -> None:
     write(tmp_path, {"dataset.yaml": text.replace("test:", "test: [images/d, images]")})
     with pytest.raises(InputError, match=r"'images/a/a\.png' is in train and in test"):
         layout(tmp_path)
+
+
+def test_splits_are_those_of_cvats_lists(tmp_path: Path) -> None:
+    kinds = {"train": "obj_train_data/a", "valid": "obj_valid_data/b"}
+    pictures(tmp_path, *(f"{stem}.png" for stem in kinds.values()))
+    write(tmp_path, {f"{stem}.txt": DENT for stem in kinds.values()} | {"obj.names": "dent\n"})
+    lists = {f"{name}.txt": f"data/{stem}.png\n" for name, stem in kinds.items()}
+    rows = "".join(f"{name} = data/{name}.txt\n" for name in kinds)
+    write(tmp_path, lists | {"obj.data": f"classes = 1\n{rows}names = data/obj.names\n"})
+    found = layout(tmp_path)
+    assert splits(tmp_path) == {"obj_train_data/a.png": ("dent", "train"), "obj_valid_data/b.png": ("dent", "val")}
+    assert {"obj.data", "obj.names", "train.txt", "valid.txt"} <= set(found.annotations)
+    (tmp_path / "valid.txt").unlink()
+    assert {split for _, split in splits(tmp_path).values()} == {""}
+
+
+@pytest.mark.parametrize("line", ["dent 0.5 0.5 0.2 0.2", "0.0 0.5 0.5 0.2 0.2", "0,0.5,0.5,0.2,0.2"])
+def test_lines_that_are_written_otherwise_are_named(tmp_path: Path, line: str) -> None:
+    write(pictures(tmp_path, "images/a.png"), {"labels/a.txt": line, "classes.txt": "dent"})
+    with pytest.raises(InputError, match=r"labels/a\.txt: line 1: the class number is"):
+        load(tmp_path)
+
+
+def test_names_may_differ_in_case_and_unicode_form(tmp_path: Path) -> None:
+    pictures(tmp_path, f"images/{unicodedata.normalize('NFD', 'Prüf')}.png", "images/B.PNG")
+    write(tmp_path, {f"labels/{unicodedata.normalize('NFC', 'Prüf')}.txt": DENT, "labels/b.TXT": DENT})
+    assert [len(entry.instances or ()) for entry in layout(tmp_path).entries] == [1, 1]
 
 
 def test_labels_beside_the_images_without_names(tmp_path: Path) -> None:

@@ -73,6 +73,15 @@ def test_the_counts_add_up_whatever_lies_there(tmp_path_factory: pytest.TempPath
     assert set(uses(root)) == expected
 
 
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "@eaDir", "System Volume Information"])
+def test_folders_of_a_system_are_no_classes(tmp_path: Path, name: str) -> None:
+    folder(tmp_path)
+    save(tmp_path / name / "0.png", texture(99))
+    save(tmp_path / "dent" / name / "0.png", texture(98))
+    assert load(tmp_path).classes == ["dent", "hole"] and len(load(tmp_path).images) == 12
+    assert uses(tmp_path)[name] == uses(tmp_path)[f"dent/{name}"] == "rubbish"
+
+
 def test_formats_that_are_not_read_are_named_apart_from_rubbish(tmp_path: Path) -> None:
     folder(tmp_path, each=6)
     for k in range(5):

@@ -80,6 +80,8 @@ def test_korean_text_is_read_and_other_code_pages_are_refused(listed: Callable[[
     assert reading.classes == ["ok", "긁힘"] and any("cp949" in note for note in reading.notes)
     with pytest.raises(InputError, match="save it as CSV UTF-8"):
         listed(PLAIN.replace("scratch", "Kratzer größer").encode("latin-1"))
+    with pytest.raises(InputError, match="save it as CSV UTF-8"):
+        listed(PLAIN.replace("scratch", "傷").encode("cp932"))
 
 
 @pytest.mark.parametrize(("on_disk", "in_file"), [("NFD", "NFC"), ("NFC", "NFD")])
@@ -119,6 +121,48 @@ def test_several_masks_of_an_image_are_its_rows(tmp_path: Path, listed: Callable
 def test_what_cannot_be_meant_is_refused(listed: Callable[[str | bytes], Reading], text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         listed(text)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (PLAIN.replace("img/", ""), "without their folder and were found: 's0.png' is 'img/s0.png'"),
+        (PLAIN.replace("img/", "").replace(".png", ""), "their ending and were found: 's0' is 'img/s0.png'"),
+    ],
+)
+def test_names_alone_are_found_in_a_folder_below(
+    listed: Callable[[str | bytes], Reading], form: str, words: str
+) -> None:
+    reading = listed(form)
+    assert reading.frame["path"].tolist() == listed(PLAIN).frame["path"].tolist()
+    assert any(words in note for note in reading.notes)
+
+
+def test_a_name_that_is_missing_is_not_another_folders(
+    tmp_path: Path, listed: Callable[[str | bytes], Reading]
+) -> None:
+    save(tmp_path / "old" / "img" / "gone.png", texture(8, 32, 32))
+    assert [problem.path for problem in listed(PLAIN + "img/gone.png,ok\n").problems] == ["img/gone.png"]
+    save(tmp_path / "new" / "gone.png", texture(9, 32, 32))
+    with pytest.raises(InputError, match=r"'gone\.png' is not there, and both .* write which"):
+        listed(PLAIN + "gone.png,ok\n")
+
+
+def test_columns_that_would_say_more_are_named(listed: Callable[[str | bytes], Reading]) -> None:
+    header, *rows = PLAIN.splitlines()
+    wide = "\n".join([f"{header},class,xmin,remark", *(f"{row},a,3,b" for row in rows)])
+    assert "Columns of manifest.csv that are not read: class, xmin." in listed(wide).notes
+
+
+def test_a_list_beside_a_folder_that_is_not_understood_is_offered(tmp_path: Path) -> None:
+    for path, _ in NAMES:
+        save(tmp_path / path, texture(3, 32, 32))
+    (tmp_path / "labels.csv").write_text(PLAIN, "utf-8")
+    with pytest.raises(InputError, match=r"Or give .*labels\.csv, which lists images"):
+        load(tmp_path)
+    save(tmp_path / "good" / "a.png", texture(4, 32, 32))
+    (tmp_path / "img").rename(tmp_path / "dent")
+    assert any("1 CSV file(s), such as 'labels.csv'" in note for note in load(tmp_path).notes)
 
 
 def test_an_absolute_path_with_two_possible_files_is_refused(

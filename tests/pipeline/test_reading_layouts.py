@@ -113,6 +113,22 @@ def test_mvtec_defects_are_classes_with_their_masks(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("good", "bad", "ending"), [("Good", "Broken", "{}_mask.PNG"), ("ok", "ko", "{}.bmp")])
+def test_a_category_may_be_written_otherwise(tmp_path: Path, good: str, bad: str, ending: str) -> None:
+    capitals = good.istitle()
+    train, test, truth = ("Train", "Test", "Ground_Truth") if capitals else ("train", "test", "ground_truth")
+    folder(tmp_path / train, classes=(good,), each=4)
+    folder(tmp_path / test, classes=(good, bad), each=2, first_seed=1000)
+    for k in range(2):
+        save(tmp_path / truth / bad / ending.format(k).lower(), mask()).rename(
+            tmp_path / truth / bad / ending.format(k)
+        )
+    reading = load(tmp_path)
+    assert reading.layout == "mvtec" and reading.classes == sorted([good, bad])
+    assert reading.frame["label"].value_counts().to_dict() == {good: 6, bad: 2}
+    assert sum(found is not None for found in reading.masks) == 2 and not reading.frame["split"].any()
+
+
 def test_the_whole_of_mvtec_asks_for_one_category(tmp_path: Path) -> None:
     for name in ("bottle", "cable"):
         mvtec(tmp_path / name)
@@ -235,6 +251,25 @@ def test_masks_in_a_folder_of_each_class(tmp_path: Path, form: str) -> None:
     reading = load(tmp_path)
     assert reading.frame["label"].value_counts().to_dict() == {"dent": 2, "good": 2}
     assert [found is not None for found in reading.masks] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{0}_images/{1} {0}_masks/{1}", "img_dir/{0}/{1} ann_dir/{0}/{1}", "{0}/{1} {0}_masks/{1}_mask"],
+)
+def test_names_of_several_words_say_what_a_folder_holds(tmp_path: Path, form: str) -> None:
+    for split in ("train", "test"):
+        image, truth = (part.format(split, "0") + ".png" for part in form.split())
+        save(tmp_path / image, texture(len(split)))
+        save(tmp_path / truth, mask())
+    reading = load(tmp_path)
+    assert reading.layout == "image_mask_folders" and reading.problems == []
+    assert reading.frame["split"].tolist() == ["test", "train"] and all(found is not None for found in reading.masks)
+
+
+def test_a_class_may_be_called_after_masks_among_other_words(tmp_path: Path) -> None:
+    folder(tmp_path, classes=("missing_label", "solder mask", "good"))
+    assert read_dataset(tmp_path).classes == ["good", "missing_label", "solder mask"]
 
 
 def test_masks_among_images_without_classes(tmp_path: Path) -> None:
@@ -411,6 +446,21 @@ def test_severstals_older_table_names_image_and_class_in_one(tmp_path: Path) -> 
     assert reading.frame["label"].tolist() == ["2", "good", "good"]
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "ImageId;ClassId;EncodedPixels\n0.jpg;2;5 4\n",
+        "ImageId_ClassId;EncodedPixels\n0.jpg_2;5 4\n",
+        ",ImageId,ClassId,EncodedPixels\n0,0.jpg,2,5 4\n",
+        '"ImageId","ClassId","EncodedPixels"\n"0.JPG","2","5 4"\n',
+        "ImageId,ClassId,EncodedPixels\ntrain_images\\0.jpg,2,5 4\n",
+    ],
+)
+def test_a_table_of_run_lengths_may_be_written_otherwise(tmp_path: Path, table: str) -> None:
+    reading = load(severstal(tmp_path, table))
+    assert reading.layout == "severstal" and reading.frame["label"].tolist() == ["2", "good", "good"]
+
+
 @pytest.mark.parametrize("runs", ["1 2 3", "0 2", "1 -2", "2047 3", "one 2", "99999999999999999999 1"])
 def test_a_damaged_run_length_names_its_row(tmp_path: Path, runs: str) -> None:
     with pytest.raises(InputError, match=r"train\.csv, row 2: EncodedPixels"):
@@ -456,6 +506,14 @@ def test_data_sets_side_by_side_are_refused_with_the_folder_to_give(tmp_path: Pa
     for name in (place, place.replace("A", "B")):
         folder(tmp_path / name / "training", each=1)
     with pytest.raises(InputError, match=rf"give .*{place} or another"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["set", "set/version 1/images of May"])
+def test_a_readme_does_not_make_a_folder_of_folders_a_class(tmp_path: Path, place: str) -> None:
+    folder(tmp_path / place)
+    (tmp_path / "set" / "readme.txt").write_text("About the set.", "utf-8")
+    with pytest.raises(InputError, match=rf"the class folders are inside it; give .*{place}\."):
         load(tmp_path)
 
 

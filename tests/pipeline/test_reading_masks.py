@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import InputError
 from pipeline.reading import Reading, load
 from pipeline.reading.layouts.class_lists import palette_colour
 from pipeline.reading.mask_pixels import MaskNames, fitted, read_marks, to_mask
@@ -218,3 +219,28 @@ def test_a_class_list_names_the_indices_of_a_palette(tmp_path: Path) -> None:
     (tmp_path / "class_names.txt").write_text("__ignore__\n_background_\ndent\npit\n", "utf-8")
     (marks,) = load(tmp_path).instances
     assert sorted((one.label, one.box) for one in marks) == [("dent", (12, 10, 28, 10)), ("pit", (8, 40, 22, 10))]
+
+
+@pytest.mark.parametrize(
+    "mask", ["crack_mask/{}.png", "Mask/{}.png", "crack/mask_{}.png", "crack/{}_L.png", "y/{}.png"]
+)
+@pytest.mark.parametrize("colour", [255, 1, (0, 0, 255)])
+def test_masks_that_no_name_tells_are_never_images(
+    tmp_path: Path, mask: str, colour: int | tuple[int, int, int]
+) -> None:
+    for k in range(4):
+        save(tmp_path / "crack" / (f"{k}_0000.png" if mask.startswith("y/") else f"{k}.png"), texture(k))
+        save(tmp_path / "good" / f"ok{k}.png", texture(10 + k))
+        pixels = np.zeros((SIDE, SIDE, 3) if isinstance(colour, tuple) else (SIDE, SIDE), np.uint8)
+        pixels[ONE] = colour
+        save(tmp_path / mask.format(k), pixels if k else pixels * 0)
+    with pytest.raises(InputError, match=r"3 pictures, such as .* they are masks, not images"):
+        load(tmp_path)
+
+
+def test_photographs_of_few_levels_are_images(tmp_path: Path) -> None:
+    for k in range(4):
+        save(tmp_path / "lamp_off" / f"{k}.png", np.zeros((SIDE, SIDE), np.uint8))
+        save(tmp_path / "lamp_on" / f"{k}.png", texture(k))
+        save(tmp_path / "outline" / f"shape{k}.png", boxes({255: ONE}))
+    assert len(load(tmp_path).images) == 12

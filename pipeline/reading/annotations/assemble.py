@@ -12,7 +12,7 @@ from pipeline.reading.header import own_pixel_cap, read_header
 from pipeline.reading.instances import Instance
 from pipeline.reading.layouts.masks import pair_masks
 from pipeline.reading.layouts.tree import Entry, Layout, Tree
-from pipeline.reading.names import check_class_names, is_good
+from pipeline.reading.names import BACKGROUND, check_class_names, is_good
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
 
 UNBOUNDED = 1 << 62  # pixels; only headers are read here, the reader refuses what is too large
@@ -27,7 +27,7 @@ WORDS = {
     CLIPPED: "{} defect(s) reach beyond their image and were clipped to it.",
     OUTSIDE: "{} defect(s) lie wholly outside their image and were left out.",
     FLAT: "{} defect(s) have no area and were left out.",
-    "good": "{} mark(s) of a class of good parts are no defects and were left out.",
+    "good": "{} mark(s) of a class of good parts or of the background are no defects and were left out.",
     "several": "{} image(s) have defects of several classes; all are kept.",
     "bare": "{} image(s) have no file of annotations, which means in YOLO that they have no defect.",
     "without": "{} image(s) without a marked defect are of class {!r}.",
@@ -212,7 +212,7 @@ def _defects(tree: Tree, path: str, sheet: Sheet, found: _Found, counts: Counter
     instances = []
     try:
         for one in sheet.marks(*size):
-            kept, word = (None, "good") if is_good(one.label) else clipped(one, size)
+            kept, word = (None, "good") if _is_no_defect(one.label) else clipped(one, size)
             if word:
                 counts[word] += 1
             if kept is not None:
@@ -221,6 +221,10 @@ def _defects(tree: Tree, path: str, sheet: Sheet, found: _Found, counts: Counter
         found.problem(Problem(path, "annotation", f"{sheet.source}: {bad}"))
         return None
     return instances
+
+
+def _is_no_defect(label: str) -> bool:
+    return is_good(label) or label.casefold() in BACKGROUND
 
 
 def _shown(path: Path) -> tuple[tuple[int, int], int]:

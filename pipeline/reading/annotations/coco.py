@@ -65,7 +65,9 @@ def _is_coco(path: Path) -> bool:
 def _read(path: Path, file: str, remarks: Counter[str], problems: list[Problem]) -> tuple[dict[Any, str], list[Sheet]]:
     data = required(read_json, path)
     images, annotations, rows = (_rows(path, data, key) for key in ("images", "annotations", "categories"))
-    categories = {_id(path, row, "id", "categories"): str(row.get("name", "")) for row in rows}
+    categories = {_id(path, row, "id", "categories"): str(row.get("name", "")).strip() for row in rows}
+    _refuse_doubled(path, [row.get("id") for row in images], "images")
+    _refuse_doubled(path, [row["id"] for row in rows], "categories")
     by_image: dict[Any, list[Row]] = defaultdict(list)
     for row in annotations:
         by_image[_id(path, row, "image_id", "annotations")].append(row)
@@ -146,6 +148,13 @@ def _id(path: Path, row: Row, key: str, where: str) -> Any:
     if not isinstance(row.get(key), (int, str)):
         raise InputError(f"{path}: an entry of {where!r} has no {key}; export it anew.")
     return row[key]
+
+
+def _refuse_doubled(path: Path, ids: Sequence[Any], where: str) -> None:
+    """Raise InputError for an id of two rows: which of them an annotation means, cannot be told."""
+    doubled = [one for one, count in Counter(one for one in ids if isinstance(one, (int, str))).items() if count > 1]
+    if doubled:
+        raise InputError(f"{path}: the id {doubled[0]!r} is given twice in {where!r}; export it anew.")
 
 
 def _split(file: str) -> str:

@@ -9,9 +9,11 @@ from pipeline.errors import InputError
 from pipeline.reading.annotations.files import BadAnnotation
 from pipeline.reading.header import SUFFIXES
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
+from pipeline.reading.names import one_form
 
 # Folders that say what kind of file they hold; they are no class.
-IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data", "obj_train_data"}
+IMAGES = {"images", "image", "imgs", "img", "jpegimages", "data"}
+IMAGES |= {"obj_train_data", "obj_valid_data", "obj_test_data"}  # of CVAT's YOLO 1.1
 MASKS = {"masks", "mask", "segmentationclass", "segmentationobject", "ground_truth", "gt"}
 ANNOTATIONS = {"labels", "label", "annotations", "annotation", "ann", "json", "xml", "txt"}
 KINDS_OF_FILE = IMAGES | MASKS | ANNOTATIONS
@@ -28,16 +30,19 @@ class Images:
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
             name = PurePosixPath(path).name
-            self._by_name[name].append(path)
-            self._by_stem[_stem(name)].append(path)
+            for key in dict.fromkeys((name, folded(name))):
+                self._by_name[key].append(path)
+            for key in dict.fromkeys((_stem(name), folded(_stem(name)))):
+                self._by_stem[key].append(path)
         self._known = set(self.paths)
 
     def find(self, name: str, near: str = "", split: str = "") -> str | None:
         """The image called `name`, a path or a path without its suffix, by an annotation in folder `near`; or None.
 
         A path that leads there is taken; else the image that has the most of the name's end, is of the same `split`,
-        lies in a folder of images, and nearest to the annotation. Raises BadAnnotation where
-        several do, and InputError where none does and the name leads out of the data set.
+        lies in a folder of images, and nearest to the annotation; in another case or Unicode form where none is called
+        so. Raises BadAnnotation where several do, and InputError where none does and the name leads out of the data
+        set.
         """
         plain = name.replace("\\", "/")
         direct = posixpath.normpath(posixpath.join(near, plain))
@@ -48,7 +53,9 @@ class Images:
         if not parts:
             return None
         last = parts[-1]
-        same = self._by_name.get(last) or self._by_stem.get(_stem(last) if is_image(last) else last, [])
+        stem = _stem(last) if is_image(last) else last
+        same = self._by_name.get(last) or self._by_stem.get(stem, [])
+        same = same or self._by_name.get(folded(last)) or self._by_stem.get(folded(stem), [])
         if not same:
             if direct.startswith("../") and not self.tree.annotations:
                 raise InputError(
@@ -64,6 +71,11 @@ class Images:
         if len(best) > 1:
             raise BadAnnotation(f"{name!r} could be {best[0]!r} or {best[1]!r}")
         return best[0]
+
+
+def folded(name: str) -> str:
+    """The name in one case and one Unicode form."""
+    return one_form(name).casefold()
 
 
 def is_image(path: str) -> bool:
@@ -94,7 +106,8 @@ def _stem(name: str) -> str:
 
 def _tail(path: str, parts: list[str]) -> int:
     """How many folders in front of their names agree."""
-    folders = zip(reversed(path.split("/")[:-1]), reversed(parts[:-1]), strict=False)
+    own, given = folded(path).split("/")[:-1], [folded(part) for part in parts[:-1]]
+    folders = zip(reversed(own), reversed(given), strict=False)
     return next((k for k, (a, b) in enumerate(folders) if a != b), min(path.count("/"), len(parts) - 1))
 
 

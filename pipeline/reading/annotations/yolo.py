@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
 from pipeline.reading.annotations.files import BadAnnotation, contains, read_text, read_yaml, required
-from pipeline.reading.annotations.matching import Images, split_in
+from pipeline.reading.annotations.matching import Images, folded, split_in
 from pipeline.reading.annotations.shapes import box, number, polygons
 from pipeline.reading.instances import Instance
 from pipeline.reading.layouts.tree import Layout, Tree
@@ -33,7 +33,8 @@ def yolo(tree: Tree) -> Layout | None:
     source = sources(tree)
     images = Images(tree)
     texts = _label_files(source, images)
-    if not any(LINE.fullmatch(line) for path in texts for line in _first_line(source, path)):
+    known = any(LINE.fullmatch(line) for path in texts for line in _first_line(source, path))
+    if not known and not (texts and _names_classes(source)):
         return None
     remarks = Counter[str]()
     names, splits, files = _description(source, images, remarks)
@@ -61,12 +62,20 @@ def yolo(tree: Tree) -> Layout | None:
 
 
 def _label_files(source: Tree, images: Images) -> list[str]:
-    stems = {PurePosixPath(path).stem for path in images.paths}
+    stems = {folded(PurePosixPath(path).stem) for path in images.paths}
     return [
         path
         for path in source.paths
-        if path.endswith(".txt") and PurePosixPath(path).stem in stems and PurePosixPath(path).name not in NAMES_FILES
+        if path.lower().endswith(".txt")
+        and folded(PurePosixPath(path).stem) in stems
+        and PurePosixPath(path).name not in NAMES_FILES
     ]
+
+
+def _names_classes(source: Tree) -> bool:
+    return any(
+        PurePosixPath(path).name in NAMES_FILES or _described(source.root / path) is not None for path in source.paths
+    )
 
 
 def _first_line(source: Tree, path: str) -> Iterator[str]:
@@ -136,13 +145,39 @@ def _description(
             raise InputError(f"{source.root}: {path} and {other} name the classes differently; keep one.")
         if "kpt_shape" in data:
             raise InputError(f"{file} describes key points; give labels of boxes or polygons.")
-        return _names(file, data["names"]), _splits(file, data, source, images, remarks), list(described)
+        return (
+            _names(file, data["names"]),
+            _splits(file, data, source, images, remarks),
+            [*described, *_lists(data, source)],
+        )
     lists = {path: required(read_text, source.root / path) for path in source.paths if path.endswith(NAMES_FILES)}
     if len(set(lists.values())) > 1:
         first, second = sorted(lists)[:2]
         raise InputError(f"{source.root}: {first} and {second} name the classes differently; keep one.")
     lines = [line.strip() for line in next(iter(lists.values()), "").splitlines()]
-    return (dict(enumerate(line for line in lines if line)) if lists else None), None, sorted(lists)
+    names = dict(enumerate(line for line in lines if line)) if lists else None
+    given = {path: _settings(source.root / path) for path in source.paths if path.endswith("obj.data")}
+    for path, settings in given.items():
+        said = Counter[str]()
+        splits = _splits(str(source.root / path), settings, source, images, said)
+        if splits and len(set(splits.values())) > 1:  # one list alone is of all images
+            remarks += said
+            return names, splits, [*sorted(lists), path, *_lists(settings, source)]
+    return names, None, sorted(lists)
+
+
+def _settings(path: Path) -> dict[Any, Any]:
+    """Keys and values of Darknet's obj.data, which CVAT writes."""
+    pairs = [line.partition("=") for line in required(read_text, path).splitlines()]
+    return {key.strip(): value.strip() for key, sign, value in pairs if sign}
+
+
+def _lists(data: dict[Any, Any], source: Tree) -> list[str]:
+    """The text files of `source` that a description's splits name."""
+    given = [data.get(key) for key in SPLITS]
+    values = [one for value in given for one in (value if isinstance(value, list) else [value])]
+    names = {PurePosixPath(value.replace("\\", "/")).name for value in values if isinstance(value, str)}
+    return [path for path in source.paths if path.endswith(".txt") and PurePosixPath(path).name in names]
 
 
 def _described(path: Path) -> dict[Any, Any] | None:

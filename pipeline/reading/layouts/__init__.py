@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.reading.annotations import FORMATS
+from pipeline.reading.csv_text import is_manifest
 from pipeline.reading.layouts.class_folders import class_folders, flat, refuse_roles
 from pipeline.reading.layouts.dagm import dagm
 from pipeline.reading.layouts.image_mask_folders import image_mask_folders
@@ -48,12 +49,18 @@ def find_layout(tree: Tree, wanted: str = "auto") -> Layout:
         if layout is None:
             raise InputError(f"{tree.root} is not of the layout {wanted} (data.layout); give another, or auto.")
         return _told(tree, layout)
-    for name, read in (LAYOUTS if tree.annotations is None else FORMATS).items():
-        if name == "class_folders":
-            refuse_roles(tree)
-        layout = read(tree)
-        if layout is not None:
-            return _told(tree, layout)
+    try:
+        for name, read in (LAYOUTS if tree.annotations is None else FORMATS).items():
+            if name == "class_folders":
+                refuse_roles(tree)
+            layout = read(tree)
+            if layout is not None:
+                return _told(tree, layout)
+    except InputError as error:
+        tables = [path for path in tree.paths if path.lower().endswith(".csv") and is_manifest(tree.root / path)]
+        if not tables:
+            raise
+        raise InputError(f"{error} Or give {tree.root / tables[0]}, which lists images and their classes.") from error
     if tree.annotations is not None:
         raise InputError(f"{tree.annotations.root} holds no annotations as {', '.join(FORMATS)} write them.")
     raise InputError(f"{tree.root} is of no layout that is known; see docs/data.md.")

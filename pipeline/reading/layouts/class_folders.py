@@ -62,9 +62,13 @@ def _require_right_level(tree: Tree) -> None:
     root, tops = tree.root, tree.below()
     if not tops and _holds_classes(root.parent):
         raise InputError(f"{root} holds no class folders; if it is one class itself, give {root.parent}.")
-    own = {str(PurePosixPath(path).parent) for path in tree.paths}
-    if len(tops) == 1 and tops[0] not in own and len(tree.below(tops[0])) > 1:
-        raise InputError(f"{root} holds one folder, the class folders are inside it; give {root / tops[0]}.")
+    filled = {str(PurePosixPath(path).parent) for path in tree.paths if is_picture(path)}
+    folder, inside = "", tops
+    while len(inside) == 1 and folder not in filled:
+        folder = f"{folder}/{inside[0]}".lstrip("/")
+        inside = tree.below(folder)
+    if folder and folder not in filled and len(inside) > 1:
+        raise InputError(f"{root} holds one folder, the class folders are inside it; give {root / folder}.")
 
 
 def _hardly_classes(images: Counter[str]) -> list[str]:

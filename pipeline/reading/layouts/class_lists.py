@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import InputError
 from pipeline.reading.layouts.tree import Tree
 from pipeline.reading.mask_pixels import NO_NAMES, MaskNames
-from pipeline.reading.names import check_class_name
+from pipeline.reading.names import BACKGROUND, check_class_name
 
 VALUES = ("classes.txt", "class_names.txt")  # a name a line; the background has value 0
 COLOURS = ("labelmap.txt", "label_map.txt")  # CVAT: name:red,green,blue:parts:actions
 IGNORED_NAMES = frozenset({"ignore", "__ignore__", "void"})
-BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "bg"}) | IGNORED_NAMES
+BACKGROUND_NAMES = BACKGROUND | IGNORED_NAMES
 COLOUR = re.compile(r"(?P<name>[^:#]+):(?P<red>\d{1,3}),(?P<green>\d{1,3}),(?P<blue>\d{1,3})(:.*)?")
 LONGEST = 1 << 20  # bytes of a class list
 
@@ -41,7 +41,7 @@ def palette_colour(value: int) -> tuple[int, int, int]:
 def _values(file: Path) -> dict[int, str]:
     """The background has value 0 and the lines count on from it; where no line is its, the first one names value 1."""
     lines = _lines(file)
-    background = next((k for k, line in enumerate(lines) if line.casefold() in BACKGROUND_NAMES - IGNORED_NAMES), -1)
+    background = next((k for k, line in enumerate(lines) if line.casefold() in BACKGROUND), -1)
     return {0: ""} | {k - background: _class(line, file) for k, line in enumerate(lines) if k != background}
 
 

@@ -1,11 +1,11 @@
-"""images/ beside masks/ (img and gt, JPEGImages and SegmentationClass, ...), classes or splits above or below."""
+"""images/ beside masks/ (img and gt, train_images and train_masks, ...), classes or splits above or below."""
 
 from collections import defaultdict
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.reading.layouts.class_lists import mask_names
-from pipeline.reading.layouts.folder_names import IMAGE_FOLDERS, MASK_FOLDERS, role_of
+from pipeline.reading.layouts.folder_names import role_of, split_of
 from pipeline.reading.layouts.masks import image_stem, is_picture, stem_of
 from pipeline.reading.layouts.tree import DEFECT, GOOD, SPLIT_NAMES, Entry, Layout, Tree
 from pipeline.reading.names import check_class_names, one_form
@@ -71,19 +71,25 @@ def image_mask_folders(tree: Tree) -> Layout | None:
     )
 
 
-Place = tuple[str, ...]  # the folders of a file without the one that says whether it is an image or a mask
+Place = tuple[str, ...]  # the folders of a file; of the one that says whether it is an image or a mask only the split
 
 
 def _parents(tree: Tree) -> tuple[set[str], set[str]]:
-    """The folders where a folder of masks lies among pictures, and those where it lies beside a folder of images."""
+    """The folders where masks lie among pictures, and those where a folder of masks lies beside one of images.
+
+    Among pictures: a folder of masks beside the pictures themselves, or train_masks beside train.
+    """
     filled = {str(parent) for path in tree.paths if is_picture(path) for parent in PurePosixPath(path).parents}
     own = {str(PurePosixPath(path).parent) for path in tree.paths if is_picture(path)}
     children: dict[str, set[str]] = defaultdict(set)
     for folder in filled - {"."}:
         place = PurePosixPath(folder)
         children[str(place.parent)].add(place.name.casefold())
-    masked = {parent for parent, names in children.items() if names & MASK_FOLDERS}
-    return masked & own, {parent for parent in masked if children[parent] & IMAGE_FOLDERS}
+    masks = {parent: {name for name in names if role_of(name) == "masks"} for parent, names in children.items()}
+    masked = {parent for parent, names in masks.items() if names}
+    of_splits = {parent for parent in masked if children[parent] & {split_of(name) for name in masks[parent]}}
+    beside = {parent for parent in masked if any(role_of(name) == "images" for name in children[parent])}
+    return masked & own | of_splits, beside
 
 
 def _parts(tree: Tree, among: set[str], beside: set[str]) -> tuple[dict[str, Place], dict[str, Place]]:
@@ -100,8 +106,9 @@ def _parts(tree: Tree, among: set[str], beside: set[str]) -> tuple[dict[str, Pla
         own = (k for k, parent in zip(roles, here, strict=True) if parent in among | beside)
         depth = next(own, next(iter(roles), None))
         if depth is not None:
-            role = role_of(folders[depth])
-            {"images": images, "masks": masks}.get(role, {})[path] = (*folders[:depth], *folders[depth + 1 :])
+            role, split = role_of(folders[depth]), split_of(folders[depth])
+            place = (*folders[:depth], *([split] if split else []), *folders[depth + 1 :])
+            {"images": images, "masks": masks}.get(role, {})[path] = place
         elif among and (folders or "." in among):
             images[path] = folders
     return images, masks

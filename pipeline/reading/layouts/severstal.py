@@ -1,6 +1,5 @@
 """Severstal's steel: train_images/ with train.csv of run lengths, ImageId,ClassId,EncodedPixels."""
 
-import csv
 from collections import defaultdict
 from pathlib import PurePosixPath
 
@@ -8,14 +7,16 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import InputError
+from pipeline.reading.csv_text import header_of, read_rows
 from pipeline.reading.instances import Instance, parts_of_mask
 from pipeline.reading.layouts.masks import is_picture
 from pipeline.reading.layouts.tree import GOOD, Entry, Layout, Tree
 from pipeline.reading.names import check_class_name, check_class_names
 
-HEADERS = ({"ImageId", "ClassId", "EncodedPixels"}, {"ImageId_ClassId", "EncodedPixels"})
+RUNS, BOTH = "EncodedPixels", "ImageId_ClassId"
+HEADERS = ({"ImageId", "ClassId", RUNS}, {BOTH, RUNS})
 LARGEST = 100_000_000  # pixels of an image whose run lengths are drawn; the reader refuses smaller ones already
-Rows = dict[str, list[tuple[int, str, str]]]  # image's name -> line, class and run lengths of each row
+Rows = dict[str, list[tuple[int, str, str]]]  # image's name in one case -> line, class and run lengths of each row
 
 
 def severstal(tree: Tree) -> Layout | None:
@@ -32,17 +33,20 @@ def severstal(tree: Tree) -> Layout | None:
     table = min(tables, key=lambda path: (not PurePosixPath(path).name.lower().startswith("train"), path))
     pictures = [path for path in tree.paths if is_picture(path)]
     rows = _rows(tree, table)
-    folders = {str(PurePosixPath(path).parent) for path in pictures if PurePosixPath(path).name in rows}
+    folders = {str(PurePosixPath(path).parent) for path in pictures if _name(path) in rows}
     own = {folder for folder in folders if folder.lower().startswith(PurePosixPath(table).stem.lower())}
     folders = own if len(own) == 1 else folders  # train.csv is of train_images, whatever test_images are called
     labelled = [path for path in pictures if str(PurePosixPath(path).parent) in folders]
     if not labelled:
-        raise InputError(f"{tree.root / table} names no image that is there; put train_images beside it.")
+        raise InputError(
+            f"{tree.root / table} names no image that is there, such as {next(iter(rows), '')!r}; put "
+            "train_images beside it."
+        )
     if len(folders) > 1:
         raise InputError(
             f"{tree.root / table} names images that lie in {' and in '.join(sorted(folders))}; keep those of one."
         )
-    entries = [_entry(tree, table, path, rows.pop(PurePosixPath(path).name, [])) for path in labelled]
+    entries = [_entry(tree, table, path, rows.pop(_name(path), [])) for path in labelled]
     notes = [f"Severstal layout: images without a row in {table} are of class {GOOD!r}."]
     others = [path for path in pictures if path not in set(labelled)]
     if others:
@@ -63,31 +67,27 @@ def severstal(tree: Tree) -> Layout | None:
 
 
 def _is_table(tree: Tree, path: str) -> bool:
-    try:
-        with (tree.root / path).open(encoding="utf-8-sig", newline="", errors="replace") as file:
-            return {name.strip() for name in file.readline(1000).split(",")} in HEADERS
-    except OSError:
-        return False
+    return any(names <= set(header_of(tree.root / path)) for names in HEADERS)
 
 
 def _rows(tree: Tree, table: str) -> Rows:
     rows: Rows = defaultdict(list)
-    try:
-        with (tree.root / table).open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file, skipinitialspace=True), start=2):
-                fields = {(name or "").strip(): value or "" for name, value in row.items() if isinstance(value, str)}
-                image, label = fields.get("ImageId", ""), fields.get("ClassId", "")
-                if "ImageId_ClassId" in fields:
-                    image, _, label = fields["ImageId_ClassId"].rpartition("_")
-                runs = fields.get("EncodedPixels", "").strip()
-                if image and runs and runs != "-1":
-                    label = check_class_name(label.strip(), f"{tree.root / table}, row {number}")
-                    rows[image.strip()].append((number, label, runs))
-                elif image:
-                    rows.setdefault(image.strip(), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{tree.root / table} cannot be read ({error}); save it as CSV UTF-8.") from error
+    for number, row in read_rows(tree.root / table, needed=(RUNS,))[0]:
+        if BOTH in row:
+            image, _, label = row[BOTH].rpartition("_")
+        else:
+            image, label = row.get("path", ""), row.get("ClassId", "")
+        image, label, runs = _name(image.strip()), label.strip(), row[RUNS].strip()
+        if image and runs and runs != "-1":
+            rows[image].append((number, check_class_name(label, f"{tree.root / table}, row {number}"), runs))
+        elif image:
+            rows.setdefault(image, [])
     return rows
+
+
+def _name(path: str) -> str:
+    """The name of an image without its folders, in one case."""
+    return PurePosixPath(path.replace("\\", "/")).name.casefold()
 
 
 def _entry(tree: Tree, table: str, path: str, rows: list[tuple[int, str, str]]) -> Entry:

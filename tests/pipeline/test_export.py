@@ -179,7 +179,9 @@ def test_training_defects_have_no_place_in_mvtec(ganaug: Ganaug, tmp_path: Path)
 @pytest.mark.parametrize("case", ["full", "file", "link", "inside", "around", "run"])
 def test_out_is_a_new_or_an_empty_folder_apart_from_the_images(ganaug: Ganaug, tmp_path: Path, case: str) -> None:
     source = tiny.write_dataset(tmp_path / "up" / "set", {"grain": 3, "lines": 3})
-    out = {"inside": source / "out", "around": tmp_path / "up", "run": tmp_path / "run" / "x"}.get(case, tmp_path / "out")
+    out = {"inside": source / "out", "around": tmp_path / "up", "run": tmp_path / "run" / "x"}.get(
+        case, tmp_path / "out"
+    )
     if case == "full":
         out.mkdir()
         (out / "mine.txt").write_text("mine")

@@ -74,7 +74,7 @@ FORMATS: dict[str, Format] = {
             "in parts": "have defects in several parts, which one outline joins",
             "over the edge": "have defects that reach beyond the image, which are cut off there",
             "group": IN_TABLE,
-            "deep": "have 16 bits, of which YOLO's loaders show the upper 8",
+            "deep": "have more than 8 bits, of which YOLO's loaders show 8 at most",
             "TIFF": "are TIFF, which Ultralytics reads and others do not",
             "turned": TURNED,
         },

@@ -19,7 +19,7 @@ from pipeline.exporting.voc import write_voc
 from pipeline.exporting.writing import Target
 from pipeline.exporting.yolo import remarks_on_yolo, write_yolo
 from pipeline.reading.reader import progress_of
-from pipeline.store import replace_folder
+from pipeline.store import RunFolder, replace_folder
 
 __all__ = ["FORMATS", "Format", "Part", "Source", "export", "notes_on_export", "read_source"]
 
@@ -74,7 +74,7 @@ FORMATS: dict[str, Format] = {
             "in parts": "have defects in several parts, which one outline joins",
             "over the edge": "have defects that reach beyond the image, which are cut off there",
             "group": IN_TABLE,
-            "deep": "have 16 bits, of which YOLO's loaders show the upper 8",
+            "deep": "have more than 8 bits, of which YOLO's loaders show 8 at most",
             "TIFF": "are TIFF, which Ultralytics reads and others do not",
             "turned": TURNED,
         },
@@ -123,7 +123,7 @@ def export(source: Source, form: str, out: Path, *, allow: bool = False) -> None
 
     Raises:
         InputError: the format refuses some images and `allow` is not set; `out` holds something, is a link, lies in
-            the data set or around it, cannot be made, or has too little room.
+            the data set or around it or in a run, cannot be made, or has too little room.
         JobError: an image changed since it was read, or the disk failed; `out` is as it was.
     """
     refused = [] if allow else notes_on(source.parts, FORMATS[form].refuses)
@@ -155,10 +155,17 @@ def _require_new(out: Path, root: Path) -> None:
     place = out.resolve()
     if place == root or place in root.parents or root in place.parents:
         raise InputError(f"--out {out} and the data set {root} lie in one another; choose --out elsewhere.")
+    run = next((one for one in (place, *place.parents) if _is_run(RunFolder(one))), None)
+    if run is not None:
+        raise InputError(f"--out {out} lies in the run {run}; choose --out elsewhere.")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InputError(f"--out {out} is there already and is no folder; give a new one.")
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"--out {out} is not empty; give a new or an empty folder.")
+
+
+def _is_run(run: RunFolder) -> bool:
+    return run.record.is_file() and run.config.is_file()
 
 
 def _require_space(place: Path, parts: Sequence[Part]) -> None:

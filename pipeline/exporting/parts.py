@@ -20,8 +20,8 @@ class Part:
 
     `file` is the source, whose bytes have the digest `sha256`; `original` its path within the data set and `path` the
     one in the export, set by `place`. `kind` is the content's format (PNG, JPEG, BMP, TIFF, WEBP), `deep` says that it
-    has 16 bits and `turned` that EXIF turns it. `pixels` are COCO's run lengths of the mask, None where none is known.
-    `lineage` holds whatever a manifest says: generator, seed, nearest_real, scores.
+    has more than 8 bits and `turned` that EXIF turns it. `pixels` are COCO's run lengths of the mask, None where none
+    is known. `lineage` holds whatever a manifest says: generator, seed, nearest_real, scores.
     """
 
     file: Path

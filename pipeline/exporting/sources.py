@@ -98,7 +98,7 @@ def _parts(reading: Reading, source: str, rows: Mapping[str, Row], max_pixels: i
                     height=row["height"],
                     channels=_channels(header.mode),
                     kind=header.format,
-                    deep=";16" in row["mode"],
+                    deep=";16" in row["mode"] or "F" in row["mode"],
                     turned=header.orientation != 1,
                     group=row["group"],
                     instances=reading.instances[i],
@@ -110,8 +110,9 @@ def _parts(reading: Reading, source: str, rows: Mapping[str, Row], max_pixels: i
 
 
 def _channels(mode: str) -> int:
-    """Of a file with this mode of Pillow; a palette is of colours."""
-    return 3 if mode == "P" else len(ImageMode.getmode(mode).bands)
+    """Of a file with this mode, as in `Picture`; a palette is of colours."""
+    name = mode.partition(";")[0]
+    return 3 if name == "P" else len(ImageMode.getmode(name).bands)
 
 
 def _lineage(row: Row) -> dict[str, Any]:

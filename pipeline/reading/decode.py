@@ -7,12 +7,13 @@ import numpy as np
 from PIL import Image
 
 from pipeline.reading.header import Header, unread_kind
-from pipeline.reading.layers import Layers, Picture, Pixels, Range
+from pipeline.reading.layers import Layers, Picture, Pixels, Range, bands
 from pipeline.reading.problems import BadFile
 
 GREY_TOLERANCE = 4  # grey levels between channels: JPEG chroma rounding leaves up to this much on a grey picture
 BACKGROUND = (255, 255, 255)  # RGB, behind what is transparent
 GREY_WITH_ALPHA = 4  # colour type of PNG
+RUN_LENGTHS = (1, 2)  # compressions of BMP, of 8 and of 4 bits
 
 
 def decode(
@@ -27,14 +28,19 @@ def decode(
     colour, alpha = layers.colour, layers.alpha
     if colour.shape[:2] != (header.height, header.width) and not layers.upright:
         raise BadFile("truncated", "it changed while it was read")
-    if colour.dtype == np.float32 and not np.isfinite(colour).all():
-        count = int(np.count_nonzero(~np.isfinite(colour)))
+    count = _not_finite(colour) + (0 if alpha is None else _not_finite(alpha))
+    if count:
         raise BadFile("depth", f"{count} of its pixel values are no numbers (NaN or infinite); replace them")
     revealed = reveal and alpha is not None and not alpha.any()
     if alpha is not None and not revealed:
+        _check_floats(colour, alpha)
         colour = _composite(colour, alpha, background, premultiplied=layers.premultiplied)
     pixels = _without_colour(colour if layers.upright else _upright(colour, header.orientation))
     return Picture(pixels, _mode(layers, header), layers.declared, layers.negative, revealed)
+
+
+def _not_finite(samples: Pixels) -> int:
+    return int(np.count_nonzero(~np.isfinite(samples))) if samples.dtype == np.float32 else 0
 
 
 def _layers(data: bytes, header: Header) -> Layers:
@@ -46,6 +52,8 @@ def _layers(data: bytes, header: Header) -> Layers:
         layers = decode_tiff(data)
         if layers is not None:
             return layers
+    if header.format == "BMP" and int.from_bytes(data[14:18], "little") >= 40 and data[30] in RUN_LENGTHS:
+        return _by_opencv(data)
     return _by_pillow(_opened(data, header.format), upright=header.format == "TIFF")  # Pillow turns these by itself
 
 
@@ -63,6 +71,14 @@ def _by_pillow(image: Image.Image, *, upright: bool = False) -> Layers:
         layers = np.asarray(image.convert("RGBA"))
         return Layers(layers[..., :3], layers[..., 3], upright=upright)
     return Layers(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")), upright=upright)
+
+
+def _by_opencv(data: bytes) -> Layers:
+    """BMP with run lengths, of which Pillow misreads odd numbers of 4 bits and lines that end early or hold nothing."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise BadFile("truncated", "the BMP ends early or is damaged")
+    return Layers(pixels)
 
 
 def _png(data: bytes) -> Layers:
@@ -121,24 +137,34 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
+def _check_floats(colour: Pixels, alpha: Pixels) -> None:
+    """Where white is, and what is opaque, nobody says of floating-point numbers beyond 0 to 1."""
+    if colour.dtype == np.float32 and (alpha.min() < 0 or alpha.max() > 1 or (alpha.min() < 1 and colour.max() > 1)):
+        raise BadFile("depth", "floating-point transparency of numbers beyond 0 to 1; save it without alpha")
+
+
 def _composite(colour: Pixels, alpha: Pixels, background: tuple[int, int, int], *, premultiplied: bool) -> Pixels:
     """Composite over a background: c = alpha f + (1 - alpha) b (Porter & Duff, "over"); RGB of the same type."""
+    blended = np.empty((*alpha.shape, 3), colour.dtype)
     whole = colour.dtype != np.float32
     full = np.iinfo(colour.dtype).max if whole else 1  # floating-point alpha is 0..1
-    share = alpha[..., None].astype(np.float32) / full
-    front = np.dstack([colour] * 3) if colour.ndim == 2 else colour
     behind = np.asarray(background, np.float32) * (full / 255)
-    blended = (front if premultiplied else share * front) + (1 - share) * behind
-    return np.clip(np.rint(blended), 0, full).astype(colour.dtype) if whole else blended.astype(np.float32)
+    for rows in bands(alpha):
+        share = alpha[rows, :, None].astype(np.float32) / full
+        front = colour[rows] if colour.ndim == 3 else colour[rows, :, None]
+        band = (front if premultiplied else share * front) + (1 - share) * behind
+        blended[rows] = np.clip(np.rint(band), 0, full) if whole else band
+    return blended
 
 
 def _without_colour(pixels: Pixels) -> Pixels:
+    """Grey ``[H, W]`` where the channels nowhere differ by more than the tolerance."""
     if pixels.ndim == 2:
         return np.ascontiguousarray(pixels)
     whole = pixels.dtype != np.float32
     tolerance = GREY_TOLERANCE * (257 if pixels.dtype == np.uint16 else 1) if whole else 0
-    red, green, blue = (pixels[..., k].astype(np.int32 if whole else np.float64) for k in range(3))
-    pairs = ((red, green), (green, blue), (red, blue))
-    if max(np.abs(np.subtract(one, other)).max() for one, other in pairs) > tolerance:
-        return np.ascontiguousarray(pixels)
+    for rows in bands(pixels):
+        channels = np.moveaxis(pixels[rows], 2, 0)
+        if (np.maximum.reduce(channels) - np.minimum.reduce(channels)).max() > tolerance:
+            return np.ascontiguousarray(pixels)
     return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY) if whole else np.array(pixels[..., 0])

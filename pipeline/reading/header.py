@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 from PIL import Image
 
 from pipeline.reading.problems import BadFile, ForeignFormat
@@ -158,7 +159,7 @@ def own_pixel_cap() -> Iterator[None]:
     What they have to say of a file is said as BadFile.
     """
     pillows, tifffiles = Image.MAX_IMAGE_PIXELS, logging.getLogger("tifffile")
-    was_disabled = tifffiles.disabled
+    was_disabled, opencvs = tifffiles.disabled, cv2.utils.logging.setLogLevel(0)
     Image.MAX_IMAGE_PIXELS, tifffiles.disabled = None, True
     try:
         with warnings.catch_warnings():
@@ -166,3 +167,4 @@ def own_pixel_cap() -> Iterator[None]:
             yield
     finally:
         Image.MAX_IMAGE_PIXELS, tifffiles.disabled = pillows, was_disabled
+        cv2.utils.logging.setLogLevel(opencvs)

@@ -1,5 +1,6 @@
 """What a decoder hands on: colours and alpha as the file stores them, and what it says of their range."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[Any]  # uint8, uint16 or float32, checked on decoding
 Range = tuple[float, float]  # of the values that became black and white
+BAND = 1 << 20  # pixels that are worked on at once: numbers of 32 and 64 bits take many times the memory of an image
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,10 @@ class Picture:
     declared: Range | None = None
     negative: bool = False
     revealed: bool = False
+
+
+def bands(pixels: Pixels) -> Iterator[slice]:
+    """Rows of ``[H, W, ...]``, some BAND pixels at a time."""
+    height, width = pixels.shape[:2]
+    step = max(1, BAND // width)
+    return (slice(top, top + step) for top in range(0, height, step))

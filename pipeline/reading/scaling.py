@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reading.layers import Picture, Pixels, Range
+from pipeline.reading.layers import Picture, Pixels, Range, bands
 
 HOT_SHARE = 1e-3  # of a set's pixels may be hot at most; more are no faults of a sensor
 NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
@@ -39,10 +39,10 @@ def to_eight_bits(pixels: Pixels, limits: Range, *, negative: bool = False) -> N
     if pixels.dtype == np.uint8:
         return pixels
     low, high = limits
-    level = np.clip(pixels, low, high, dtype=np.float64)
-    level -= low  # in place from here: one image of the largest size takes half a gigabyte
-    level *= 255 / ((high - low) or 1)
-    scaled: NDArray[np.uint8] = np.rint(level, out=level).astype(np.uint8)
+    scaled = np.empty(pixels.shape, np.uint8)
+    for rows in bands(pixels):
+        level = np.clip(pixels[rows], low, high, dtype=np.float64) - low
+        scaled[rows] = np.rint(level * (255 / ((high - low) or 1)))
     return 255 - scaled if negative else scaled
 
 

@@ -30,9 +30,10 @@ COMPRESSIONS = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "
     **dict.fromkeys((50002, 52546), "JPEG XL"),
 }
 PREDICTORS = (1, 2, 3)
-UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4  # undefined is to be read as unsigned, says the format
 WHOLE_BITS, FLOAT_BITS = (1, 2, 4, 8, 10, 12, 14, 16), (32, 64)
-EXTRA_SAMPLES, SMALLEST_VALUE, LARGEST_VALUE = 338, 340, 341
+PHOTOMETRIC, SMALLEST_VALUE, LARGEST_VALUE = 262, 340, 341
+REDUCED = 1  # kind of page: a smaller copy of another page
 LARGEST_WHOLE_VALUE, INK_SET = 281, 332
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2  # meanings of an extra sample
 SIZES = ("imagewidth", "imagelength", "imagedepth", "samplesperpixel", "rowsperstrip", "tilewidth", "tilelength")
@@ -48,7 +49,8 @@ def first_page(file: BinaryIO) -> Iterator[TiffPage]:
             page = tiff.pages.first
             if not all(isinstance(getattr(page, name), int) for name in NUMBERS):  # bytes, times a height, fill memory
                 raise BadFile("truncated", "the TIFF has tags of a wrong type; it is damaged")
-            if len(tiff.pages) > 1 or page.imagedepth > 1:
+            others = itertools.islice(tiff.pages, 1, None)
+            if page.imagedepth > 1 or not all(_is_preview(other.aspage(), page) for other in others):
                 count = max(len(tiff.pages), page.imagedepth)
                 raise BadFile("multipage", f"multi-page TIFF of {count} pages; save each as its own file")
             yield page
@@ -56,6 +58,19 @@ def first_page(file: BinaryIO) -> Iterator[TiffPage]:
         raise
     except Exception as error:  # parsers of damaged files raise nearly anything
         raise BadFile("truncated", "the TIFF ends early or is damaged") from error
+
+
+def _is_preview(page: TiffPage, of: TiffPage) -> bool:
+    """Whether the page says that it is a smaller copy, and is smaller."""
+    smaller = page.imagewidth < of.imagewidth and page.imagelength < of.imagelength
+    return bool(page.subfiletype == REDUCED and smaller)
+
+
+def _photometric(page: TiffPage) -> int:
+    """The tag; where a writer left it out, what libtiff and viewers take it for."""
+    if PHOTOMETRIC in page.tags or page.compression in BY_LIBTIFF:
+        return int(page.photometric)
+    return RGB if page.samplesperpixel >= 3 else BLACK_IS_ZERO
 
 
 def orientation_of(page: TiffPage) -> int:
@@ -70,7 +85,7 @@ def mode_of(page: TiffPage) -> str:
     _check_depth(page)
     if page.predictor not in PREDICTORS:
         raise BadFile("undecodable", f"TIFF with predictor {int(page.predictor)}; save it uncompressed")
-    photometric, samples, bits = int(page.photometric), page.samplesperpixel, page.bitspersample
+    photometric, samples, bits = _photometric(page), page.samplesperpixel, page.bitspersample
     extra = _extra_samples(page)
     if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO):
         if samples == 2 and extra[:1] not in ((PREMULTIPLIED,), (ALPHA,)):
@@ -79,7 +94,7 @@ def mode_of(page: TiffPage) -> str:
     elif photometric == RGB:
         mode = {3: "RGB", 4: "RGBA" if extra[:1] in ((PREMULTIPLIED,), (ALPHA,)) else "RGBX"}.get(samples, "")
     elif photometric == PALETTE:
-        mode = "P" if samples == 1 and bits <= 8 and page.sampleformat == UNSIGNED else ""
+        mode = "P" if samples == 1 and bits <= 8 and page.sampleformat in (UNSIGNED, UNDEFINED) else ""
     elif photometric == CMYK:
         if bits != 8 or _tag(page, INK_SET, 1) != 1:
             raise BadFile("depth", f"{bits}-bit inks, or other inks than CMYK; save it as RGB")
@@ -109,13 +124,13 @@ def decode_tiff(data: bytes) -> Layers | None:
         samples = _samples(page, data)
         negative, declared, bits = _is_negative(page), _declared(page), page.bitspersample
         alpha = None
-        if page.photometric == PALETTE:
+        if _photometric(page) == PALETTE:
             return Layers(_palette(page)[samples[..., 0]])
-        if page.photometric == CMYK:
+        if _photometric(page) == CMYK:
             return Layers(np.asarray(Image.fromarray(samples, "CMYK").convert("RGB")))
         if bits < 8:
             samples = samples.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
-        channels = 3 if page.photometric == RGB else 1
+        channels = 3 if _photometric(page) == RGB else 1
         meaning = (*_extra_samples(page), UNSPECIFIED)[0] if samples.shape[2] > channels else UNSPECIFIED
         if meaning != UNSPECIFIED:
             alpha = samples[..., channels]
@@ -142,17 +157,22 @@ def _check_depth(page: TiffPage) -> None:
     bits, kind = page.bitspersample, page.sampleformat
     if not isinstance(bits, int):
         raise BadFile("depth", "its channels differ in depth; save it as 8- or 16-bit")
-    if bits in {UNSIGNED: WHOLE_BITS, FLOAT: FLOAT_BITS}.get(kind, ()):
+    if bits in {UNSIGNED: WHOLE_BITS, UNDEFINED: WHOLE_BITS, FLOAT: FLOAT_BITS}.get(kind, ()):
         return
-    names = {UNSIGNED: "whole numbers", SIGNED: "signed whole numbers", FLOAT: "floating-point numbers"}
-    found = f"{bits}-bit {names.get(kind, 'complex or undefined numbers')}"
+    names = {
+        UNSIGNED: "whole numbers",
+        UNDEFINED: "undefined numbers",
+        SIGNED: "signed whole numbers",
+        FLOAT: "floating-point numbers",
+    }
+    found = f"{bits}-bit {names.get(kind, 'complex numbers')}"
     named = f"half floats ({found})" if (kind, bits) == (FLOAT, 16) else found
     raise BadFile("depth", f"{named}; save it as 8- or 16-bit, or as 32-bit floats")
 
 
 def _channels(samples: int) -> str:
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return f"{words[samples] if samples < len(words) else samples} channels"
+    return f"{words[samples] if samples < len(words) else samples} channel{'' if samples == 1 else 's'}"
 
 
 def _extra_samples(page: TiffPage) -> tuple[int, ...]:
@@ -165,7 +185,7 @@ def _tag(page: TiffPage, code: int, otherwise: Any) -> Any:
 
 
 def _is_negative(page: TiffPage) -> bool:
-    return bool(page.photometric == WHITE_IS_ZERO)
+    return _photometric(page) == WHITE_IS_ZERO
 
 
 def _declared(page: TiffPage) -> Range | None:

@@ -40,16 +40,26 @@ def packed(row: Array, bits: int) -> bytes:
 
 
 def bmp(
-    rows: list[bytes], bits: int, *, masks: tuple[int, ...] = (), palette: bytes = b"", top_down: bool = False
+    rows: list[bytes],
+    bits: int,
+    *,
+    masks: tuple[int, ...] = (),
+    palette: bytes = b"",
+    top_down: bool = False,
+    runs: bytes = b"",
 ) -> bytes:
-    """A BMP with an information header of 40 bytes, or of 108 where four masks are given."""
+    """A BMP with an information header of 40 bytes, or of 108 where four masks are given.
+
+    ``runs`` stand for the rows: run lengths of 8 or 4 bits.
+    """
     rows = [row + b"\0" * (-len(row) % 4) for row in (rows if top_down else rows[::-1])]
     size = 108 if len(masks) == 4 else 40
     height = -HEIGHT if top_down else HEIGHT
-    header = struct.pack("<IiiHHIIiiII", size, WIDTH, height, 1, bits, 3 if masks else 0, 0, 0, 0, len(palette) // 4, 0)
+    kind = 3 if masks else {8: 1, 4: 2}[bits] if runs else 0
+    header = struct.pack("<IiiHHIIiiII", size, WIDTH, height, 1, bits, kind, len(runs), 0, 0, len(palette) // 4, 0)
     header += struct.pack(f"<{len(masks)}I", *masks) + b"\0" * (52 if len(masks) == 4 else 0)
     start = 14 + len(header) + len(palette)
-    body = b"".join(rows)
+    body = runs or b"".join(rows)
     return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + palette + body
 
 

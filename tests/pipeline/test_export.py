@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,15 +177,21 @@ def test_training_defects_have_no_place_in_mvtec(ganaug: Ganaug, tmp_path: Path)
     assert sorted(splits.values()) == ["test"] * 6 + ["train"] * 6 + ["val"] * 6
 
 
-@pytest.mark.parametrize("case", ["full", "file", "link", "inside", "around"])
+@pytest.mark.parametrize("case", ["full", "file", "link", "inside", "around", "run"])
 def test_out_is_a_new_or_an_empty_folder_apart_from_the_images(ganaug: Ganaug, tmp_path: Path, case: str) -> None:
     source = tiny.write_dataset(tmp_path / "up" / "set", {"grain": 3, "lines": 3})
-    out = {"inside": source / "out", "around": tmp_path / "up"}.get(case, tmp_path / "out")
+    out = {"inside": source / "out", "around": tmp_path / "up", "run": tmp_path / "run" / "x"}.get(
+        case, tmp_path / "out"
+    )
     if case == "full":
         out.mkdir()
         (out / "mine.txt").write_text("mine")
     elif case == "file":
         out.write_text("mine")
+    elif case == "run":
+        out.parent.mkdir()
+        (out.parent / "run.json").write_text("{}")
+        (out.parent / "config.yaml").write_text("")
     elif case == "link":
         (tmp_path / "elsewhere").mkdir()
         out.symlink_to(tmp_path / "elsewhere")
@@ -311,6 +318,37 @@ def test_odd_names_and_equal_stems_are_exported_byte_for_byte(ganaug: Ganaug, tm
         assert copy.suffix.lower() in {b"\x89P": ".png", b"BM": ".bmp", b"\xff\xd8": ".jpg"}[copy.read_bytes()[:2]]
     for path in (tmp_path / "out").rglob("*"):
         assert not re.search(r'[<>:"\\|?*\x00-\x1f]', path.name) and path.name == path.name.strip()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "channels"),
+    [
+        (np.full((40, 50, 3), 60000, np.uint16), 3),
+        (np.full((40, 50, 4), 60000, np.uint16), 4),
+        (np.full((40, 50), 60000, np.uint16), 1),
+        (np.full((40, 50), 0.5, np.float32), 1),
+        (np.full((40, 50, 3), 0.5, np.float32), 3),
+    ],
+)
+def test_deep_tiffs_are_exported_and_counted(tmp_path: Path, pixels: np.ndarray, channels: int) -> None:
+    for name in ("dent", "good"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        varied = pixels.copy()
+        varied[3:9, 4:20] = varied[3:9, 4:20] // 2 if pixels.dtype == np.uint16 else ord(name[0]) / 255
+        tifffile.imwrite(
+            tmp_path / "set" / name / "0.tif",
+            varied,
+            photometric="rgb" if pixels.ndim == 3 else "minisblack",
+            extrasamples=["unassalpha"] if channels == 4 else None,
+            metadata=None,
+        )
+    source = read_source(tmp_path / "set", load_config())
+    assert [(one.channels, one.deep) for one in source.parts] == [(channels, True)] * 2
+    export(source, "voc", tmp_path / "out")
+    depth = ElementTree.parse(tmp_path / "out" / "Annotations" / "0.xml").getroot().findtext("size/depth")
+    assert depth == str(channels) and "2 image(s) have more than 8 bits" in " ".join(
+        notes_on_export(source.parts, "yolo")
+    )
 
 
 # formats, as others read them
@@ -566,7 +604,7 @@ def test_what_has_no_place_is_counted(tmp_path: Path) -> None:
         assert "1 image(s) have a group" in said[form]
     for form in ("coco", "yolo", "voc", "labelme"):
         assert "1 image(s) of a class of defects carry no mark" in said[form]
-    assert "1 image(s) have 16 bits" in said["yolo"] and "1 image(s) are TIFF" in said["yolo"]
+    assert "1 image(s) have more than 8 bits" in said["yolo"] and "1 image(s) are TIFF" in said["yolo"]
     assert "1 image(s) are of another class than their largest defect" in said["yolo"]
     assert "1 image(s) have defects with holes" in said["yolo"]
     assert "1 image(s) have defects that overlap" in said["voc"] and "6 image(s) are not JPEG" in said["voc"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import load_config
+from pipeline.errors import InputError
 from pipeline.exporting import export
 from pipeline.exporting.sources import Source, read_source
 from pipeline.reading import Reading, load
@@ -102,6 +103,21 @@ def test_yolo_without_a_split_comes_back(tmp_path: Path) -> None:
     export(Source(tmp_path / "set", parts), "yolo", tmp_path / "out")
     reading = load(tmp_path / "out")
     assert set(reading.frame["split"]) == {"train"} and sorted(reading.frame["label"]) == ["dent", "good"]
+
+
+@pytest.mark.parametrize("form", ["coco", "voc", "labelme"])
+def test_synthetic_images_do_not_come_back_as_real_ones(tmp_path: Path, form: str) -> None:
+    parts = [
+        part(tmp_path / "set" / f"{name}.png", f"{name}.png", (RLE,), split=split, source=source)
+        for name, split, source in (("a", "train", "real"), ("b", "test", "real"), ("c", "train", "synthetic"))
+    ]
+    export(Source(tmp_path / "set", parts), form, tmp_path / "out")
+    reading = load(tmp_path / "out")
+    assert sorted(reading.frame["sha256"]) == sorted(one.sha256 for one in parts[:2])
+    assert any("1 image(s) are left out" in note and "synthetic" in note for note in reading.notes)
+    export(Source(tmp_path / "set", parts[2:]), form, tmp_path / "drawn")
+    with pytest.raises(InputError, match="synthetic images alone"):
+        load(tmp_path / "drawn")
 
 
 @pytest.mark.parametrize("form", ["coco", "voc", "labelme"])

@@ -1,18 +1,21 @@
 """Decoded values equal what was written, for every kind of file; what is not read is refused by its own name."""
 
+import io
 import resource
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from pipeline.reading import Reading, load
 from pipeline.reading.decode import decode
-from pipeline.reading.header import own_pixel_cap, read_header
+from pipeline.reading.header import Header, own_pixel_cap, read_header
 from pipeline.reading.layers import Picture
 from pipeline.reading.problems import BadFile, ForeignFormat
 from pipeline.reading.scaling import common_scale, to_eight_bits
@@ -28,6 +31,9 @@ GREY_12 = noise(4095)
 INDEX = {bits: noise(2**bits - 1) for bits in (1, 2, 4, 8)}
 PALETTE = noise(255, 3, seed=1).reshape(-1, 3)[100:356]
 FLOAT = np.random.default_rng(0).normal(size=(HEIGHT, WIDTH)).astype(np.float32)
+FLOAT_ALPHA = np.random.default_rng(0).random((HEIGHT, WIDTH, 4)).astype(np.float32)
+NAN_ALPHA = FLOAT_ALPHA.copy()
+NAN_ALPHA[0, :, 3] = np.nan
 FOURTH = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
 
 
@@ -54,10 +60,33 @@ def planes(samples: Array) -> Array:
     return np.moveaxis(samples, 2, 0)
 
 
+def without_photometric(data: bytes) -> bytes:
+    """A TIFF whose tag is called otherwise; 261 means nothing."""
+    return data.replace(struct.pack("<HH", 262, 3), struct.pack("<HH", 261, 3))
+
+
+def with_page(data: bytes, other: bytes) -> bytes:
+    """A little-endian TIFF with the page of another behind its own."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for one in (data, other):
+            with tifffile.TiffFile(io.BytesIO(one)) as file:
+                page = file.pages.first
+                kind = page.subfiletype
+                writer.write(page.asarray(), photometric="minisblack", metadata=None, subfiletype=kind)
+    return buffer.getvalue()
+
+
 BGR0 = np.dstack([COLOUR[..., ::-1], FOURTH])
 RGB_555 = noise(31, 3)
 WORDS_555 = (RGB_555.astype(np.uint16) << np.array([10, 5, 0], np.uint16)).sum(2, dtype=np.uint16)
 EXPANDED_555 = RGB_555 << 3 | RGB_555 >> 2
+NOTHING, LINE_ENDS, ALL_ENDS = PALETTE[0], b"\0\0", b"\0\1"  # of run lengths; pixels that are skipped are of colour 0
+RUNS_OF_8 = bytes([5, 3]) + LINE_ENDS + LINE_ENDS + bytes([0, 3, 7, 8, 9, 0, 0, 2, 4, 0, 6, 2]) + LINE_ENDS + ALL_ENDS
+RUNS_OF_4 = (bytes([0, 5, 0x12, 0x34, 0x50, 0, WIDTH - 5, 0x67]) + LINE_ENDS) * HEIGHT + ALL_ENDS
+SHOWN_OF_8, SHOWN_OF_4 = np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+SHOWN_OF_8[-1, :5], SHOWN_OF_8[-3, :3], SHOWN_OF_8[-3, 7:13] = 3, (7, 8, 9), 2
+SHOWN_OF_4[:] = [1, 2, 3, 4, 5, *np.resize([6, 7], WIDTH - 5)]
 PNG_COLOUR, PNG_PALETTE, PNG_GREY_ALPHA, PNG_COLOUR_ALPHA = 2, 3, 4, 6
 
 # name: (file, what it shows, by how much it may differ)
@@ -70,6 +99,8 @@ KINDS: dict[str, tuple[bytes, Array, int]] = {
     "BMP 32, alpha of 0": (bmp(rows(BGR0), 32, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)), COLOUR, 0),
     "BMP 16": (bmp(rows(WORDS_555), 16), EXPANDED_555, 1),
     "BMP 16, bit fields": (bmp(rows(WORDS_555), 16, masks=(0x7C00, 0x3E0, 0x1F)), EXPANDED_555, 1),
+    "BMP 8, run lengths": (bmp([], 8, palette=bmp_palette(8), runs=RUNS_OF_8), PALETTE[SHOWN_OF_8], 0),
+    "BMP 4, run lengths": (bmp([], 4, palette=bmp_palette(4), runs=RUNS_OF_4), PALETTE[SHOWN_OF_4], 0),
     "PNG 8": (png(GREY, 8, 0), GREY, 0),
     "PNG 16": (png(GREY_16, 16, 0), GREY_16, 0),
     "PNG 16, colour": (png(COLOUR_16, 16, PNG_COLOUR), COLOUR_16, 0),
@@ -85,6 +116,9 @@ KINDS: dict[str, tuple[bytes, Array, int]] = {
     "TIFF float, predictor": (bare_tiff(FLOAT[..., None], 32, 3, 1, t259=[8], t317=[3]), FLOAT, 0),
     "TIFF bits": (tiff(INDEX[1].astype(bool)), grey_of(INDEX[1], 1), 0),
     "TIFF fax": (encoded(grey_of(INDEX[1], 1), "TIFF", "1", compression="group4"), grey_of(INDEX[1], 1), 0),
+    "TIFF of undefined numbers": (bare_tiff(GREY_16[..., None], 16, 4, 1), GREY_16, 0),
+    "TIFF that says not what is white": (without_photometric(tiff(GREY)), GREY, 0),
+    "TIFF with a preview": (with_page(tiff(GREY_16), tiff(GREY[:16, :16], subfiletype=1)), GREY_16, 0),
     "TIFF palette": (tiff(GREY, photometric="palette", colormap=PALETTE.T.astype(np.uint16) * 257), PALETTE[GREY], 0),
     "TIFF BigTIFF": (tiff(COLOUR, bigtiff=True), COLOUR, 0),
     "TIFF big-endian": (tiff(COLOUR_16, byteorder=">"), COLOUR_16, 0),
@@ -206,6 +240,10 @@ REFUSED = {
     "other inks": bare_tiff(np.dstack([ANY] * 4), 8, 1, 5, t332=[2]),
     "differ in depth": bare_tiff(np.dstack([ANY] * 3), 8, 1, 2, t258=[5, 6, 5]),
     "multi-page TIFF of 2 pages": encoded(GREY, "TIFF", save_all=True, append_images=[Image.fromarray(GREY)]),
+    "multi-page TIFF of 2": with_page(tiff(GREY_16[:16, :16], subfiletype=1), tiff(GREY_16)),
+    "one channel;": bare_tiff(ANY, 8, 1, 2),
+    "floating-point transparency": tiff(FLOAT_ALPHA * 255, extrasamples=["unassalpha"]),
+    "48 of its pixel values are no numbers": tiff(NAN_ALPHA, extrasamples=["unassalpha"]),
     "NaN or infinite": tiff(np.where(GREY > 200, np.nan, FLOAT)),
 }
 
@@ -239,6 +277,26 @@ def test_the_setting_admits_what_pillow_alone_would_not(tmp_path: Path, monkeypa
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert np.array_equal(picture_of(tmp_path, KINDS["PNG 8"][0]).pixels, GREY)
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_floats_that_are_opaque_keep_their_values(tmp_path: Path) -> None:
+    bright = FLOAT_ALPHA * 1000
+    bright[..., 3] = 1
+    shown = picture_of(tmp_path, tiff(bright, extrasamples=["unassalpha"])).pixels
+    assert np.array_equal(shown, bright[..., :3])
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_large_image_takes_a_few_times_its_own_memory(channels: int) -> None:
+    """Grey in colour, so that all of it is looked at; numpy tells tracemalloc what it takes."""
+    samples = np.full((2000, 2000, channels), 7, np.uint8)
+    data = encoded(samples, "BMP" if channels == 3 else "PNG")
+    header = Header("BMP" if channels == 3 else "PNG", "RGB", 2000, 2000, 1)
+    tracemalloc.start()
+    decode(data, header)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * samples.nbytes + 40 * 2**20
 
 
 @pytest.mark.parametrize(("kind", "held"), [("PNG 8", 1), ("PNG 16", 3), ("TIFF float", 5)])

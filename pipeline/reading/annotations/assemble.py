@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from pipeline.errors import InputError
 from pipeline.reading.annotations.files import BadAnnotation
 from pipeline.reading.annotations.matching import Images, folder_class, is_image, split_in
 from pipeline.reading.annotations.shapes import CLIPPED, FLAT, OUTSIDE, area, clipped
@@ -20,6 +21,7 @@ TURNED = 5  # EXIF orientations from here on exchange width and height
 BARE = "no annotation is of it"
 NO_SPLIT = "it is in none of the splits"
 LOOSE = "it lies beside the class folders"
+SYNTHETIC = "its annotation says that it is synthetic, which is no image to learn from anew or to test on"
 FOREIGN = "it is of a format that is not read"
 MASK = "it lies in a folder of masks, which are not read beside annotations"
 
@@ -41,7 +43,8 @@ class Sheet:
 
     `names` are tried in turn to find the image (`Images.find`), `source` is the file that says it ("" where none does).
     `marks` makes the defects from width and height of the image as it is shown, and may raise BadAnnotation. `size`
-    (width, height) and `split` are as declared; `tag` is the class of the whole image where one is given.
+    (width, height) and `split` are as declared; `tag` is the class of the whole image where one is given;
+    `synthetic`: a generator drew the image, as exports of ours say.
     """
 
     source: str
@@ -50,6 +53,7 @@ class Sheet:
     size: tuple[int, int] | None = None
     split: str = ""
     tag: str = ""
+    synthetic: bool = False
 
 
 def broken(source: str, names: tuple[str, ...], error: BadAnnotation) -> Sheet:
@@ -88,6 +92,11 @@ def assemble(
     for problem in problems:
         found.problem(problem)
     matched = _match(images, sheets, found, counts)
+    said = sum(1 for sheet in matched.values() if sheet.source)
+    synthetic = {path for path, sheet in matched.items() if sheet.synthetic}
+    if len(synthetic) == len(images.paths) > 0:
+        raise InputError(f"{tree.root} holds synthetic images alone, as their annotations say; give real ones, too.")
+    matched = {path: sheet for path, sheet in matched.items() if path not in synthetic}
     marked: dict[str, tuple[Sheet, list[Instance]]] = {}
     with own_pixel_cap():
         for path, sheet in matched.items():
@@ -100,13 +109,12 @@ def assemble(
     named = annotated | {sheet.tag for sheet, _ in marked.values() if sheet.tag}
     inside = [path for path in images.paths if folder_class(path)]
     folders = {folder_class(path) for path in inside}
-    said = sum(1 for sheet in matched.values() if sheet.source)
     in_folders = len(folders) > 1 and len(inside) > len(images.paths) / 2
     by_folder = in_folders and _are_classes(folders, named, said, len(images.paths))
     if by_folder:
         if not (tree.annotations or said or found.problems):
             return None
-        entries = _by_folder(inside, marked, set(matched) - set(marked) | found.paths)
+        entries = _by_folder(inside, marked, set(matched) - set(marked) | found.paths | synthetic)
         notes = ["Images lie in class folders: the folder is an image's class, annotations say where its defects are."]
     else:
         entries = [_entry(path, *marked[path], good, counts) for path in sorted(marked)]
@@ -116,6 +124,7 @@ def assemble(
     if len({bool(entry.split) for entry in entries}) > 1:
         left_out |= {entry.path: NO_SPLIT for entry in entries if not entry.split}
         entries = [entry for entry in entries if entry.split]
+    left_out |= dict.fromkeys(synthetic, SYNTHETIC)
     used = tuple(_spelt(tree, file) for file in files)
     left_out = _left_out(images, entries, found, used) | {p: why for p, why in left_out.items() if p not in found.paths}
     classes = {entry.label for entry in entries} | (folders if by_folder else set())
@@ -272,7 +281,7 @@ def _left_out(images: Images, entries: list[Entry], found: _Found, files: tuple[
 
 def _about(left_out: dict[str, str], unused: list[str]) -> list[str]:
     notes = []
-    for reason in (BARE, NO_SPLIT, LOOSE):
+    for reason in (BARE, NO_SPLIT, LOOSE, SYNTHETIC):
         paths = [path for path, why in left_out.items() if why == reason]
         if paths:
             notes.append(f"{len(paths)} image(s) are left out, such as {paths[0]!r}: {reason}.")

@@ -91,7 +91,8 @@ def _sheet(path: Path, file: str, row: Row, categories: dict[Any, str], marks: l
     except BadAnnotation as bad:
         return broken(file, (name,), bad)
     tag = row.get("label")  # an export of ours writes it
-    return Sheet(file, (name,), _marks(marks, categories), size, split, tag if isinstance(tag, str) else "")
+    tag = tag if isinstance(tag, str) else ""
+    return Sheet(file, (name,), _marks(marks, categories), size, split, tag, row.get("synthetic") is True)
 
 
 def _marks(rows: list[Row], categories: dict[Any, str]) -> Callable[[int, int], Sequence[Instance]]:

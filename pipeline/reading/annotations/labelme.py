@@ -52,7 +52,9 @@ def _sheet(source: Tree, file: str, remarks: Counter[str]) -> Sheet:
     names = (stem, named) if isinstance(named, str) and named else (stem,)
     lineage = data.get("lineage")  # an export of ours writes it
     tag = str(lineage.get("label") or "") if isinstance(lineage, dict) else ""
-    return Sheet(file, names[::-1], _marks(data["shapes"], remarks), size, tag=tag)
+    flags = data.get("flags")
+    synthetic = isinstance(flags, dict) and flags.get("synthetic") is True
+    return Sheet(file, names[::-1], _marks(data["shapes"], remarks), size, tag=tag, synthetic=synthetic)
 
 
 def _marks(shapes: list[Any], remarks: Counter[str]) -> Callable[[int, int], Sequence[Instance]]:

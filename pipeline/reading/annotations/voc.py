@@ -64,7 +64,8 @@ def _sheet(source: Tree, file: str, splits: dict[str, str], mask: str | None) ->
         return broken(file, names, bad)
     place = source.root / mask if mask else None
     tag = (root.findtext("lineage/label") or "").strip()  # an export of ours writes it
-    return Sheet(file, names, _marks(root, place), size, splits.get(PurePosixPath(file).stem, ""), tag)
+    split, synthetic = splits.get(PurePosixPath(file).stem, ""), root.findtext("synthetic") == "1"
+    return Sheet(file, names, _marks(root, place), size, split, tag, synthetic)
 
 
 def _marks(root: Element, mask: Path | None) -> Callable[[int, int], Sequence[Instance]]:

@@ -78,7 +78,8 @@ def is_tensor(value: Any) -> bool:
 def _sha256(tensor: "Tensor") -> str:
     import torch
 
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    # A single element counts as contiguous whatever its stride, and only a stride of 1 can be viewed as bytes.
+    flat = tensor.detach().cpu().clone(memory_format=torch.contiguous_format).reshape(-1)
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).hexdigest()
 
 

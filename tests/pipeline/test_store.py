@@ -73,6 +73,13 @@ def test_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
     assert of(np.ones(2)) == of(torch.ones(2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_digest_of_a_column_is_that_of_its_values(rows: int) -> None:
+    """A column of one row has the stride of the table and counts as contiguous all the same."""
+    table = torch.arange(6.0 * rows).reshape(rows, 6)
+    assert of(table[:, 3]) == of(torch.tensor([3.0 + 6 * row for row in range(rows)]))
+
+
 def test_digest_refuses_what_has_no_stable_form() -> None:
     with pytest.raises(TypeError, match="object has no stable digest"):
         of(object())

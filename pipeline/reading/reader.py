@@ -22,6 +22,7 @@ from pipeline.reading.header import own_pixel_cap
 from pipeline.reading.instances import Instance
 from pipeline.reading.labels_csv import read_table
 from pipeline.reading.layouts import Layout, Tree, find_layout, flat
+from pipeline.reading.lineage import with_lineage
 from pipeline.reading.mask_rules import about_masks, classes_by_mask, refuse_masks_as_images, upright_masks
 from pipeline.reading.names import check_class_names
 from pipeline.reading.problems import BadFile, ForeignFormat, Problem
@@ -176,7 +177,7 @@ def _candidates(
         raise InputError(f"{path} holds no files; put each class's images in a folder of its own.")
     tree = Tree(root, listing.paths, listing.folders, annotations)
     unlabelled = allow_flat and not listing.folders and annotations is None
-    return root, flat(tree) if unlabelled else find_layout(tree, layout), listing
+    return root, flat(tree) if unlabelled else with_lineage(root, find_layout(tree, layout)), listing
 
 
 def _annotations(path: Path) -> Tree:

@@ -13,6 +13,7 @@ from pipeline.exporting import export
 from pipeline.exporting.sources import Source, read_source
 from pipeline.reading import Reading, load
 from pipeline.reading.instances import of_mask
+from tests.pipeline.samples import folder
 from tests.pipeline.test_export import BOX, OUTLINE, PAIR, RLE, marked_set, part
 
 ANNOTATED = ["coco", "yolo", "voc", "labelme"]
@@ -128,3 +129,30 @@ def test_classes_of_images_without_marks_come_back(tmp_path: Path, form: str) ->
     export(Source(tmp_path / "set", parts), form, tmp_path / "out")
     frame = load(tmp_path / "out").frame
     assert dict(zip(frame["sha256"], frame["label"], strict=True)) == {one.sha256: one.label for one in parts}
+
+
+@pytest.mark.parametrize("form", ["yolo", "voc", "mvtec"])
+def test_what_a_format_cannot_hold_comes_back_from_its_table(tmp_path: Path, form: str) -> None:
+    """Class of the image, split and group of each; and no synthetic image is taken for a real one."""
+    splits = {"dent": "train", "free": "val", "wave": "test"}
+    parts = [
+        part(tmp_path / "set" / f"{name}-{i}.png", f"{name}-{i}.png", (RLE,), label=name, split=split, group=f"lot {i}")
+        for name, split in splits.items()
+        for i in range(2)
+    ]
+    made = part(tmp_path / "set" / "made.png", "made.png", (RLE,), split="train", source="synthetic")
+    export(Source(tmp_path / "set", [*parts, made]), form, tmp_path / "out", allow=True)
+    reading = load(tmp_path / "out")
+    rows = zip(*(reading.frame[name] for name in ("sha256", "label", "split", "group")), strict=True)
+    assert {sha256: rest for sha256, *rest in rows} == {one.sha256: [one.label, one.split, one.group] for one in parts}
+    assert not any("split anew" in note for note in reading.notes)
+    if form != "voc":  # whose annotations say so themselves
+        assert "1 synthetic image(s) are left out, as lineage.csv says." in reading.notes
+    assert [use.use for use in reading.account if use.path == "lineage.csv"] == ["annotation"]
+
+
+def test_a_table_of_somebody_else_changes_nothing(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    before = load(root).frame
+    (root / "lineage.csv").write_text("path,label,split\ndent/0.png,hole,test\n")
+    assert load(root).frame.equals(before)

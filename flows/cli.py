@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What a wrong option raises: click's exception in older releases of typer, a copy of its own in newer ones.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 INTERRUPTED = 130
+STARTS_ANEW = {"inspect", "export", "predict", "export-classifier", "score", "families"}  # they leave nothing half done
 Dataset = Annotated[
     Path, typer.Argument(help="Image folder, MVTec AD folder or CSV manifest.", show_default="data/sample")
 ]
@@ -209,6 +210,9 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        if set(arguments[:1]) & STARTS_ANEW:
+            print("Interrupted; the same command starts anew.", file=sys.stderr)
+            sys.exit(INTERRUPTED)
         _end_interrupted()
     except Exception as error:
         if debug:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import on_one_line
+
 Run = Annotated[Path, typer.Argument(help="The folder of a finished run.")]
 OneArm = Annotated[
     str | None, typer.Option("--arm", help="One of the two arms compared; the recommended one by default.")
@@ -43,11 +45,11 @@ def predict_command(
     for one in done:
         if one.answer is not None:
             share = float(one.answer.probabilities[one.answer.label])
-            typer.echo(f"{_on_one_line(one.path)}\t{classifier.classes[one.answer.label]}\t{share:.3f}")
+            typer.echo(f"{on_one_line(one.path)}\t{classifier.classes[one.answer.label]}\t{share:.3f}")
     for one in done:
         if one.problem:
             what = "left out" if one.answer is None else "please note"
-            print(f"{what}: {_on_one_line(one.path)} ({one.problem})", file=sys.stderr)
+            print(f"{what}: {on_one_line(one.path)} ({one.problem})", file=sys.stderr)
     if others:
         print(f"ignored: {others} hidden file(s) or file(s) of other formats", file=sys.stderr)
     if all(one.answer is None for one in done):
@@ -77,8 +79,3 @@ def _require_new(file: Path | None, option: str) -> None:
 
     if file is not None and (file.exists() or file.is_symlink()):
         raise InputError(f"{option} {file} is there already; give another name, or remove it first.")
-
-
-def _on_one_line(path: str) -> str:
-    """A path as a terminal may show it: control characters are replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import on_one_line
+
 FormatName = StrEnum("FormatName", ["folder", "coco", "yolo", "voc", "mvtec", "labelme", "csv"])
 
 
@@ -31,13 +33,8 @@ def export_command(
     found = read_source(source, config)
     export(found, form.value, out, allow=allow_training_defects)
     for problem in found.problems:
-        print(f"left out: {_on_one_line(problem.path)} ({problem.detail})", file=sys.stderr)
+        print(f"left out: {on_one_line(problem.path)} ({problem.detail})", file=sys.stderr)
     for note in [*found.notes, *notes_on_export(found.parts, form.value)]:
         print(f"note: {note}", file=sys.stderr)
     synthetic = sum(part.synthetic for part in found.parts)
     typer.echo(f"{out}: {len(found.parts)} images as {form.value}, {synthetic} of them synthetic.")
-
-
-def _on_one_line(path: str) -> str:
-    """A path as a terminal may show it: control characters are replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path)

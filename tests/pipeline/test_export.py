@@ -675,3 +675,13 @@ def test_boxes_and_pixels_by_supervision(exported: Any, form: str) -> None:
                 assert np.array_equal(detections.mask.any(axis=0), reading.masks[at] > 0)
             seen += len(wanted)
     assert seen == 24
+
+
+def test_an_interrupted_export_starts_anew(ganaug: Ganaug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.exporting.export", interrupt)
+    status, _, err = ganaug("export", marked_set(tmp_path / "set"), "--format", "coco", "--out", tmp_path / "out")
+    assert status == 130 and "Interrupted; the same command starts anew." in err
+    assert not (tmp_path / "out").exists()

@@ -1,13 +1,12 @@
 """A small picture of an image with the outlines of its defects."""
 
-import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reading.instances import Instance, mask_of
+from pipeline.reading.instances import Instance, covered
 
 Pixels = NDArray[np.uint8]
 LIGHT, DARK = (255, 214, 0), (20, 20, 20)  # the line and its edge: one of them shows on any ground
@@ -43,15 +42,7 @@ def _areas(shape: tuple[int, ...], mask: Pixels | None, instances: Sequence[Inst
     """``uint8 [H, W]`` of each defect, 0 outside."""
     if not instances:
         return [] if mask is None else [mask]
-    areas = []
-    for one in instances:
-        area = mask_of(one, *shape)
-        if area is None:
-            left, top, width, height = one.box
-            area = np.zeros(shape, np.uint8)
-            area[max(0, int(top)) : math.ceil(top + height), max(0, int(left)) : math.ceil(left + width)] = 255
-        areas.append(area)
-    return areas
+    return [covered(one, shape[0], shape[1]) for one in instances]
 
 
 def _around(area: Pixels, shape: tuple[int, ...]) -> list[NDArray[np.int32]]:

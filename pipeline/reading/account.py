@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.file_listing import Listing, printable
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts import Entry, Layout
 from pipeline.reading.leftovers import (
     annotation_format,
-    is_read_format,
     is_rubbish,
     picture_format,
 )
@@ -66,7 +66,7 @@ def _leftover(root: Path, path: str, layout: str) -> FileUse:
         return FileUse(path, "rubbish")
     if kind := picture_format(root, path):
         return FileUse(path, "other_format", kind)
-    if is_read_format(path):
+    if is_picture(path):
         return FileUse(path, "left_out", UNLISTED if layout == "csv" else f"outside what the layout {layout} reads")
     if kind := annotation_format(root, path):
         why = "give the file itself to read it" if kind == "CSV" else f"the layout {layout} does not use it"

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import cv2
@@ -28,6 +28,11 @@ CODINGS = {JPEG_LS: "JPEG-LS"} | {
     **dict.fromkeys((0xC3, 0xCB), "lossless JPEG"),
     **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
 }
+
+
+def is_picture(path: str) -> bool:
+    """Whether the name ends as those of the image formats that are read."""
+    return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def read_header(path: Path, max_pixels: int) -> Header:
         size = path.stat().st_size
         with path.open("rb") as file:
             kind = sniff(file.read(16))
-            named_image = path.suffix.lower() in SUFFIXES
+            named_image = is_picture(path.name)
             if kind == "foreign" or (not kind and not named_image):
                 raise ForeignFormat
             if not kind:

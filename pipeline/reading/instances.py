@@ -92,16 +92,20 @@ def _packed(instance: Instance, height: int, width: int) -> dict[str, Any] | Non
     return packed
 
 
+def covered(instance: Instance, height: int, width: int) -> Mask:
+    """The pixels of an instance, uint8 [H, W] of 0 and 255, or all that its box touches where only that is known."""
+    mask = mask_of(instance, height, width)
+    if mask is None:
+        left, top, across, down = instance.box
+        mask = np.zeros((height, width), np.uint8)
+        mask[max(0, int(top)) : math.ceil(top + down), max(0, int(left)) : math.ceil(left + across)] = 255
+    return mask
+
+
 def redrawn(instance: Instance, height: int, width: int, view: Callable[[Mask], Mask]) -> tuple[Instance, ...]:
     """The instance as `view`, a function of masks of that shape, shows it: one a connected part; a box stays a box."""
-    mask = mask_of(instance, height, width)
-    if mask is not None:
-        return parts_of_mask(instance.label, view(mask))
-    left, top = (math.floor(end) for end in instance.box[:2])
-    right, bottom = (math.ceil(start + extent) for start, extent in zip(instance.box, instance.box[2:], strict=False))
-    filled = np.zeros((height, width), np.uint8)
-    filled[top:bottom, left:right] = 255
-    return tuple(Instance(instance.label, part.box) for part in parts_of_mask(instance.label, view(filled)))
+    parts = parts_of_mask(instance.label, view(covered(instance, height, width)))
+    return tuple(Instance(part.label, part.box) for part in parts) if instance.is_box else parts
 
 
 def union(instances: Sequence[Instance], height: int, width: int) -> Mask | None:

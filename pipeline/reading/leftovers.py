@@ -5,7 +5,6 @@ import re
 from pathlib import Path, PurePosixPath
 
 from pipeline.reading.csv_text import is_manifest
-from pipeline.reading.header import SUFFIXES
 
 FORMATS: dict[str, str] = {
     ".jp2": "JPEG 2000",
@@ -84,11 +83,6 @@ def annotation_format(root: Path, path: str) -> str:
     if suffix == ".xml":
         return "CVAT" if b"<annotations" in start else "Pascal VOC" if b"<annotation" in start else ""
     return "YOLO" if YOLO_LINE.match(start) else ""
-
-
-def is_read_format(path: str) -> bool:
-    """Whether the ending is that of a format that is read."""
-    return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
 def _json_format(start: bytes) -> str:

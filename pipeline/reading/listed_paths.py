@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.reading.header import SUFFIXES
+from pipeline.reading.header import SUFFIXES, is_picture
 
 MOST_FILES = 500_000  # below the manifest's folder, that are looked through for one that is not where its row says
 
@@ -81,7 +81,7 @@ class ListedPaths:
         if folder != PurePosixPath() and (self._root / folder).is_dir():
             return plain
         last, end = PurePosixPath(plain).name, f"/{_folded(plain)}"
-        whole = PurePosixPath(plain).suffix.lower() in SUFFIXES
+        whole = is_picture(plain)
         names = [last] if whole else [last + suffix for suffix in sorted(SUFFIXES)]
         files = [path for one in names for path in self._index().get(_folded(one), [])]
         found = [path for path in files if f"/{_folded(path if whole else str(_bare(path)))}".endswith(end)]

@@ -65,7 +65,7 @@ def evaluate(
     every = [job for of_arm in jobs.values() for job in of_arm]
     truth, groups = pack.labels[test].numpy(), pack.groups[test].numpy()
     endpoint = endpoint_of(config, prepared.classes, truth)
-    splits = held_out_splits(config, prepared, pack)
+    splits = [] if endpoint.good is None else held_out_splits(config, prepared, pack)  # rules are fitted to costs alone
     held_out_jobs = {arm: held_out_fits(config, prepared, selected, options[arm], splits) for arm in jobs}
     rules = decision_rules(run, config, pack, held_out_jobs, endpoint)
     flat = iter(run_fits(run, config, "evaluate", every, keep=kept.values()))

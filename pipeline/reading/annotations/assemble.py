@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.reading.annotations.files import BadAnnotation
-from pipeline.reading.annotations.matching import Images, folder_class, is_image, split_in
+from pipeline.reading.annotations.files import BadAnnotation, contains
+from pipeline.reading.annotations.matching import Images, folder_class, split_in
 from pipeline.reading.annotations.shapes import CLIPPED, FLAT, OUTSIDE, area, clipped
-from pipeline.reading.header import own_pixel_cap, read_header
+from pipeline.reading.header import is_picture, own_pixel_cap, read_header
 from pipeline.reading.instances import Instance
 from pipeline.reading.layouts.masks import pair_masks
 from pipeline.reading.layouts.tree import Entry, Layout, Tree
@@ -63,6 +63,11 @@ def broken(source: str, names: tuple[str, ...], error: BadAnnotation) -> Sheet:
         raise error
 
     return Sheet(source, names, marks)
+
+
+def files_with(source: Tree, suffix: str, *patterns: bytes) -> list[str]:
+    """The files of that suffix in which all of `patterns` are found, as `contains` looks for them."""
+    return [path for path in source.paths if path.lower().endswith(suffix) and contains(source.root / path, *patterns)]
 
 
 def sources(tree: Tree) -> Tree:
@@ -274,7 +279,7 @@ def _left_out(images: Images, entries: list[Entry], found: _Found, files: tuple[
     """Files named as images that are read neither as an image, a mask nor an annotation, with the reason."""
     used = found.paths | {name for entry in entries for name in (entry.path, *entry.masks)}
     used |= set(files)
-    bare = {path: MASK for path in images.tree.paths if is_image(path) and path not in used}
+    bare = {path: MASK for path in images.tree.paths if is_picture(path) and path not in used}
     bare |= {path: BARE for path in images.paths if path not in used}
     return bare | dict.fromkeys(found.foreign, FOREIGN)
 

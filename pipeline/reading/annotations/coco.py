@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, contains, read_json, required
+from pipeline.reading.annotations.assemble import Sheet, assemble, broken, files_with, sources
+from pipeline.reading.annotations.files import BadAnnotation, read_json, required
 from pipeline.reading.annotations.matching import split_in, split_name
 from pipeline.reading.annotations.shapes import box, declared_size, number, polygons, run_lengths
 from pipeline.reading.instances import Box, Instance, Polygon
@@ -25,7 +25,7 @@ def coco(tree: Tree) -> Layout | None:
     The split is in the file's name or that of its folder. Images that are listed without an annotation hold no defect.
     """
     source = sources(tree)
-    files = [path for path in source.paths if path.lower().endswith(".json") and _is_coco(source.root / path)]
+    files = files_with(source, ".json", b'"images"', b'"annotations"', b'"categories"')
     named = [path for path in files if PurePosixPath(path).name.startswith("instances")]
     files = named or files
     if not files:
@@ -56,10 +56,6 @@ def read_instances(path: Path) -> dict[str, tuple[Instance, ...]]:
     if problems:
         raise InputError(f"{path}: {problems[0].detail}; restore it, or remove it.")
     return found
-
-
-def _is_coco(path: Path) -> bool:
-    return contains(path, b'"images"', b'"annotations"', b'"categories"')
 
 
 def _read(path: Path, file: str, remarks: Counter[str], problems: list[Problem]) -> tuple[dict[Any, str], list[Sheet]]:

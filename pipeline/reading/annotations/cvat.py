@@ -7,11 +7,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, contains, read_xml, required
+from pipeline.reading.annotations.assemble import Sheet, assemble, broken, files_with, sources
+from pipeline.reading.annotations.files import BadAnnotation, read_xml, required
 from pipeline.reading.annotations.matching import split_name
-from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, polygons, turned
-from pipeline.reading.instances import Instance, Polygon, of_mask
+from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, painted, polygons, turned
+from pipeline.reading.instances import Instance, Polygon
 from pipeline.reading.layouts.tree import Layout, Tree
 
 BOXED = "{} polyline(s) or point(s) of CVAT are read as the box around them."
@@ -26,11 +26,7 @@ def cvat(tree: Tree) -> Layout | None:
     Of polylines and points the box is read. The tag of an image is its class where it has one; `subset` is its split.
     """
     source = sources(tree)
-    files = [
-        path
-        for path in source.paths
-        if path.lower().endswith(".xml") and contains(source.root / path, rb"<annotations[\s>]", rb"<(image|track)\s")
-    ]
+    files = files_with(source, ".xml", rb"<annotations[\s>]", rb"<(image|track)\s")
     if not files:
         return None
     remarks = Counter[str]()
@@ -120,7 +116,7 @@ def _mask(label: str, shape: Element, size: tuple[int, int]) -> Instance:
     values[1::2] = 255
     whole = np.zeros(size[::-1], np.uint8)
     whole[top : top + height, left : left + width] = np.repeat(values, runs).reshape(height, width)
-    return of_mask(label, whole) if whole.any() else Instance(label, (0, 0, 0, 0))
+    return painted(label, whole)
 
 
 def _whole(shape: Element, name: str) -> int:

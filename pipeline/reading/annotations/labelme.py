@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, contains, read_json
+from pipeline.reading.annotations.assemble import Sheet, assemble, broken, files_with, sources
+from pipeline.reading.annotations.files import BadAnnotation, read_json
 from pipeline.reading.annotations.painted import values_of_png
-from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, polygons
-from pipeline.reading.instances import Instance, Polygon, of_mask
+from pipeline.reading.annotations.shapes import between, box, declared_size, ellipse, number, painted, polygons
+from pipeline.reading.instances import Instance, Polygon
 from pipeline.reading.layouts.tree import Layout, Tree
 
 BOXED = "{} line(s) or point(s) of LabelMe are read as the box around them."
@@ -28,11 +28,7 @@ def labelme(tree: Tree) -> Layout | None:
     the one with its own stem.
     """
     source = sources(tree)
-    files = [
-        path
-        for path in source.paths
-        if path.lower().endswith(".json") and contains(source.root / path, b'"shapes"', b'"imagePath"')
-    ]
+    files = files_with(source, ".json", b'"shapes"', b'"imagePath"')
     if not files:
         return None
     remarks = Counter[str]()
@@ -113,7 +109,7 @@ def _painted(label: str, corners: Polygon, data: Any, size: tuple[int, int]) -> 
         raise BadAnnotation(f"a mask of {label!r} is no base64") from None
     whole = np.zeros(size[::-1], np.uint8)
     whole[top : bottom + 1, left : right + 1] = values_of_png(png, (right - left + 1, bottom - top + 1))
-    return of_mask(label, whole) if whole.any() else Instance(label, (0, 0, 0, 0))
+    return painted(label, whole)
 
 
 def _points(points: Any) -> Polygon:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.reading.annotations.files import BadAnnotation
-from pipeline.reading.header import SUFFIXES
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Tree
 from pipeline.reading.names import one_form
 
@@ -24,7 +24,7 @@ class Images:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        every = [path for path in tree.paths if is_image(path)]
+        every = [path for path in tree.paths if is_picture(path)]
         self.paths = [path for path in every if not _among(path, MASKS)] or every
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
@@ -53,7 +53,7 @@ class Images:
         if not parts:
             return None
         last = parts[-1]
-        stem = _stem(last) if is_image(last) else last
+        stem = _stem(last) if is_picture(last) else last
         same = self._by_name.get(last) or self._by_stem.get(stem, [])
         same = same or self._by_name.get(folded(last)) or self._by_stem.get(folded(stem), [])
         if not same:
@@ -76,11 +76,6 @@ class Images:
 def folded(name: str) -> str:
     """The name in one case and one Unicode form."""
     return one_form(name).casefold()
-
-
-def is_image(path: str) -> bool:
-    """Whether the file is named as an image."""
-    return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
 def split_in(path: str) -> str:

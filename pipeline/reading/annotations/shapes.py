@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from pipeline.reading.annotations.files import BadAnnotation
-from pipeline.reading.instances import Box, Instance, Polygon, of_polygons
+from pipeline.reading.instances import Box, Instance, Mask, Polygon, of_mask, of_polygons
 
 FARTHEST = 1e9  # pixels; beyond it is no coordinate
 NOTICED = 0.5  # pixels; what is clipped beyond is said, less is rounding
@@ -81,6 +81,11 @@ def turned(corners: Iterable[tuple[float, float]], x: float, y: float, degrees: 
     """`corners` turned clockwise, as seen, about (x, y)."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return tuple((x + (a - x) * cos - (b - y) * sin, y + (a - x) * sin + (b - y) * cos) for a, b in corners)
+
+
+def painted(label: str, mask: Mask) -> Instance:
+    """The pixels of `mask` [H, W] that are not 0; without any, a box of no area, which `clipped` leaves out."""
+    return of_mask(label, mask) if mask.any() else Instance(label, (0, 0, 0, 0))
 
 
 def run_lengths(label: str, counts: Any, size: tuple[int, int], given: Box | None = None) -> Instance:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.reading.annotations.assemble import Sheet, assemble, broken, sources
-from pipeline.reading.annotations.files import BadAnnotation, contains, read_bytes, read_text, read_xml, required
+from pipeline.reading.annotations.assemble import Sheet, assemble, broken, files_with, sources
+from pipeline.reading.annotations.files import BadAnnotation, read_bytes, read_text, read_xml, required
 from pipeline.reading.annotations.matching import split_name
 from pipeline.reading.annotations.painted import values_of_png
 from pipeline.reading.annotations.shapes import box, declared_size, number
@@ -30,7 +30,7 @@ def voc(tree: Tree) -> Layout | None:
     from 0 write boxes that begin at 0; these begin one pixel outside the image and are clipped to it, which is said.
     """
     source = sources(tree)
-    files = [path for path in source.paths if path.lower().endswith(".xml") and _is_voc(source, path)]
+    files = files_with(source, ".xml", rb"<annotation[\s>]")
     if not files:
         return None
     splits, lists = _splits(source)
@@ -46,10 +46,6 @@ def _mask_file(file: str) -> str:
         return ""
     parts = ["SegmentationObject" if part == "Annotations" else part for part in PurePosixPath(file).parts]
     return PurePosixPath(*parts).with_suffix(".png").as_posix()
-
-
-def _is_voc(source: Tree, path: str) -> bool:
-    return contains(source.root / path, rb"<annotation[\s>]")
 
 
 def _sheet(source: Tree, file: str, splits: dict[str, str], mask: str | None) -> Sheet:

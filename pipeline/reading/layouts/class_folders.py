@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.reading.header import SUFFIXES
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.folder_names import role_of
-from pipeline.reading.layouts.masks import is_picture, orphan_masks, pair_masks
+from pipeline.reading.layouts.masks import orphan_masks, pair_masks
 from pipeline.reading.layouts.tree import Layout, Tree
 from pipeline.reading.names import check_class_names, one_form
 
@@ -84,6 +84,6 @@ def _holds_classes(folder: Path) -> bool:
     """Whether several folders stand there that hold files that are named as images."""
     try:
         places = [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")]
-        return sum(any(file.suffix.lower() in SUFFIXES for file in place.iterdir()) for place in places) > 1
+        return sum(any(is_picture(file.name) for file in place.iterdir()) for place in places) > 1
     except OSError:
         return False

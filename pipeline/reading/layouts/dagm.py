@@ -3,8 +3,9 @@
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.image_mask_folders import CLASS_BY_MASK
-from pipeline.reading.layouts.masks import image_stem, is_picture, stem_of
+from pipeline.reading.layouts.masks import image_stem, stem_of
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Entry, Layout, Tree
 
 

@@ -4,9 +4,10 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.class_lists import mask_names
 from pipeline.reading.layouts.folder_names import role_of, split_of
-from pipeline.reading.layouts.masks import image_stem, is_picture, stem_of
+from pipeline.reading.layouts.masks import image_stem, stem_of
 from pipeline.reading.layouts.tree import DEFECT, GOOD, SPLIT_NAMES, Entry, Layout, Tree
 from pipeline.reading.names import check_class_names, one_form
 

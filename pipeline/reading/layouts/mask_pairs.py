@@ -1,9 +1,10 @@
 """Images and masks side by side, without class folders: 001.png and 001_GT.png, as in KolektorSDD2."""
 
 from pipeline.errors import InputError
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.class_lists import mask_names
 from pipeline.reading.layouts.image_mask_folders import CLASS_BY_MASK
-from pipeline.reading.layouts.masks import is_picture, masks_beside, orphan_masks, pair_masks
+from pipeline.reading.layouts.masks import masks_beside, orphan_masks, pair_masks
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Layout, Tree
 
 

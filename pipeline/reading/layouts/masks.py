@@ -2,10 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from pipeline.reading.header import SUFFIXES
+from pipeline.reading.header import is_picture
 from pipeline.reading.layouts.tree import Entry
 from pipeline.reading.names import one_form
 
@@ -23,7 +23,7 @@ def pair_masks(paths: Sequence[str], describe: Callable[[str], tuple[str, str]])
     ``describe`` says of an image's path its class and its split.
     """
     masks = masks_beside(paths)
-    used = {mask for found in masks.values() for mask in found} | set(orphan_masks(paths))
+    used = {mask for found in masks.values() for mask in found} | set(_orphans(paths, masks))
     return [Entry(path, *describe(path), masks.get(path, ())) for path in paths if path not in used]
 
 
@@ -55,7 +55,10 @@ def masks_beside(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def orphan_masks(paths: Sequence[str]) -> dict[str, str]:
     """Files named as masks without an image, with the reason, where others of that ending are masks of images."""
-    masks = masks_beside(paths)
+    return _orphans(paths, masks_beside(paths))
+
+
+def _orphans(paths: Sequence[str], masks: Mapping[str, Sequence[str]]) -> dict[str, str]:
     used = {mask for found in masks.values() for mask in found}
     words = {word_of(path) for path in used} - {""}
     return {
@@ -85,8 +88,3 @@ def word_of(path: str) -> str:
     """What ends a mask's name, such as ``gt``; ``""`` where it is not named as a mask."""
     match = MASK_NAME.fullmatch(PurePosixPath(path).stem)
     return match["word"].casefold() if match else ""
-
-
-def is_picture(path: str) -> bool:
-    """Whether the name ends as those of the image formats that are read."""
-    return PurePosixPath(path).suffix.lower() in SUFFIXES

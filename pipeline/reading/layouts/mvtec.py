@@ -3,7 +3,8 @@
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.reading.layouts.masks import is_picture, stem_of
+from pipeline.reading.header import is_picture
+from pipeline.reading.layouts.masks import stem_of
 from pipeline.reading.layouts.tree import Entry, Layout, Tree
 from pipeline.reading.names import check_class_names, is_good, one_form
 

@@ -8,8 +8,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import InputError
 from pipeline.reading.csv_text import header_of, read_rows
+from pipeline.reading.header import is_picture
 from pipeline.reading.instances import Instance, parts_of_mask
-from pipeline.reading.layouts.masks import is_picture
 from pipeline.reading.layouts.tree import GOOD, Entry, Layout, Tree
 from pipeline.reading.names import check_class_name, check_class_names
 

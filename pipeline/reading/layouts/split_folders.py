@@ -3,7 +3,8 @@
 from pathlib import PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.reading.layouts.masks import is_picture, orphan_masks, pair_masks
+from pipeline.reading.header import is_picture
+from pipeline.reading.layouts.masks import orphan_masks, pair_masks
 from pipeline.reading.layouts.tree import SPLIT_NAMES, Layout, Tree
 from pipeline.reading.names import check_class_names, one_form
 
